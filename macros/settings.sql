@@ -1,0 +1,31 @@
+{# Settings that come from a var on the command line, else the environment, else a default. #}
+
+{% macro raw_root() -%}
+    {{ var('raw_root', none) or env_var('ETF_RAW_ROOT', '') or 'raw' }}
+{%- endmacro %}
+
+{% macro as_of() -%}
+    {% set value = (var('as_of', none) or env_var('ETF_AS_OF', '')) | string | trim %}
+    {%- if value -%}
+        {% do modules.datetime.date.fromisoformat(value) %}{{ value }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro universe() -%}
+    {{ one_of('universe', var('universe', none) or env_var('ETF_UNIVERSE', '') or 'pools', ['pools', 'all']) }}
+{%- endmacro %}
+
+{% macro selected_pools() -%}
+    {% set value = var('pools', none) or env_var('ETF_POOLS', '') %}
+    {%- if value is string -%}
+        {% set value = value.split(',') | map('trim') | select | list %}
+    {%- endif -%}
+    {{ return(value) }}
+{%- endmacro %}
+
+{% macro one_of(name, value, allowed) -%}
+    {% if value not in allowed %}
+        {{ exceptions.raise_compiler_error("var " ~ name ~ " is '" ~ value ~ "', which must be one of: " ~ allowed | join(', ')) }}
+    {% endif %}
+    {{- value -}}
+{%- endmacro %}

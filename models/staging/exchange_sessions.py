@@ -1,0 +1,10 @@
+from etf_rotation import trading_calendar
+
+
+def model(dbt, session):
+    """List the exchange's sessions over the dates of the raw rows."""
+    dbt.config(materialized="table")
+    today = dbt.ref("run_settings").project("today").fetchall()[0][0]
+    dates = dbt.ref("raw_rows").filter(f"trade_date <= '{today}'")
+    first, last = dates.aggregate("min(trade_date), max(trade_date)").fetchall()[0]
+    return trading_calendar.sessions_between(first, last)

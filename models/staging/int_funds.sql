@@ -1,0 +1,54 @@
+{% set pools = selected_pools() %}
+
+with
+
+etf_pools as (
+
+    select * from {{ ref('etf_pools') }}
+
+),
+
+raw_rows as (
+
+    select * from {{ ref('raw_rows') }}
+
+),
+
+in_pools as (
+
+    select
+        symbol,
+        pool,
+        name,
+        category,
+        asset_class,
+        is_broad
+    from etf_pools
+    {% if pools %}
+    where pool in ('{{ pools | join("', '") }}')
+    {% endif %}
+
+),
+
+in_market as (
+
+    select distinct
+        raw_rows.raw_symbol as symbol,
+        'MARKET' as pool,
+        cast(null as varchar) as name,
+        cast(null as varchar) as category,
+        cast(null as varchar) as asset_class,
+        false as is_broad
+    from raw_rows
+    left join etf_pools
+        on raw_rows.raw_symbol = etf_pools.symbol
+    where
+        etf_pools.symbol is null
+        and regexp_full_match(raw_rows.raw_symbol, '[0-9]{6}[.](SH|SZ)')
+        and {{ universe() == 'all' and (not pools or 'MARKET' in pools) }}
+
+)
+
+select * from in_pools
+union all
+select * from in_market
