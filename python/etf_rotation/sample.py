@@ -8,32 +8,24 @@ The same arguments and seeds give the same values on every machine: draws are in
 seeded with the CRC-32 of a name, arithmetic is limited to operations that IEEE 754 rounds exactly,
 and prices are whole ticks of 0.001 CNY. A fund's file depends on no other fund.
 
-Events, at fixed dates (one outside the sessions asked for does not happen):
+Events happen to the funds and on the dates of the table `EVENTS` (who, when, value):
 
-=====================  =========================  ================================================
-event                  who                        when
-=====================  =========================  ================================================
-late listing           13 funds, `LISTINGS`       2019-07-08 to 2024-11-06, some after rows without
-                                                  volume (before the first trade)
-delisting              159998.SZ                  last row 2024-03-08, money traded fades before
-suspension, null vol   512400.SH                  2021-05-10 to 2021-05-21
-suspension, zero vol   510500.SH                  2020-05-20, 2021-03-01, 2023-08-15
-suspension, no row     512800.SH                  2022-09-14 to 2022-09-16
-suspended a month      159801.SZ                  2021-07-01 to 2021-07-30
-split of the seed      `corporate_actions.csv`    on its date, the session before suspended; that
-                                                  session's move is in the derived ratio
-split, not in a seed   515650.SH, 2 for 1         2022-06-20, consecutive sessions
-consolidation          512980.SH, 2 into 1        2023-05-15
-cash dividend          `DIVIDENDS`                11 dates, 1% to 4% of the previous close
-limit-down open        pools A_SHARE, QDII        2020-02-03, 2022-03-01 (first of a month)
-limit-up open          512480.SH, 588000.SH,      2021-06-01, 2024-10-08 (the limit is 20%),
-                       159949.SZ                  2024-10-08 (the same)
-limit-up, all day      512880.SH                  2020-07-01
-limit-down open        513050.SH                  2021-07-27
-limit-down, all day    512690.SH                  2021-08-02
-thin                   515210.SH, 512720.SH       0.7 and 1 million CNY a day
-rather thin            159883.SZ                  2.5 million CNY a day
-=====================  =========================  ================================================
+================  ==============================================================================
+listed            Only these dates; value: rows without volume before the first trade. A fund
+                  that ends has less and less traded before.
+null, zero        Suspended: rows whose volume is null, or zero.
+no_row            Suspended: no rows.
+split             Value: new shares for one old. Not in the seed `corporate_actions`, so that the
+                  build warns of it; the previous session is an ordinary one.
+dividend          Value: per cent of the previous close.
+up_open           Opens at limit-up, closes lower. down_open: the mirror image; for a whole pool
+                  on the first session of a month, when a strategy wants to trade.
+up_day, down_day  Every trade of the session is at the limit.
+money             Value: million CNY a day, for funds in which little can be traded.
+================  ==============================================================================
+
+The splits of the seed `corporate_actions` happen too, for the build applies those ratios to any
+data: on their date, after a suspended session whose return the ex-rights `pre_close` holds.
 """
 
 from __future__ import annotations
@@ -44,7 +36,8 @@ import datetime as dt
 import os
 import tempfile
 import zlib
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from functools import lru_cache
 from math import floor, sqrt
 from pathlib import Path
 
@@ -58,67 +51,63 @@ from etf_rotation.trading_calendar import sessions_between
 
 VERSION = 1
 
-# symbol: (first trade, rows without volume before it)
-LISTINGS = {
-    "512690.SH": ("20190708", 0),
-    "515210.SH": ("20200302", 3),
-    "159992.SZ": ("20200410", 0),
-    "518850.SH": ("20200605", 5),
-    "159819.SZ": ("20200923", 4),
-    "588000.SH": ("20201116", 0),
-    "515790.SH": ("20201218", 5),
-    "516160.SH": ("20210204", 0),
-    "516090.SH": ("20210219", 3),
-    "159883.SZ": ("20210430", 0),
-    "513130.SH": ("20210601", 5),
-    "588200.SH": ("20221026", 4),
-    "516520.SH": ("20241106", 2),
-}
-ENDS = {"159998.SZ": "20240308"}
-# symbol: (first, last, what its rows look like)
-SUSPENSIONS = {
-    "512400.SH": [("20210510", "20210521", "null")],
-    "510500.SH": [(day, day, "zero") for day in ("20200520", "20210301", "20230815")],
-    "512800.SH": [("20220914", "20220916", "no_row")],
-    "159801.SZ": [("20210701", "20210730", "zero")],
-}
-SPLITS = {("515650.SH", "20220620"): 2.0, ("512980.SH", "20230515"): 0.5}
-DIVIDENDS = {  # per cent of the previous close
-    ("510050.SH", "20191202"): 2,
-    ("510050.SH", "20201130"): 1,
-    ("510050.SH", "20231127"): 2,
-    ("510300.SH", "20200116"): 1,
-    ("510300.SH", "20240118"): 2,
-    ("511010.SH", "20221114"): 2,
-    ("511260.SH", "20230904"): 3,
-    ("512800.SH", "20210716"): 3,
-    ("515180.SH", "20201216"): 4,
-    ("515180.SH", "20211216"): 4,
-    ("515180.SH", "20221216"): 3,
-}
-# (symbol or pool, session): (direction, whether every trade of the session is at the limit)
-LIMIT_OPENS = {
-    ("A_SHARE", "20200203"): (-1, False),
-    ("QDII", "20220301"): (-1, False),
-    ("512480.SH", "20210601"): (1, False),
-    ("588000.SH", "20241008"): (1, False),
-    ("159949.SZ", "20241008"): (1, False),
-    ("512880.SH", "20200701"): (1, True),
-    ("513050.SH", "20210727"): (-1, False),
-    ("512690.SH", "20210802"): (-1, True),
-}
-# CNY a day
-THIN = {"515210.SH": 700_000, "512720.SH": 1_000_000, "159883.SZ": 2_500_000}
-USUAL_MONEY = [8, 20, 40, 60, 90, 150, 250, 400]  # million CNY a day
+EVENTS = """
+listed     512690.SH  20190708-99991231                    0
+listed     515210.SH  20200302-99991231                    3
+listed     159992.SZ  20200410-99991231                    0
+listed     518850.SH  20200605-99991231                    5
+listed     159819.SZ  20200923-99991231                    4
+listed     588000.SH  20201116-99991231                    0
+listed     515790.SH  20201218-99991231                    5
+listed     516160.SH  20210204-99991231                    0
+listed     516090.SH  20210219-99991231                    3
+listed     159883.SZ  20210430-99991231                    0
+listed     513130.SH  20210601-99991231                    5
+listed     588200.SH  20221026-99991231                    4
+listed     516520.SH  20241106-99991231                    2
+listed     159998.SZ  00010101-20240308                    0
+null       512400.SH  20210510-20210521                    0
+zero       510500.SH  20200520,20210301,20230815           0
+zero       159801.SZ  20210701-20210730                    0
+no_row     512800.SH  20220914-20220916                    0
+split      515650.SH  20220620                             2
+split      512980.SH  20230515                             0.5
+dividend   510050.SH  20191202,20201130,20231127           2
+dividend   510300.SH  20200116,20240118                    1
+dividend   511010.SH  20221114                             2
+dividend   511260.SH  20230904                             3
+dividend   512800.SH  20210716                             3
+dividend   515180.SH  20201216,20211216,20221216           4
+down_open  A_SHARE    20200203                             0
+down_open  QDII       20220301                             0
+down_open  513050.SH  20210727                             0
+down_day   512690.SH  20210802                             0
+up_open    512480.SH  20210601                             0
+up_open    588000.SH  20241008                             0
+up_open    159949.SZ  20241008                             0
+up_day     512880.SH  20200701                             0
+money      515210.SH  00010101-99991231                    0.7
+money      512720.SH  00010101-99991231                    1
+money      159883.SZ  00010101-99991231                    2.5
+"""
+
+USUAL_MONEY = (15, 30, 50, 80, 120, 200, 300, 450)  # million CNY a day
 FADE_SESSIONS = 200
-
 TREND_MEMORY, STORM_MEMORY, VOLUME_MEMORY = 0.98, 0.97, 0.85
-# A trend's standard deviation in units of the daily one.
-TREND = 0.05
+TREND = 0.05  # standard deviation of a trend, in units of the daily one
+# Daily standard deviations of market, pool, category and fund; mean.
+MIXES = {
+    "equity": (0.0060, 0.0035, 0.0065, 0.0035, 0.00025),
+    "bond": (0.0, 0.0, 0.0020, 0.0012, 0.00010),
+    "commodity": (0.0, 0.0, 0.0100, 0.0006, 0.00020),
+}
+USUAL_TICKS = (800, 5000)
 
+PRICES = ("pre_close", "open", "high", "low", "close")
 SCHEMA = pa.schema(
     [("ts_code", pa.string()), ("trade_date", pa.string())]
-    + [(c, pa.float64()) for c in "pre_close open high low close vol amount".split()]
+    + [(name, pa.float64()) for name in (*PRICES, "vol", "amount")],
+    metadata={SYNTHETIC_KEY: b"true"},
 )
 
 
@@ -146,10 +135,13 @@ def write_sample(
     ------
     InputError
         If `folder` holds anything but a sample, or the calendar has fewer sessions.
+    FileNotFoundError
+        If there is no `pools_csv`.
     """
     label = _label(pools_csv, last_session, sessions)
     marker = folder / MARKER
-    if marker.is_file() and marker.read_text(encoding="utf-8") == label:
+    has_files = any(folder.glob("ETF/daily/*.parquet"))
+    if has_files and marker.is_file() and marker.read_text(encoding="utf-8") == label:
         return
     _refuse_other_data(folder)
     dates = _dates(last_session, sessions)
@@ -158,7 +150,7 @@ def write_sample(
         new = Path(beside) / "new"
         daily = new / "ETF" / "daily"
         daily.mkdir(parents=True)
-        for fund in _funds(pools_csv):
+        for fund in _funds(pools_csv, dates):
             table = _table(fund, dates)
             if table.num_rows:
                 first, last = table["trade_date"][0], table["trade_date"][-1]
@@ -171,11 +163,12 @@ def write_sample(
 
 
 def _label(pools_csv: Path, last_session: str, sessions: int) -> str:
-    seeds = b"".join(path.read_bytes() for path in _seeds(pools_csv) if path.is_file())
+    pools, *others = _seeds(pools_csv)
+    seeds = [pools.read_bytes(), *(path.read_bytes() for path in others if path.is_file())]
     return (
         "Synthetic sample, not market data / 合成样本，并非真实行情: "
         f"version {VERSION}, {sessions} sessions to {last_session}, "
-        f"seeds {zlib.crc32(seeds):08x}\n"
+        f"seeds {zlib.crc32(b''.join(seeds)):08x}\n"
     )
 
 
@@ -217,20 +210,23 @@ def _dates(last_session: str, sessions: int) -> list[str]:
     return days[-sessions:]
 
 
-def _funds(pools_csv: Path) -> list[dict]:
-    """Read the funds, each with its `limits` (date, per cent) and its `seed_splits` by date."""
+def _funds(pools_csv: Path, dates: list[str]) -> list[dict]:
+    """Read the funds, each with its `limits` (from, per cent), `events` and `halts` by date."""
     funds, limits, actions = (_rows(path) for path in _seeds(pools_csv))
     for fund in funds:
+        own_limits = [row for row in limits if row["symbol"] == fund["symbol"]]
         fund["limits"] = sorted(
             (row["valid_from"].replace("-", ""), round(100 * float(row["price_limit"])))
-            for row in limits
-            if row["symbol"] == fund["symbol"]
+            for row in own_limits
         )
-        fund["seed_splits"] = {
-            row["trade_date"].replace("-", ""): float(row["share_ratio"])
-            for row in actions
-            if row["symbol"] == fund["symbol"]
-        }
+        events = _events((fund["symbol"], fund["pool"]), dates)
+        halts = {day: kind for kind in ("null", "zero", "no_row") for day in events.get(kind, {})}
+        for row in actions:
+            day = row["trade_date"].replace("-", "")
+            if row["symbol"] == fund["symbol"] and day in dates[1:]:
+                events.setdefault("split", {})[day] = float(row["share_ratio"])
+                halts[dates[dates.index(day) - 1]] = "zero"
+        fund |= {"events": events, "halts": halts}
     return funds
 
 
@@ -239,6 +235,19 @@ def _rows(path: Path) -> list[dict]:
         return []
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def _events(names: tuple[str, ...], dates: list[str]) -> dict[str, dict[str, float]]:
+    """Return value by session, by kind of event."""
+    events: dict[str, dict[str, float]] = {}
+    for line in EVENTS.strip().splitlines():
+        kind, name, when, value = line.split()
+        if name in names:
+            days = events.setdefault(kind, {})
+            for span in when.split(","):
+                start, end = bisect_left(dates, span[:8]), bisect_right(dates, span[-8:])
+                days |= dict.fromkeys(dates[start:end], float(value))
+    return events
 
 
 def _normals(name: str, rows: int, columns: int) -> np.ndarray:
@@ -257,117 +266,83 @@ def _persistent(draws: np.ndarray, memory: float) -> np.ndarray:
     return np.array(levels)
 
 
-def _source(name: str, volatility: float, sessions: int) -> np.ndarray:
+@lru_cache
+def _source(name: str, sessions: int) -> np.ndarray:
     draws = _normals(name, sessions, 3)
     storm = np.clip(1 + 0.3 * _persistent(draws[:, 2], STORM_MEMORY), 0.4, 2.0)
-    return volatility * (storm * draws[:, 0] + TREND * _persistent(draws[:, 1], TREND_MEMORY))
+    return storm * draws[:, 0] + TREND * _persistent(draws[:, 1], TREND_MEMORY)
 
 
 def _returns(fund: dict, sessions: int) -> tuple[np.ndarray, float]:
     """Return the fund's daily returns (one a session) and their rough standard deviation."""
-    mixes = {  # daily volatility of market, pool, category, fund; mean
-        "equity": (0.0060, 0.0035, 0.0065, 0.0035, 0.00025),
-        "bond": (0.0, 0.0, 0.0015, 0.0012, 0.00010),
-        "commodity": (0.0, 0.0, 0.0090, 0.0006, 0.00020),
-    }
-    market, pool, category, own, mean = mixes.get(fund["asset_class"], mixes["equity"])
+    asset_class, category = fund["asset_class"], fund["category"]
+    *deviations, mean = MIXES.get(asset_class, MIXES["equity"])
     if fund["pool"] == "QDII":
-        market, pool = pool, market
-    # Some categories are livelier than others.
-    category *= (0.7, 1.0, 1.4)[zlib.crc32(fund["category"].encode()) % 3]
-    parts = {
-        "market": market,
-        f"pool {fund['pool']}": pool,
-        f"category {fund['category']}": category,
-    }
-    parts[f"fund {fund['symbol']}"] = own
+        deviations[:2] = deviations[1::-1]
+    if asset_class == "equity":
+        # Some categories are livelier than others.
+        deviations[2] *= (0.7, 1.0, 1.4)[zlib.crc32(category.encode()) % 3]
+    names = ("market", f"pool {fund['pool']}", f"category {category}", f"fund {fund['symbol']}")
     returns = np.full(sessions, mean)
-    for name, volatility in parts.items():
-        returns = returns + _source(name, volatility, sessions)
-    return returns, sqrt(sum(volatility * volatility for volatility in parts.values()))
+    for name, deviation in zip(names, deviations, strict=True):
+        returns = returns + deviation * _source(name, sessions)
+    return returns, sqrt(sum(deviation * deviation for deviation in deviations))
 
 
 def _table(fund: dict, dates: list[str]) -> pa.Table:
-    rows = _bars(fund, dates)
-    days, pre, open_, high, low, close, shares, money = (
-        zip(*rows, strict=True) if rows else [()] * 8
-    )
-    columns = {"ts_code": [fund["symbol"]] * len(days), "trade_date": days}
-    prices = {"pre_close": pre, "open": open_, "high": high, "low": low, "close": close}
-    columns |= {name: _divided(ticks, 1000) for name, ticks in prices.items()}
-    columns |= {"vol": _divided(shares, 100), "amount": _divided(money, 1000)}
-    return pa.table(columns, schema=SCHEMA.with_metadata({SYNTHETIC_KEY: b"true"}))
-
-
-def _divided(integers: tuple, by: int) -> list[float | None]:
-    return [None if value is None else value / by for value in integers]
+    columns = list(zip(*_bars(fund, dates), strict=True)) or [()] * 8
+    units = {**dict.fromkeys(PRICES, 1000), "vol": 100, "amount": 1000}
+    numbers = {
+        name: [None if value is None else value / unit for value in values]
+        for (name, unit), values in zip(units.items(), columns[1:], strict=True)
+    }
+    codes = [fund["symbol"]] * len(columns[0])
+    return pa.table({"ts_code": codes, "trade_date": columns[0], **numbers}, schema=SCHEMA)
 
 
 def _bars(fund: dict, dates: list[str]) -> list[tuple]:
     """Return rows of date, five prices in ticks, shares and CNY, all whole numbers."""
-    symbol = fund["symbol"]
-    returns, volatility = _returns(fund, len(dates))
-    draws = _normals(f"bars {symbol}", len(dates), 3).tolist()
-    money = _money(symbol, returns / volatility)
-    first, quiet, last = _life(symbol, dates)
-    halts = _halts(fund, dates)
-    close = _start(fund, dates[first:])
-    rows = [(dates[i], *_no_trade(close, "zero")) for i in range(first - quiet, first)]
-    for i in range(first, last):
-        kind = halts.get(dates[i])
-        if kind:
-            rows += [(dates[i], *_no_trade(close, kind))] if kind != "no_row" else []
+    listed = fund["events"].get("listed", dict.fromkeys(dates, 0.0))
+    if not listed:
+        return []
+    first = dates.index(min(listed))
+    end = first + len(listed)
+    returns, deviation = _returns(fund, len(dates))
+    draws = _normals(f"bars {fund['symbol']}", len(dates), 3).tolist()
+    money = _money(fund, returns / deviation, end)
+    close = _start(fund, is_new=first > 0)
+    quiet = range(max(0, first - int(listed[dates[first]])), first)
+    rows = [(dates[i], *_no_trade(close, "zero")) for i in quiet]
+    for i in range(first, end):
+        kind = fund["halts"].get(dates[i])
+        if kind == "no_row":
             continue
-        suspended = halts.get(dates[i - 1]) if i > first else None
-        pre = _ex_rights(fund, dates[i], close, returns[i - 1] if suspended else 0.0)
-        prices = _prices(fund, dates[i], pre, float(returns[i]), volatility, draws[i])
+        if kind:
+            rows.append((dates[i], *_no_trade(close, kind)))
+            continue
+        was_halted = i > first and dates[i - 1] in fund["halts"]
+        pre = _ex_rights(fund, dates[i], close, float(returns[i - 1]) if was_halted else 0.0)
+        moves = [float(returns[i]), *(0.4 * deviation * draw for draw in draws[i])]
+        prices = _prices(fund, dates[i], pre, moves)
         close = prices[-1]
-        fade = min(1.0, (last - i) / FADE_SESSIONS) if symbol in ENDS else 1.0
-        rows.append((dates[i], pre, *prices, *_traded(money[i] * fade, prices)))
+        rows.append((dates[i], pre, *prices, *_traded(money[i], prices)))
     return rows
 
 
-def _life(symbol: str, dates: list[str]) -> tuple[int, int, int]:
-    """Return the index of the first trade, the number of rows before it, and the end."""
-    listed, quiet = LISTINGS.get(symbol, (dates[0], 0))
-    end = ENDS.get(symbol, dates[-1])
-    first = bisect_left(dates, listed)
-    return first, min(quiet, first) if first < len(dates) else 0, bisect_left(dates, end + "~")
-
-
-def _halts(fund: dict, dates: list[str]) -> dict[str, str]:
-    halts = {
-        day: kind
-        for first, last, kind in SUSPENSIONS.get(fund["symbol"], [])
-        for day in dates[bisect_left(dates, first) : bisect_left(dates, last + "~")]
-    }
-    for day in set(fund["seed_splits"]) & set(dates[1:]):
-        halts[dates[dates.index(day) - 1]] = "zero"
-    return halts
-
-
-def _start(fund: dict, dates: list[str]) -> int:
+def _start(fund: dict, *, is_new: bool) -> int:
     """Return the price before the first trade, such that splits leave a usual price behind."""
-    if fund["symbol"] in LISTINGS and dates and dates[0] == LISTINGS[fund["symbol"]][0]:
-        start = 1000.0
-    elif fund["asset_class"] == "bond":
-        start = 4000.0
-    else:
-        start = 1100.0 + zlib.crc32(fund["symbol"].encode()) % 1200
-    for ratio in (_split(fund, day) for day in dates):
+    usual = 3000 if fund["asset_class"] == "bond" else 1100
+    start = 1000.0 if is_new else usual + zlib.crc32(fund["symbol"].encode()) % 1000
+    for ratio in fund["events"].get("split", {}).values():
         start *= ratio
-    return floor(min(start, 4800.0))
-
-
-def _split(fund: dict, day: str) -> float:
-    return fund["seed_splits"].get(day, SPLITS.get((fund["symbol"], day), 1.0))
+    return floor(min(start, 4200.0))
 
 
 def _ex_rights(fund: dict, day: str, close: int, missed_return: float) -> int:
-    ratio = _split(fund, day)
-    if ratio != 1:
+    ratio = fund["events"].get("split", {}).get(day)
+    if ratio:
         return max(1, floor(close * (1 + missed_return) / ratio + 0.5))
-    percent = DIVIDENDS.get((fund["symbol"], day), 0)
+    percent = int(fund["events"].get("dividend", {}).get(day, 0))
     return close - (close * percent + 50) // 100
 
 
@@ -377,36 +352,36 @@ def _no_trade(close: int, kind: str) -> tuple:
     return close, close, close, close, close, 0, 0
 
 
-def _prices(
-    fund: dict, day: str, pre: int, change: float, volatility: float, draw: list[float]
-) -> tuple[int, int, int, int]:
+def _prices(fund: dict, day: str, pre: int, moves: list[float]) -> tuple[int, int, int, int]:
     """Return open, high, low, close in ticks, within the price limits."""
-    percent = next((p for since, p in reversed(fund["limits"]) if since <= day), 10)
+    percent = next((limit for since, limit in reversed(fund["limits"]) if since <= day), 10)
     up, down = (pre * (100 + percent) + 50) // 100, (pre * (100 - percent) + 50) // 100
-    open_, close = pre * (1 + 0.4 * change + 0.3 * volatility * draw[0]), pre * (1 + change)
-    direction, sealed = LIMIT_OPENS.get(
-        (fund["symbol"], day), LIMIT_OPENS.get((fund["pool"], day), (0, False))
-    )
-    if direction:
-        open_ = up if direction > 0 else down
-        close = open_ if sealed else close + 0.4 * (open_ - pre)
-    if sealed:
-        return (open_,) * 4
-    high = max(open_, close) + pre * 0.4 * volatility * abs(draw[1])
-    low = min(open_, close) - pre * 0.4 * volatility * abs(draw[2])
+    change, open_move, above, below = moves
+    # Keeps prices where a tick is neither coarse nor negligible.
+    change += 0.0015 * ((pre < USUAL_TICKS[0]) - (pre > USUAL_TICKS[1]))
+    open_, close = pre * (1 + 0.4 * change + open_move), pre * (1 + change)
+    for name, limit in (("up", up), ("down", down)):
+        if day in fund["events"].get(f"{name}_day", {}):
+            return limit, limit, limit, limit
+        if day in fund["events"].get(f"{name}_open", {}):
+            open_, close = limit, close + 0.4 * (limit - pre)
+    high, low = max(open_, close) + pre * abs(above), min(open_, close) - pre * abs(below)
     return tuple(min(max(floor(price + 0.5), down), up) for price in (open_, high, low, close))
 
 
-def _money(symbol: str, surprise: np.ndarray) -> list[float]:
+def _money(fund: dict, surprise: np.ndarray, end: int) -> list[float]:
     """Return the CNY to trade on each session: clustered, and more on days of large moves."""
-    usual = 1_000_000 * USUAL_MONEY[zlib.crc32(symbol.encode()) % len(USUAL_MONEY)]
-    spells = _persistent(_normals(f"money {symbol}", len(surprise), 1)[:, 0], VOLUME_MEMORY)
+    usual = USUAL_MONEY[zlib.crc32(fund["symbol"].encode()) % len(USUAL_MONEY)]
+    usual = max(fund["events"].get("money", {}).values(), default=usual)
+    spells = _persistent(_normals(f"money {fund['symbol']}", len(surprise), 1)[:, 0], VOLUME_MEMORY)
     level = np.clip(0.4 * spells + 0.2 * (np.abs(surprise) - 0.8), -2.0, 2.0)
     # Close to exp(level), from exact operations alone.
     factor = 1 + level / 8
     for _ in range(3):
         factor = factor * factor
-    return (THIN.get(symbol, usual) * factor).tolist()
+    if end < len(surprise):
+        factor = factor * np.clip((end - np.arange(len(surprise))) / FADE_SESSIONS, 0, 1)
+    return (1e6 * usual * factor).tolist()
 
 
 def _traded(money: float, prices: tuple[int, int, int, int]) -> tuple[int, int]:
@@ -418,10 +393,11 @@ def _traded(money: float, prices: tuple[int, int, int, int]) -> tuple[int, int]:
 
 def main() -> None:
     """Write the sample from the command line and print what the folder holds."""
-    events, pools_csv = __doc__ or "", Path(__file__).parents[2] / "seeds" / "etf_pools.csv"
+    pools_csv = Path(__file__).parents[2] / "seeds" / "etf_pools.csv"
     parser = argparse.ArgumentParser(
         prog="python -m etf_rotation.sample",
-        description=events,
+        description="Write a synthetic sample of daily bars in the raw layout.",
+        epilog=f"{__doc__}\n{EVENTS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, help="where to write; an older sample is replaced")

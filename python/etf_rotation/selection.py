@@ -1,12 +1,12 @@
 """Portfolio construction: which funds a pool holds after a rebalance, and why not the others."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import date
 from itertools import groupby, pairwise
-from typing import NamedTuple
+from operator import attrgetter
+from typing import NamedTuple, get_args, get_type_hints
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,55 +14,34 @@ import pyarrow.compute as pc
 # A weight sum that equals its limit must not break it by the last bit of a double.
 LIMIT_TOLERANCE = 1e-9
 
-KEY = ("pool", "trade_date", "symbol")
-CONSTRAINTS = ("top_n", "max_single_weight", "max_sector_weight", "max_broad_funds")
 
-CANDIDATES_SCHEMA = pa.schema(
-    [
-        pa.field("pool", pa.string(), nullable=False),
-        pa.field("trade_date", pa.date32(), nullable=False),
-        pa.field("symbol", pa.string(), nullable=False),
-        pa.field("as_of_date", pa.date32(), nullable=False),
-        pa.field("has_bar", pa.bool_(), nullable=False),
-        pa.field("score", pa.float64()),
-        pa.field("rank", pa.int64()),
-        pa.field("adv20", pa.float64()),
-        pa.field("category", pa.string(), nullable=False),
-        pa.field("is_broad", pa.bool_(), nullable=False),
-        pa.field("top_n", pa.int64(), nullable=False),
-        pa.field("max_single_weight", pa.float64(), nullable=False),
-        pa.field("max_sector_weight", pa.float64(), nullable=False),
-        pa.field("max_broad_funds", pa.int64(), nullable=False),
-    ]
-)
+class FundKey(NamedTuple):
+    """What identifies a fund's row on a session."""
 
-DECISIONS_SCHEMA = pa.schema(
-    [
-        pa.field("pool", pa.string(), nullable=False),
-        pa.field("trade_date", pa.date32(), nullable=False),
-        pa.field("as_of_date", pa.date32(), nullable=False),
-        pa.field("symbol", pa.string(), nullable=False),
-        pa.field("score", pa.float64()),
-        pa.field("rank", pa.int64()),
-        pa.field("adv20", pa.float64()),
-        pa.field("is_eligible", pa.bool_(), nullable=False),
-        pa.field("is_selected", pa.bool_(), nullable=False),
-        pa.field("target_weight", pa.float64(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-    ]
-)
+    pool: str
+    trade_date: date
+    symbol: str
 
 
 class Candidate(NamedTuple):
-    """One fund of the pool on a rebalance session, as known at `as_of_date`."""
+    """One fund of the pool on a rebalance session, as known at the close before it."""
 
     symbol: str
-    has_bar: bool  # on as_of_date
+    has_bar: bool
     score: float | None
     rank: int | None  # 1 is the best
     adv20: float | None  # CNY
     category: str
     is_broad: bool
+
+
+class Constraints(NamedTuple):
+    """A pool's limits; weights are shares of equity."""
+
+    top_n: int
+    max_single_weight: float
+    max_sector_weight: float
+    max_broad_funds: int
 
 
 class Decision(NamedTuple):
@@ -73,6 +52,49 @@ class Decision(NamedTuple):
     is_selected: bool
     target_weight: float
     reason: str
+
+
+def schema_of(*records: type) -> pa.Schema:
+    """Return the Arrow schema of tables whose rows are these records, side by side.
+
+    Parameters
+    ----------
+    *records : type
+        Classes with annotated fields; `float | None` is a double that may be null. A field that
+        several records share is one column.
+
+    Returns
+    -------
+    pyarrow.Schema
+        The fields in order.
+    """
+    types = {
+        str: pa.string(),
+        date: pa.date32(),
+        float: pa.float64(),
+        int: pa.int64(),
+        bool: pa.bool_(),
+    }
+    schema = {}
+    for record in records:
+        for name, hint in get_type_hints(record).items():
+            base, *none = get_args(hint) or (hint,)
+            schema[name] = pa.field(name, types[base], nullable=bool(none))
+    return pa.schema(list(schema.values()))
+
+
+class _AsOf(NamedTuple):
+    as_of_date: date
+
+
+CANDIDATES_SCHEMA = schema_of(FundKey, _AsOf, Candidate, Constraints)
+SELECTION_SCHEMA = pa.schema(
+    [
+        CANDIDATES_SCHEMA.field(name)
+        for name in ("pool", "trade_date", "as_of_date", "symbol", "score", "rank", "adv20")
+    ]
+    + list(schema_of(Decision))[1:]
+)
 
 
 def select_funds(
@@ -103,29 +125,30 @@ def select_funds(
     -------
     list of Decision
         One for each candidate, in symbol order. `reason` is `selected`; for a fund that is not
-        eligible the first that applies of `no_bar`, `no_score`, `no_adv`, `low_adv`; for an eligible
-        fund passed over `sector_limit`, `broad_limit`, or `top_n_filled` once the walk has ended.
+        eligible the first that applies of `no_bar`, `no_score`, `no_adv`, `low_adv`; for an
+        eligible fund passed over `sector_limit` or `broad_limit`, and `top_n_filled` below the
+        last fund selected once there are `top_n`.
 
     Raises
     ------
     ValueError
-        A duplicate symbol, a rank that contradicts the scores, or a constraint that is no constraint.
+        A duplicate symbol, a rank that contradicts the scores, or an impossible constraint.
 
     Notes
     -----
-    Source of the formula: steps 1 and 2 of "Portfolio construction" in the strategy's specification.
-    Weight = min(1 / top_n, max_single_weight); what is left stays in cash.
+    Source of the formula: steps 1 and 2 of "Portfolio construction" in the strategy's
+    specification. Weight = min(1 / top_n, max_single_weight); what is left stays in cash.
     """
-    candidates = sorted(candidates)
-    _check_constraints(top_n, max_single_weight, max_sector_weight, max_broad_funds)
+    candidates = sorted(candidates, key=attrgetter("symbol"))
+    _check_constraints(Constraints(top_n, max_single_weight, max_sector_weight, max_broad_funds))
     _check_ranking(candidates)
 
     weight = min(1 / top_n, max_single_weight)
-    reasons = {c.symbol: _ineligibility(c, min_adv_cny) for c in candidates}
-    eligible = {symbol for symbol, reason in reasons.items() if reason is None}
-    sector_funds: Counter[str] = Counter()
+    reasons = {fund.symbol: _why_not_eligible(fund, min_adv_cny) for fund in candidates}
+    eligible = {fund.symbol: fund for fund in candidates if reasons[fund.symbol] is None}
     selected = broad_funds = 0
-    for fund in sorted((c for c in candidates if c.symbol in eligible), key=_by_score):
+    sector_funds = Counter()
+    for fund in sorted(eligible.values(), key=_by_score):
         sector_weight = (sector_funds[fund.category] + 1) * weight
         if selected == top_n:
             reasons[fund.symbol] = "top_n_filled"
@@ -136,17 +159,20 @@ def select_funds(
         else:
             reasons[fund.symbol] = "selected"
             selected += 1
-            broad_funds += fund.is_broad
-            sector_funds[fund.category] += not fund.is_broad
+            if fund.is_broad:
+                broad_funds += 1
+            else:
+                sector_funds[fund.category] += 1
+
     return [
         Decision(
-            symbol=symbol,
-            is_eligible=symbol in eligible,
-            is_selected=reason == "selected",
-            target_weight=weight if reason == "selected" else 0.0,
-            reason=reason,
+            symbol=fund.symbol,
+            is_eligible=fund.symbol in eligible,
+            is_selected=reasons[fund.symbol] == "selected",
+            target_weight=weight if reasons[fund.symbol] == "selected" else 0.0,
+            reason=reasons[fund.symbol],
         )
-        for symbol, reason in reasons.items()
+        for fund in candidates
     ]
 
 
@@ -157,49 +183,53 @@ def select_all(table: pa.Table, *, min_adv_cny: float) -> pa.Table:
     ----------
     table : pyarrow.Table
         Columns of `CANDIDATES_SCHEMA`, one row per (pool, trade_date, symbol), in any order; the
-        pool's constraints are repeated on its rows. ADV20 in CNY, weights as shares of equity.
+        pool's constraints stand on each of its rows. ADV20 in CNY, weights as shares of equity.
     min_adv_cny : float
         Least ADV20 of an eligible fund, CNY.
 
     Returns
     -------
     pyarrow.Table
-        `DECISIONS_SCHEMA`, one row per row of `table`, sorted by pool, trade_date, symbol.
+        `SELECTION_SCHEMA`, one row per row of `table`, sorted by pool, trade_date, symbol.
 
     Raises
     ------
     ValueError
-        A missing column, a null or infinite value, a duplicate row, an ADV20 below zero, constraints
-        or an as_of_date that differ within a session, and what `select_funds` refuses; the message
-        names the pool, the session and, where it is one fund's row, the fund.
+        A missing column, a null or infinite value, a duplicate row, an ADV20 below zero,
+        constraints or an as_of_date that differ within a session, and what `select_funds`
+        refuses; the message names the pool, the session and, where it is one row, the fund.
 
     Notes
     -----
-    Source of the formula: steps 1 and 2 of "Portfolio construction" in the strategy's specification.
+    Source of the formula: steps 1 and 2 of "Portfolio construction" in the strategy's
+    specification.
     """
-    table = read_checked("candidates", table, CANDIDATES_SCHEMA, KEY)
+    table = read_checked("candidates", table, CANDIDATES_SCHEMA, FundKey._fields)
     refuse("candidates", table, pc.less(table["adv20"], 0), "adv20 is below zero")
 
-    decisions: list[Decision] = []
-    for (pool, trade_date), rows in groupby(table.to_pylist(), lambda r: (r["pool"], r["trade_date"])):
+    decisions = []
+    for (pool, trade_date), rows in groupby(
+        table.to_pylist(), key=lambda row: (row["pool"], row["trade_date"])
+    ):
         funds = list(rows)
         try:
             decisions += select_funds(
                 [Candidate(*(fund[name] for name in Candidate._fields)) for fund in funds],
-                **_shared(funds),
+                **_common_values(funds),
                 min_adv_cny=min_adv_cny,
             )
         except ValueError as error:
-            raise ValueError(f"candidates, pool {pool}, trade_date {trade_date}: {error}") from error
+            raise ValueError(
+                f"candidates, pool {pool}, trade_date {trade_date}: {error}"
+            ) from error
 
-    decided = dict(zip(Decision._fields, zip(*decisions, strict=True), strict=False))
-    return pa.table(
-        [
-            table[field.name] if field.name in table.column_names else decided.get(field.name, ())
-            for field in DECISIONS_SCHEMA
-        ],
-        schema=DECISIONS_SCHEMA,
+    decided = pa.Table.from_pylist(
+        [decision._asdict() for decision in decisions], schema=schema_of(Decision)
     )
+    columns = [
+        (decided if name in Decision._fields else table)[name] for name in SELECTION_SCHEMA.names
+    ]
+    return pa.table(columns, schema=SELECTION_SCHEMA).combine_chunks()
 
 
 def read_checked(name: str, table: pa.Table, schema: pa.Schema, key: Sequence[str]) -> pa.Table:
@@ -224,8 +254,8 @@ def read_checked(name: str, table: pa.Table, schema: pa.Schema, key: Sequence[st
     Raises
     ------
     ValueError
-        A missing column, a value of another type, a null where none may be, a NaN or infinity, or a
-        second row for a key; the message names the row's pool, fund and date.
+        A missing column, a value of another type, a null where none may be, a NaN or infinity, or
+        a second row for a key; the message names the row's pool, fund and date.
     """
     missing = [column for column in schema.names if column not in table.column_names]
     if missing:
@@ -233,13 +263,13 @@ def read_checked(name: str, table: pa.Table, schema: pa.Schema, key: Sequence[st
     nullable = pa.schema([field.with_nullable(True) for field in schema])
     table = table.select(schema.names).cast(nullable).sort_by([(c, "ascending") for c in key])
     for field in schema:
-        column = table[field.name]
         if not field.nullable:
-            refuse(name, table, pc.is_null(column), f"{field.name} is null")
+            refuse(name, table, pc.is_null(table[field.name]), f"{field.name} is null")
         if pa.types.is_floating(field.type):
-            refuse(name, table, pc.invert(pc.is_finite(column)), f"{field.name} is not finite")
-    counts = table.group_by(list(key), use_threads=False).aggregate([([], "count_all")])
-    refuse(name, counts, pc.greater(counts["count_all"], 1), "duplicate row")
+            is_bad = pc.invert(pc.is_finite(table[field.name]))
+            refuse(name, table, is_bad, f"{field.name} is not finite")
+    rows = table.group_by(list(key), use_threads=False).aggregate([([], "count_all")])
+    refuse(name, rows, pc.greater(rows["count_all"], 1), "more than one row")
     return table.cast(schema)
 
 
@@ -264,58 +294,57 @@ def refuse(name: str, table: pa.Table, is_bad: pa.ChunkedArray, fault: str) -> N
     """
     if pc.any(is_bad).as_py():
         row = table.filter(is_bad).slice(0, 1).to_pylist()[0]
-        where = "".join(f", {column} {row[column]}" for column in ("pool", *KEY[:0:-1]) if column in row)
-        raise ValueError(f"{name}{where}: {fault}")
+        where = [f"{column} {row[column]}" for column in FundKey._fields if column in row]
+        raise ValueError(f"{', '.join([name, *where])}: {fault}")
 
 
-def _ineligibility(candidate: Candidate, min_adv_cny: float) -> str | None:
-    if not candidate.has_bar:
+def _why_not_eligible(fund: Candidate, min_adv_cny: float) -> str | None:
+    if not fund.has_bar:
         return "no_bar"
-    if candidate.score is None:
+    if fund.score is None:
         return "no_score"
-    if candidate.adv20 is None:
+    if fund.adv20 is None:
         return "no_adv"
-    if candidate.adv20 < min_adv_cny:
+    if fund.adv20 < min_adv_cny:
         return "low_adv"
     return None
 
 
-def _by_score(candidate: Candidate) -> tuple[float, str]:
-    return -candidate.score, candidate.symbol
+def _by_score(fund: Candidate) -> tuple[float, str]:
+    return -fund.score, fund.symbol
 
 
 def _check_ranking(candidates: Sequence[Candidate]) -> None:
     for before, after in pairwise(candidates):
         if before.symbol == after.symbol:
-            raise ValueError(f"symbol {after.symbol} stands twice")
-    ranked = sorted((c for c in candidates if c.score is not None), key=_by_score)
+            raise ValueError(f"symbol {after.symbol} has more than one row")
+    ranked = sorted((fund for fund in candidates if fund.score is not None), key=_by_score)
     for fund in ranked:
         if fund.rank is None:
             raise ValueError(f"symbol {fund.symbol} has a score and no rank")
     for before, after in pairwise(ranked):
         if before.rank >= after.rank:
             raise ValueError(
-                f"symbol {after.symbol} has rank {after.rank}, but by score it follows "
-                f"{before.symbol} of rank {before.rank}"
+                f"symbol {after.symbol} has rank {after.rank}, but by score it comes after "
+                f"{before.symbol} with rank {before.rank}"
             )
 
 
-def _check_constraints(
-    top_n: int, max_single_weight: float, max_sector_weight: float, max_broad_funds: int
-) -> None:
-    if top_n < 1 or max_broad_funds < 0:
-        raise ValueError(f"top_n {top_n} or max_broad_funds {max_broad_funds} is too small")
-    for weight in (max_single_weight, max_sector_weight):
-        if not (math.isfinite(weight) and 0 < weight <= 1):
-            raise ValueError(f"the weight limit {weight} is not above 0 and at most 1")
+def _check_constraints(constraints: Constraints) -> None:
+    for name, value in constraints._asdict().items():
+        is_weight = name.endswith("_weight")
+        if not math.isfinite(value) or value < 0 or (is_weight and not 0 < value <= 1):
+            raise ValueError(f"{name} {value} is no limit")
+    if constraints.top_n < 1:
+        raise ValueError("top_n is below 1")
 
 
-def _shared(funds: Sequence[dict]) -> dict:
-    for name in ("as_of_date", *CONSTRAINTS):
+def _common_values(funds: Sequence[dict]) -> dict:
+    for name in ("as_of_date", *Constraints._fields):
         for before, after in pairwise(funds):
             if before[name] != after[name]:
                 raise ValueError(
-                    f"{name} is {before[name]} for symbol {before['symbol']}, "
+                    f"{name} is {before[name]} for symbol {before['symbol']} and "
                     f"{after[name]} for {after['symbol']}"
                 )
-    return {name: funds[0][name] for name in CONSTRAINTS}
+    return {name: funds[0][name] for name in Constraints._fields}

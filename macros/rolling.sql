@@ -1,0 +1,179 @@
+{#
+    Rolling statistics by doubling, exact to the same bits whatever else is in the table.
+
+    The statistics of n = p + q bars follow from those of the p recent bars (this row) and of the
+    q bars before them (the row p bars back), so each window length costs one lag. A lag without
+    partition and order streams: the source must be sorted by symbol and bar_number, and carry
+    bar_number. A window that holds a null is null. docs/engine.md explains it.
+#}
+
+{# Steps (n, p, q), each p and q being 1 or the n of an earlier step. #}
+{% macro doubling_plan(windows) %}
+    {% set plan = [] %}
+    {% set have = [1] %}
+    {% for window in windows | sort %}
+        {% set wanted = [window] %}
+        {% for _ in range(64) if wanted %}
+            {% set n = wanted[-1] %}
+            {% set below = have | select('lt', n) | list %}
+            {% set splits = [] %}
+            {% for p in below if n - p in have %}{% do splits.append(p) %}{% endfor %}
+            {% if n in have %}
+                {% do wanted.pop() %}
+            {% elif splits %}
+                {% do plan.append((n, splits | max, n - splits | max)) %}
+                {% do have.append(n) %}
+            {% elif below | max * 2 < n %}
+                {% do wanted.append(below | max * 2) %}
+            {% else %}
+                {% do wanted.append(n - below | max) %}
+            {% endif %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(plan) }}
+{% endmacro %}
+
+
+{# The mean of the p recent bars less that of the q before them. #}
+{% macro mean_step(x, n, p, q) -%}
+    ({{ x }}_sum_{{ p }} / {{ p }} - {{ x }}_sum_{{ n }}_old / {{ q }})
+{%- endmacro %}
+
+
+{#
+    CTEs that end in `name`: the columns of `source` and, for every window n,
+        sum    x_sum_n    sum of x
+        dev    x_dev_n    sum of squared deviations from the mean
+        cov    x_y_cov_n  sum of products of the deviations of (x, y)
+        trend  x_trend_n  sum of products of the deviations of x and of 0…n-1
+        skew   x_m3_n, x_m4_n  sums of third and fourth powers of the deviations
+        min, max          x_min_n, x_max_n
+        fall   x_fall_n   the worst x_j / x_i - 1 with i ≤ j
+        age    x_max_age_n, x_min_age_n  bars since the latest maximum, minimum
+    (min, max, fall and age take columns without nulls.)
+#}
+{% macro rolling(name, source, windows, sum=[], dev=[], cov=[], trend=[], skew=[], min=[], max=[], fall=[], age=[]) %}
+    {% set w = name ~ '__' %}
+    {% set devs = (dev + skew) | unique | list %}
+    {% set sums = (sum + devs + trend + cov | map('first') | list + cov | map('last') | list) | unique | list %}
+    {% set mins = (min + fall + age) | unique | list %}
+    {% set maxs = (max + fall + age) | unique | list %}
+    {% set kept = [] %}
+    {% for x in sums %}{% do kept.append((x ~ '_sum', x)) %}{% endfor %}
+    {% for x in devs %}{% do kept.append((x ~ '_dev', x ~ ' * 0')) %}{% endfor %}
+    {% for x, y in cov %}{% do kept.append((x ~ '_' ~ y ~ '_cov', x ~ ' * ' ~ y ~ ' * 0')) %}{% endfor %}
+    {% for x in trend %}{% do kept.append((x ~ '_trend', x ~ ' * 0')) %}{% endfor %}
+    {% for x in skew %}{% do kept.append((x ~ '_m3', x ~ ' * 0')) %}{% do kept.append((x ~ '_m4', x ~ ' * 0')) %}{% endfor %}
+    {% for x in mins %}{% do kept.append((x ~ '_min', x)) %}{% endfor %}
+    {% for x in maxs %}{% do kept.append((x ~ '_max', x)) %}{% endfor %}
+    {% for x in fall %}{% do kept.append((x ~ '_fall', '0.0')) %}{% endfor %}
+    {% for x in age %}{% do kept.append((x ~ '_max_age', '0')) %}{% do kept.append((x ~ '_min_age', '0')) %}{% endfor %}
+
+    {{ name }}_1 as (
+        select
+            *
+            {%- for column, start in kept %},
+            {{ start }} as {{ name }}__{{ column }}_1
+            {%- endfor %}
+        from {{ source }}
+    ),
+
+    {% for n, p, q in doubling_plan(windows) %}
+    {% set before = loop.previtem[0] if loop.previtem else 1 %}
+    {{ name }}_{{ n }}_old as (
+        select
+            *
+            {%- for column, _ in kept %},
+            lag({{ w ~ column }}_{{ q }}, {{ p }}) over () as {{ w ~ column }}_{{ n }}_old
+            {%- endfor %}
+        from {{ name }}_{{ before }}
+    ),
+
+    {{ name }}_{{ n }} as (
+        select
+            *
+            {%- for x in sums %},
+            {{ w ~ x }}_sum_{{ p }} + {{ w ~ x }}_sum_{{ n }}_old as {{ w ~ x }}_sum_{{ n }}
+            {%- endfor %}
+            {%- for x in devs %},
+            {{ w ~ x }}_dev_{{ p }} + {{ w ~ x }}_dev_{{ n }}_old
+            + {{ mean_step(w ~ x, n, p, q) }} * {{ mean_step(w ~ x, n, p, q) }} * {{ p * q }} / {{ n }} as {{ w ~ x }}_dev_{{ n }}
+            {%- endfor %}
+            {%- for x, y in cov %}{% set xy = x ~ '_' ~ y ~ '_cov' %},
+            {{ w ~ xy }}_{{ p }} + {{ w ~ xy }}_{{ n }}_old
+            + {{ mean_step(w ~ x, n, p, q) }} * {{ mean_step(w ~ y, n, p, q) }} * {{ p * q }} / {{ n }} as {{ w ~ xy }}_{{ n }}
+            {%- endfor %}
+            {%- for x in trend %},
+            {{ w ~ x }}_trend_{{ p }} + {{ w ~ x }}_trend_{{ n }}_old
+            + {{ mean_step(w ~ x, n, p, q) }} * {{ p * q }} / 2 as {{ w ~ x }}_trend_{{ n }}
+            {%- endfor %}
+            {%- for x in skew %},
+            {{ w ~ x }}_m3_{{ p }} + {{ w ~ x }}_m3_{{ n }}_old
+            + pow({{ mean_step(w ~ x, n, p, q) }}, 3) * {{ p * q * (q - p) }} / {{ n * n }}
+            + 3 * {{ mean_step(w ~ x, n, p, q) }} * ({{ q }} * {{ w ~ x }}_dev_{{ p }} - {{ p }} * {{ w ~ x }}_dev_{{ n }}_old) / {{ n }}
+                as {{ w ~ x }}_m3_{{ n }},
+            {{ w ~ x }}_m4_{{ p }} + {{ w ~ x }}_m4_{{ n }}_old
+            + pow({{ mean_step(w ~ x, n, p, q) }}, 4) * {{ p * q * (p * p - p * q + q * q) }} / {{ n * n * n }}
+            + 6 * pow({{ mean_step(w ~ x, n, p, q) }}, 2) * ({{ q * q }} * {{ w ~ x }}_dev_{{ p }} + {{ p * p }} * {{ w ~ x }}_dev_{{ n }}_old) / {{ n * n }}
+            + 4 * {{ mean_step(w ~ x, n, p, q) }} * ({{ q }} * {{ w ~ x }}_m3_{{ p }} - {{ p }} * {{ w ~ x }}_m3_{{ n }}_old) / {{ n }}
+                as {{ w ~ x }}_m4_{{ n }}
+            {%- endfor %}
+            {%- for x in mins %},
+            least({{ w ~ x }}_min_{{ p }}, {{ w ~ x }}_min_{{ n }}_old) as {{ w ~ x }}_min_{{ n }}
+            {%- endfor %}
+            {%- for x in maxs %},
+            greatest({{ w ~ x }}_max_{{ p }}, {{ w ~ x }}_max_{{ n }}_old) as {{ w ~ x }}_max_{{ n }}
+            {%- endfor %}
+            {%- for x in fall %},
+            least(
+                {{ w ~ x }}_fall_{{ p }},
+                {{ w ~ x }}_fall_{{ n }}_old,
+                {{ w ~ x }}_min_{{ p }} / {{ w ~ x }}_max_{{ n }}_old - 1
+            ) as {{ w ~ x }}_fall_{{ n }}
+            {%- endfor %}
+            {%- for x in age %},
+            case
+                when {{ w ~ x }}_max_{{ p }} >= {{ w ~ x }}_max_{{ n }}_old then {{ w ~ x }}_max_age_{{ p }}
+                else {{ w ~ x }}_max_age_{{ n }}_old + {{ p }}
+            end as {{ w ~ x }}_max_age_{{ n }},
+            case
+                when {{ w ~ x }}_min_{{ p }} <= {{ w ~ x }}_min_{{ n }}_old then {{ w ~ x }}_min_age_{{ p }}
+                else {{ w ~ x }}_min_age_{{ n }}_old + {{ p }}
+            end as {{ w ~ x }}_min_age_{{ n }}
+            {%- endfor %}
+        from {{ name }}_{{ n }}_old
+    ),
+
+    {% if loop.last %}
+    {{ name }} as (
+        select
+            *
+            {%- for window in windows %}
+            {%- for column, _ in kept %},
+            case when bar_number >= {{ window }} then {{ w ~ column }}_{{ window }} end as {{ column }}_{{ window }}
+            {%- endfor %}
+            {%- endfor %}
+        from {{ name }}_{{ n }}
+    )
+    {%- endif %}
+    {% endfor %}
+{% endmacro %}
+
+
+{# The value of `x` n bars ago, null where the fund has none. #}
+{% macro ago(x, n) -%}
+    case when bar_number > {{ n }} then lag({{ x }}, {{ n }}) over () end
+{%- endmacro %}
+
+
+{#
+    Standard deviation of x over n bars from x_sum_n and x_dev_n. At most `zero` (a share of the
+    mean, for returns an absolute figure) it is a rounding residue of constant input: exactly 0.
+#}
+{% macro sd(x, n, ddof=1, returns=false) -%}
+    case
+        when sqrt({{ x }}_dev_{{ n }} / {{ n - ddof }})
+            <= {{ '1e-15' if returns else '1e-12 * abs(' ~ x ~ '_sum_' ~ n ~ ' / ' ~ n ~ ')' }} then 0.0
+        else sqrt({{ x }}_dev_{{ n }} / {{ n - ddof }})
+    end
+{%- endmacro %}

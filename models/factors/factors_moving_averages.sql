@@ -1,0 +1,23 @@
+{% set averages = [5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 120, 150, 200, 252] %}
+
+with
+
+bars as (
+
+    select * from {{ ref('int_bars') }}
+    order by symbol, bar_number
+
+),
+
+{{ rolling('windows', 'bars', averages, sum=['c']) }}
+
+select
+    symbol,
+    trade_date,
+    {% for n in averages %}
+    c_sum_{{ n }} / {{ n }} as sma_{{ n }},
+    {% endfor %}
+    {% for n in [5, 10, 20, 60, 120, 252] %}
+    c / (c_sum_{{ n }} / {{ n }}) - 1 as bias_{{ n }}{{ ',' if not loop.last }}
+    {% endfor %}
+from windows

@@ -1,0 +1,52 @@
+{% set lines = [20, 25, 60, 120] %}
+
+with
+
+bars as (
+
+    select
+        *,
+        ln(c) as ln_c
+    from {{ ref('int_bars') }}
+    order by symbol, bar_number
+
+),
+
+{{ rolling('lines', 'bars', lines, dev=['ln_c'], trend=['ln_c']) }},
+
+{{ rolling('ranges', 'lines', [18], dev=['l'], cov=[('h', 'l')]) }},
+
+betas as (
+
+    select
+        *,
+        {% for n in lines %}
+        -- Least squares on 0…n-1, whose squared deviations sum to n(n² - 1) / 12.
+        case
+            when {{ sd('ln_c', n, ddof=0) }} = 0 then 0.0
+            else ln_c_trend_{{ n }} / {{ n * (n * n - 1) / 12 }}
+        end as slope_{{ n }},
+        pow(ln_c_trend_{{ n }}, 2) / {{ n * (n * n - 1) / 12 }}
+        / case when {{ sd('ln_c', n, ddof=0) }} > 0 then ln_c_dev_{{ n }} end as r2_{{ n }},
+        {% endfor %}
+        h_l_cov_18 / case when {{ sd('l', 18) }} > 0 then l_dev_18 end as rsrs_beta_18
+    from ranges
+
+),
+
+{{ rolling('scores', 'betas', [250], dev=['rsrs_beta_18']) }}
+
+select
+    symbol,
+    trade_date,
+    {% for n in [20, 60, 120] %}
+    slope_{{ n }},
+    r2_{{ n }},
+    {% endfor %}
+    {% for n in [20, 25, 60] %}
+    (exp(252 * slope_{{ n }}) - 1) * r2_{{ n }} as momentum_score_{{ n }},
+    {% endfor %}
+    rsrs_beta_18,
+    (rsrs_beta_18 - rsrs_beta_18_sum_250 / 250)
+    / nullif({{ sd('rsrs_beta_18', 250) }}, 0) as rsrs_zscore_18_250
+from scores

@@ -1,0 +1,61 @@
+{% set volatilities = [5, 10, 20, 30, 60, 120] %}
+{% set ranges = [7, 10, 14, 20, 30, 60] %}
+
+with
+
+bars as (
+
+    select
+        *,
+        coalesce(tr, h - l) as tr_from_first,
+        case when r < 0 then r * r when r >= 0 then 0.0 end as downside_square,
+        pow(ln(h / l), 2) as range_square,
+        0.5 * pow(ln(h / l), 2) - (2 * ln(2) - 1) * pow(ln(c / o), 2) as garman_klass
+    from {{ ref('int_bars') }}
+    order by symbol, bar_number
+
+),
+
+{{ rolling('returns', 'bars', volatilities, skew=['r'], sum=['downside_square']) }},
+
+{{ rolling('ranges', 'returns', ranges, sum=['tr_from_first']) }},
+
+{{ rolling('estimators', 'ranges', [20], sum=['range_square', 'garman_klass']) }},
+
+deviations as (
+
+    select
+        *,
+        {% for n in volatilities %}
+        {{ sd('r', n, returns=true) }} as volatility_{{ n }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from estimators
+
+)
+
+select
+    symbol,
+    trade_date,
+    {% for n in volatilities %}
+    volatility_{{ n }},
+    {% endfor %}
+    {% for n in [20, 60, 120] %}
+    sqrt(252) * (r_sum_{{ n }} / {{ n }}) / nullif(volatility_{{ n }}, 0) as sharpe_{{ n }},
+    {% endfor %}
+    {% for n in [20, 60] %}
+    sqrt(downside_square_sum_{{ n }} / {{ n }}) as downside_volatility_{{ n }},
+    {% endfor %}
+    volatility_20 / nullif(volatility_60, 0) as volatility_ratio_20_60,
+    {% for n in ranges %}
+    tr_from_first_sum_{{ n }} / {{ n }} as atr_sma_{{ n }},
+    {% endfor %}
+    sqrt(range_square_sum_20 / 20 / (4 * ln(2))) as parkinson_volatility_20,
+    sqrt(case when garman_klass_sum_20 >= 0 then garman_klass_sum_20 / 20 end) as garman_klass_volatility_20,
+    {% for n in [20, 60] %}
+    {{ (n * (n - 1)) ** 0.5 / (n - 2) }} * (r_m3_{{ n }} / {{ n }})
+    / pow(case when volatility_{{ n }} > 0 then r_dev_{{ n }} / {{ n }} end, 1.5) as skewness_{{ n }},
+    {% endfor %}
+    59 / (58.0 * 57) * (
+        61 * (60 * r_m4_60 / pow(case when volatility_60 > 0 then r_dev_60 end, 2) - 3) + 6
+    ) as kurtosis_60
+from deviations
