@@ -78,7 +78,11 @@ residuals as (
     select
         *,
         -- Σ(r - α - βm)² of the least-squares line; rounding can leave it just below zero.
-        case when m_sd > 0 then greatest(r_dev_60 - pow(r_m_cov_60, 2) / m_dev_60, 0) end as residual_dev
+        case
+            when m_sd > 0 and r_dev_60 > pow(r_m_cov_60, 2) / m_dev_60
+                then r_dev_60 - pow(r_m_cov_60, 2) / m_dev_60
+            when m_sd > 0 and r_dev_60 is not null then 0.0
+        end as residual_dev
     from deviations
 
 )

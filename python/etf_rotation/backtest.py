@@ -5,10 +5,10 @@ session depends on later sessions or on funds that the pool does not trade.
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -450,61 +450,19 @@ def _check_dates(
                 raise _fault("targets", pool, trade_date, symbol, fault)
 
 
-def _fault(self, symbol: str, fault: str) -> ValueError:
-    return _fault("targets", self.parameters.pool, self.session.trade_date, symbol, fault)
-
-
-def _obstacle(side: str, bar: Bar | None) -> str | None:
-    if bar is None:
-        return "suspended"
-    price = round(bar.open, PRICE_DECIMALS)
-    if side == "buy" and bar.limit_up is not None and price >= bar.limit_up:
-        return "limit_up"
-    if side == "sell" and bar.limit_down is not None and price <= bar.limit_down:
-        return "limit_down"
-    return None
-
-
-def _check_dates(
-    bars: Mapping[date, Mapping[str, Bar]],
-    targets: Mapping[date, Mapping[str, Target]],
-    sessions: Sequence[Session],
-    pool: str,
-) -> None:
-    dates = [session.trade_date for session in sessions]
-    session_before = dict(zip(dates, [None, *dates], strict=False))
-    n_eligible = {
-        session.trade_date: session.n_eligible for session in sessions if session.is_rebalance
-    }
-    for trade_date in bars.keys() - session_before.keys():
-        raise _fault("bars", pool, trade_date, min(bars[trade_date]), "not a session")
-    for trade_date in n_eligible:
-        if n_eligible[trade_date] is None:
-            raise _fault("sessions", pool, trade_date, None, "a rebalance without n_eligible")
-    for trade_date, symbol, target in (
-        (day, symbol, target)
-        for day, funds in targets.items()
-        if day <= dates[-1]
-        for symbol, target in funds.items()
-    ):
-        if trade_date not in n_eligible:
-            raise _fault("targets", pool, trade_date, symbol, "not a rebalance session")
-        before = session_before[trade_date]
-        if target.as_of_date >= trade_date or before not in (None, target.as_of_date):
-            fault = f"as_of_date {target.as_of_date} is not the session before"
-            raise _fault("targets", pool, trade_date, symbol, fault)
-
-
 def _fault(table: str, pool: str, trade_date: date, symbol: str, fault: str) -> ValueError:
     return ValueError(f"{table}, pool {pool}, trade_date {trade_date}, symbol {symbol}: {fault}")
 
 
 def _by_date(table: pa.Table, record: type) -> dict[date, dict]:
-    days = defaultdict(dict)
-    keys = zip(table["trade_date"].to_pylist(), table["symbol"].to_pylist(), strict=True)
-    for (trade_date, symbol), row in zip(keys, _records(table, record), strict=True):
-        days[trade_date][symbol] = row
-    return days
+    # The table is sorted by date; one date object a row would cost more than the whole walk.
+    runs = pc.run_end_encode(table["trade_date"].combine_chunks())
+    ends = runs.run_ends.to_pylist()
+    rows = zip(table["symbol"].to_pylist(), _records(table, record), strict=True)
+    return {
+        trade_date: dict(islice(rows, end - start))
+        for trade_date, start, end in zip(runs.values.to_pylist(), [0, *ends], ends, strict=False)
+    }
 
 
 def _records(table: pa.Table, record: type) -> list:
