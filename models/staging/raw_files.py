@@ -4,8 +4,8 @@ from etf_rotation import raw
 def model(dbt, session):
     """List the raw files, those of the build looked at one by one."""
     dbt.config(materialized="table")
-    settings = dbt.ref("run_settings").fetchall()[0]
-    raw_root, sample_root, _, universe, selected_pools, _ = settings
+    settings = dbt.ref("run_settings").project("raw_root, sample_root, universe, selected_pools")
+    raw_root, sample_root, universe, selected_pools = settings.fetchall()[0]
     funds = dbt.ref("etf_pools").project("symbol, pool").fetchall()
     pools = set(selected_pools.split(",")) if selected_pools else {pool for _, pool in funds}
     return raw.inspect_files(

@@ -1,4 +1,5 @@
 select
+    cast({{ var('duplicate_correlation') }} as double) as duplicate_correlation,
     '{{ raw_root() }}' as raw_root,
     'sample' as sample_root,
     nullif('{{ as_of() }}', '') as as_of,

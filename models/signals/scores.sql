@@ -1,0 +1,114 @@
+with
+
+panel as (
+
+    select
+        symbol,
+        trade_date,
+        as_of_date,
+        pool
+    from {{ ref('int_bars__lagged') }}
+
+),
+
+factor_values as (
+
+    select * from {{ ref('int_scored_factors') }}
+
+),
+
+catalogue as (
+
+    select * from {{ ref('factor_catalog') }}
+    where score_direction is not null
+
+),
+
+pools as (
+
+    select * from {{ ref('pool_constraints') }}
+
+),
+
+ranked as (
+
+    select
+        factor_values.pool,
+        factor_values.trade_date,
+        factor_values.symbol,
+        factor_values.factor_id,
+        -- Equal values share the mean of their ranks.
+        (
+            rank() over (
+                partition by factor_values.pool, factor_values.trade_date, factor_values.factor_id
+                order by factor_values.factor_value * catalogue.score_direction
+            )
+            + (
+                count(*) over (
+                    partition by
+                        factor_values.pool, factor_values.trade_date, factor_values.factor_id,
+                        factor_values.factor_value
+                ) - 1
+            ) / 2.0
+        ) / count(*) over (
+            partition by factor_values.pool, factor_values.trade_date, factor_values.factor_id
+        ) as percentile_rank
+    from factor_values
+    inner join catalogue
+        on factor_values.factor_id = catalogue.factor_id
+
+),
+
+averaged as (
+
+    select
+        pool,
+        trade_date,
+        symbol,
+        count(*) as factors_available,
+        round(sum(percentile_rank order by factor_id) / count(*), 12) as mean_rank
+    from ranked
+    group by pool, trade_date, symbol
+
+),
+
+scored as (
+
+    select
+        panel.pool,
+        panel.trade_date,
+        panel.as_of_date,
+        panel.symbol,
+        coalesce(averaged.factors_available, 0) as factors_available,
+        case
+            when averaged.factors_available >= {{ var('min_scored_share') }} * (select count(*) from catalogue)
+                then averaged.mean_rank
+        end as score
+    from panel
+    inner join pools
+        on panel.pool = pools.pool
+    left join averaged
+        on
+            panel.pool = averaged.pool
+            and panel.trade_date = averaged.trade_date
+            and panel.symbol = averaged.symbol
+
+)
+
+select
+    pool,
+    trade_date,
+    as_of_date,
+    symbol,
+    score,
+    cast(
+        case
+            when score is not null
+                then row_number() over (
+                    partition by pool, trade_date order by score desc nulls last, symbol
+                )
+        end as integer
+    ) as rank,
+    cast(factors_available as integer) as factors_available
+from scored
+order by pool, trade_date, symbol
