@@ -1,5 +1,6 @@
 select
     cast({{ var('duplicate_correlation') }} as double) as duplicate_correlation,
+    cast({{ var('min_adv_cny') }} as double) as min_adv_cny,
     '{{ raw_root() }}' as raw_root,
     'sample' as sample_root,
     nullif('{{ as_of() }}', '') as as_of,

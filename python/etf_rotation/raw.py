@@ -116,7 +116,7 @@ def _inspect(path: Path) -> dict:
     except pa.ArrowException as error:
         raise InputError(
             f"{path.name}: not a whole parquet file ({_first_line(error)}); fetch it again"
-        ) from error
+        ) from None
     if parquet.metadata.num_rows == 0:
         raise InputError(f"{path.name}: the file has no rows; fetch it again or remove it")
     types = {field.name.lower(): field.type for field in parquet.schema_arrow}
@@ -209,7 +209,7 @@ def read_rows(
         table = connection.sql(select).to_arrow_table()
     except duckdb.Error as error:
         paths = [path for group in groups.values() for path in group]
-        raise InputError(_broken_page(paths, error)) from error
+        raise InputError(_broken_page(paths, error)) from None
     if pc.all(pc.is_null(table["trade_date"])).as_py():
         raise InputError(
             "no raw row has a readable trade_date" + (f" up to as_of {as_of}" if as_of else "")

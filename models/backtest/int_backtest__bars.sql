@@ -1,0 +1,71 @@
+-- What a fill needs of a session: unadjusted prices, the adjustment factor, the limit prices.
+
+with
+
+bars as (
+
+    select
+        *,
+        lag(close) over fund as previous_close,
+        lag(adj) over fund as previous_adj
+    from {{ ref('stg_etf_daily') }}
+    window fund as (partition by symbol order by bar_number)
+
+),
+
+pools as (
+
+    select * from {{ ref('pool_constraints') }}
+
+),
+
+limits as (
+
+    select
+        symbol,
+        valid_from,
+        lead(valid_from) over (partition by symbol order by valid_from) as valid_until,
+        price_limit
+    from {{ ref('price_limits') }}
+
+),
+
+referenced as (
+
+    select
+        bars.pool,
+        bars.trade_date,
+        bars.symbol,
+        bars.open,
+        bars.close,
+        bars.adj,
+        -- Where the vendor gives no ex-rights close, what was paid out is taken off here.
+        cast(
+            coalesce(bars.pre_close, bars.previous_close / (bars.adj / bars.previous_adj)) as decimal(18, 3)
+        ) as reference_close,
+        cast(
+            coalesce(limits.price_limit, {{ var('default_price_limit') }}) as decimal(6, 4)
+        ) as price_limit
+    from bars
+    inner join pools
+        on bars.pool = pools.pool
+    left join limits
+        on
+            bars.symbol = limits.symbol
+            and bars.trade_date >= limits.valid_from
+            and (limits.valid_until is null or bars.trade_date < limits.valid_until)
+
+)
+
+select
+    pool,
+    trade_date,
+    symbol,
+    open,
+    close,
+    adj,
+    -- In decimals: a product that misses a half by the last bits of a double rounds the wrong way.
+    cast(round(reference_close * (1 + price_limit), 3) as double) as limit_up,
+    cast(round(reference_close * (1 - price_limit), 3) as double) as limit_down
+from referenced
+order by pool, trade_date, symbol

@@ -1,0 +1,14 @@
+from etf_rotation import backtest
+
+
+def model(dbt, session):
+    """Walk every pool through its sessions."""
+    dbt.config(materialized="table")
+    return backtest.run(
+        bars=dbt.ref("int_backtest__bars").to_arrow_table(),
+        targets=dbt.ref("target_weights")
+        .project("pool, trade_date, symbol, as_of_date, target_weight, rank::bigint as rank, adv20")
+        .to_arrow_table(),
+        sessions=dbt.ref("int_backtest__sessions").to_arrow_table(),
+        parameters=dbt.ref("int_backtest__parameters").to_arrow_table(),
+    )

@@ -1,0 +1,50 @@
+-- The sessions at whose open a pool is rebalanced, up to the one after its last bar.
+
+with
+
+calendar as (
+
+    select * from {{ ref('trading_calendar') }}
+
+),
+
+lagged as (
+
+    select * from {{ ref('int_bars__lagged') }}
+
+),
+
+pools as (
+
+    select * from {{ ref('pool_constraints') }}
+
+),
+
+spans as (
+
+    select
+        lagged.pool,
+        min(lagged.trade_date) as first_trade_date,
+        max(lagged.trade_date) as last_trade_date
+    from lagged
+    inner join pools
+        on lagged.pool = pools.pool
+    group by lagged.pool
+
+)
+
+{% set rebalance = one_of('rebalance', var('rebalance'), ['monthly', 'weekly', 'daily']) %}
+
+select
+    spans.pool,
+    calendar.trade_date,
+    calendar.previous_trade_date as as_of_date
+from spans
+inner join calendar
+    on calendar.trade_date between spans.first_trade_date and spans.last_trade_date
+where
+    {{ {'monthly': 'calendar.is_first_of_month', 'weekly': 'calendar.is_first_of_week', 'daily': 'true'}[rebalance] }}
+    {% if var('backtest_start') %}
+    and calendar.trade_date >= cast('{{ modules.datetime.date.fromisoformat(var("backtest_start") | string) }}' as date)
+    {% endif %}
+order by spans.pool, calendar.trade_date
