@@ -127,9 +127,10 @@ def test_broad_funds_count_against_their_own_limit_and_no_sector():
     }
 
 
-def test_a_broad_fund_takes_no_room_in_the_sector_of_its_category():
+@pytest.mark.parametrize("broad_rank", [1, 4])
+def test_a_broad_fund_neither_takes_nor_needs_room_in_the_sector_of_its_category(broad_rank):
     found = reasons(
-        fund("BROAD", 1, category="chips", is_broad=True),
+        fund("BROAD", broad_rank, category="chips", is_broad=True),
         fund("CHIP1", 2, category="chips"),
         fund("CHIP2", 3, category="chips"),
     )

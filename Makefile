@@ -1,0 +1,29 @@
+.DEFAULT_GOAL := help
+.PHONY: help run test sample lint lock
+
+PYTHON_PACKAGE := PYTHONPATH=python .venv/bin/python -m etf_rotation
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
+
+run: ## set up, then the main job (on a synthetic sample when there is no raw data)
+	@bin/setup requirements.lock
+	@if [ -z "$$ETF_RAW_ROOT" ] && ! ls raw/ETF/daily/*.parquet > /dev/null 2>&1; then $(MAKE) -s sample; fi
+	.venv/bin/dbt build
+
+test: ## set up, then all tests
+	@bin/setup requirements-dev.lock
+	.venv/bin/python -m pytest
+
+sample: ## write the synthetic sample into sample/
+	@bin/setup requirements.lock
+	@PYTHONPATH=python .venv/bin/python -m etf_rotation.sample sample
+
+lint: ## check the style of SQL and Python
+	@bin/setup requirements-dev.lock
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	.venv/bin/sqlfluff lint models macros tests
+
+lock: ## renew the lock files from requirements.in and requirements-dev.in (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements.in -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements-dev.in -o requirements-dev.lock
