@@ -1,4 +1,4 @@
-with
+with recursive
 
 bars as (
 
@@ -6,7 +6,15 @@ bars as (
         *,
         abs(c - previous_c) as moved,
         abs(h - previous_l) as moved_up,
-        abs(l - previous_h) as moved_down
+        abs(l - previous_h) as moved_down,
+        case
+            when h - previous_h > 0 and h - previous_h > previous_l - l then h - previous_h
+            when bar_number > 1 then 0
+        end as plus_dm,
+        case
+            when previous_l - l > 0 and previous_l - l > h - previous_h then previous_l - l
+            when bar_number > 1 then 0
+        end as minus_dm
     from {{ ref('int_bars') }}
     order by symbol, bar_number
 
@@ -14,22 +22,110 @@ bars as (
 
 {{ rolling('paths', 'bars', [10, 20, 60], sum=['moved'], max=['h']) }},
 
-{{ rolling('vortices', 'paths', [14], sum=['moved_up', 'moved_down', 'tr']) }},
+{{ rolling('vortices', 'paths', [13, 14], sum=['moved_up', 'moved_down', 'tr', 'plus_dm', 'minus_dm']) }},
 
 -- Aroon looks at today and the 25 bars before.
-{{ rolling('extremes', 'vortices', [26], age=['h', 'l']) }}
+{{ rolling('extremes', 'vortices', [26], age=['h', 'l']) }},
+
+{{ smoothing('movements', 'extremes', [
+    accumulated('plus_dm_14', 'plus_dm', 14),
+    accumulated('minus_dm_14', 'minus_dm', 14),
+    accumulated('tr_14', 'tr', 14),
+]) }},
+
+directions as (
+
+    select
+        *,
+        -- TA-Lib gives 0 where there is no range.
+        case when bar_number < 15 then null when tr_14 <= 1e-14 then 0.0 else 100 * plus_dm_14 / tr_14 end as plus_di_14,
+        case when bar_number < 15 then null when tr_14 <= 1e-14 then 0.0 else 100 * minus_dm_14 / tr_14 end as minus_di_14,
+        {% for n in [20, 60] %}
+        c / {{ ago('h_max_' ~ n, 1) }} - 1 as breakout_{{ n }},
+        {% endfor %}
+        {% for n in [10, 20, 60] %}
+        c - {{ ago('c', n) }} as moved_over_{{ n }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from movements
+
+),
+
+-- KAMA and ADX weigh each bar differently: they are carried from bar to bar.
+inputs as materialized (
+
+    select
+        symbol,
+        bar_number,
+        c,
+        100 * abs(plus_di_14 - minus_di_14)
+        / case when plus_di_14 + minus_di_14 > 1e-14 then plus_di_14 + minus_di_14 end as dx_14,
+        -- Kaufman's constant: between a 30 and a 2 bar average, by the efficiency ratio.
+        pow(
+            case
+                when moved_sum_10 <= moved_over_10 or moved_sum_10 <= 1e-14 then 1.0
+                else abs(moved_over_10) / moved_sum_10
+            end * (2.0 / 3 - 2.0 / 31) + 2.0 / 31,
+            2
+        ) as kama_constant
+    from directions
+
+),
+
+states as (
+
+    select
+        symbol,
+        bar_number,
+        cast(null as double) as kama_10,
+        cast(null as double) as adx_14
+    from inputs
+    where bar_number = 1
+
+    union all
+
+    select
+        bar.symbol,
+        bar.bar_number,
+        case
+            when bar.bar_number = 10 then bar.c
+            else state.kama_10 + bar.kama_constant * (bar.c - state.kama_10)
+        end as kama_10,
+        -- The mean of the first 14 DX, then Wilder's average; a bar without direction is passed over.
+        case
+            when bar.bar_number = 15 then coalesce(bar.dx_14, 0)
+            when bar.bar_number < 28 then state.adx_14 + coalesce(bar.dx_14, 0)
+            when bar.bar_number = 28 then (state.adx_14 + coalesce(bar.dx_14, 0)) / 14
+            when bar.dx_14 is null then state.adx_14
+            else (state.adx_14 * 13 + bar.dx_14) / 14
+        end as adx_14
+    from states as state
+    inner join inputs as bar
+        on
+            state.symbol = bar.symbol
+            and state.bar_number + 1 = bar.bar_number
+
+)
 
 select
-    symbol,
-    trade_date,
-    moved_up_sum_14 / nullif(tr_sum_14, 0) as vortex_plus_14,
-    moved_down_sum_14 / nullif(tr_sum_14, 0) as vortex_minus_14,
-    100 * (25 - h_max_age_26) / 25 as aroon_up_25,
-    100 * (25 - l_min_age_26) / 25 as aroon_down_25,
+    directions.symbol,
+    directions.trade_date,
+    case when directions.bar_number >= 28 then states.adx_14 end as adx_14,
+    directions.plus_di_14,
+    directions.minus_di_14,
+    case when directions.bar_number >= 11 then states.kama_10 end as kama_10,
+    directions.moved_up_sum_14 / nullif(directions.tr_sum_14, 0) as vortex_plus_14,
+    directions.moved_down_sum_14 / nullif(directions.tr_sum_14, 0) as vortex_minus_14,
+    100 * (25 - directions.h_max_age_26) / 25 as aroon_up_25,
+    100 * (25 - directions.l_min_age_26) / 25 as aroon_down_25,
     {% for n in [20, 60] %}
-    c / {{ ago('h_max_' ~ n, 1) }} - 1 as breakout_{{ n }},
+    directions.breakout_{{ n }},
     {% endfor %}
     {% for n in [10, 20, 60] %}
-    abs(c - {{ ago('c', n) }}) / nullif(moved_sum_{{ n }}, 0) as efficiency_ratio_{{ n }}{{ ',' if not loop.last }}
+    abs(directions.moved_over_{{ n }}) / nullif(directions.moved_sum_{{ n }}, 0) as efficiency_ratio_{{ n }}{{ ',' if not loop.last }}
     {% endfor %}
-from extremes
+from directions
+inner join states
+    on
+        directions.symbol = states.symbol
+        and directions.bar_number = states.bar_number
+order by directions.symbol, directions.bar_number

@@ -1,4 +1,5 @@
-{% set averages = [5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 120, 150, 200, 252] %}
+{% set windows = [5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 120, 150, 200, 252] %}
+{% set emas = [5, 10, 12, 20, 26, 30, 40, 50, 60, 80, 100, 120, 150, 200, 252] %}
 
 with
 
@@ -9,15 +10,22 @@ bars as (
 
 ),
 
-{{ rolling('windows', 'bars', averages, sum=['c']) }}
+{{ rolling('windows', 'bars', (windows + emas) | unique | sort, sum=['c']) }},
+
+{% set states = [] %}
+{% for n in emas %}{% do states.append(averaged('ema_' ~ n, 'c', n)) %}{% endfor %}
+{{ smoothing('averages', 'windows', states) }}
 
 select
     symbol,
     trade_date,
-    {% for n in averages %}
+    {% for n in windows %}
     c_sum_{{ n }} / {{ n }} as sma_{{ n }},
+    {% endfor %}
+    {% for n in emas %}
+    ema_{{ n }},
     {% endfor %}
     {% for n in [5, 10, 20, 60, 120, 252] %}
     c / (c_sum_{{ n }} / {{ n }}) - 1 as bias_{{ n }}{{ ',' if not loop.last }}
     {% endfor %}
-from windows
+from averages

@@ -1,5 +1,4 @@
 {% set volatilities = [5, 10, 20, 30, 60, 120] %}
-{% set ranges = [7, 10, 14, 20, 30, 60] %}
 
 with
 
@@ -7,7 +6,6 @@ bars as (
 
     select
         *,
-        coalesce(tr, h - l) as tr_from_first,
         case when r < 0 then r * r when r >= 0 then 0.0 end as downside_square,
         pow(ln(h / l), 2) as range_square,
         0.5 * pow(ln(h / l), 2) - (2 * ln(2) - 1) * pow(ln(c / o), 2) as garman_klass
@@ -18,9 +16,7 @@ bars as (
 
 {{ rolling('returns', 'bars', volatilities, skew=['r'], sum=['downside_square']) }},
 
-{{ rolling('ranges', 'returns', ranges, sum=['tr_from_first']) }},
-
-{{ rolling('estimators', 'ranges', [20], sum=['range_square', 'garman_klass']) }},
+{{ rolling('estimators', 'returns', [20], sum=['range_square', 'garman_klass']) }},
 
 deviations as (
 
@@ -46,9 +42,6 @@ select
     sqrt(downside_square_sum_{{ n }} / {{ n }}) as downside_volatility_{{ n }},
     {% endfor %}
     volatility_20 / nullif(volatility_60, 0) as volatility_ratio_20_60,
-    {% for n in ranges %}
-    tr_from_first_sum_{{ n }} / {{ n }} as atr_sma_{{ n }},
-    {% endfor %}
     sqrt(range_square_sum_20 / 20 / (4 * ln(2))) as parkinson_volatility_20,
     sqrt(case when garman_klass_sum_20 >= 0 then garman_klass_sum_20 / 20 end) as garman_klass_volatility_20,
     {% for n in [20, 60] %}

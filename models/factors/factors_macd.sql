@@ -1,0 +1,60 @@
+{% set macds = [(12, 26, 9), (16, 34, 7), (20, 42, 8), (5, 35, 5)] %}
+
+with
+
+bars as (
+
+    select * from {{ ref('int_bars') }}
+    order by symbol, bar_number
+
+),
+
+{{ rolling('windows', 'bars', [5, 12, 15, 16, 20, 26, 34, 35, 42], sum=['c']) }},
+
+{% set states = [averaged('ema_15', 'c', 15, cutoff=1e-17)] %}
+{% for f, s, g in macds %}
+{# TA-Lib seeds both averages on the slow one's bar, so that the fast one starts late. #}
+{% do states.append(averaged('fast_' ~ s, 'c', f, first=s - f + 1, cutoff=1e-17)) %}
+{% do states.append(averaged('slow_' ~ s, 'c', s, cutoff=1e-17)) %}
+{% endfor %}
+{{ smoothing('averages', 'windows', states) }},
+
+lines as (
+
+    select
+        *,
+        {% for f, s, g in macds %}
+        fast_{{ s }} - slow_{{ s }} as macd_{{ s }},
+        c_sum_{{ f }} / {{ f }} - c_sum_{{ s }} / {{ s }} as macd_sma_{{ s }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from averages
+
+),
+
+{{ rolling('signal_windows', 'lines', [5, 7, 8, 9], sum=['macd_26', 'macd_34', 'macd_42', 'macd_35', 'macd_sma_26', 'macd_sma_34', 'macd_sma_42', 'macd_sma_35']) }},
+
+{{ rolling('ema_windows', 'signal_windows', [15], sum=['ema_15']) }},
+
+{% set states = [averaged('ema_ema_15', 'ema_15', 15, first=15, cutoff=1e-17)] %}
+{% for f, s, g in macds %}{% do states.append(averaged('signal_' ~ s, 'macd_' ~ s, g, first=s, cutoff=1e-17)) %}{% endfor %}
+{{ smoothing('signals', 'ema_windows', states) }},
+
+{{ rolling('ema_ema_windows', 'signals', [15], sum=['ema_ema_15']) }},
+
+{{ smoothing('triples', 'ema_ema_windows', [averaged('ema_ema_ema_15', 'ema_ema_15', 15, first=29, cutoff=1e-17)]) }}
+
+select
+    symbol,
+    trade_date,
+    100 * (ema_ema_ema_15 / {{ ago('ema_ema_ema_15', 1) }} - 1) as trix_15,
+    {% for f, s, g in macds %}
+    {% set id = f ~ '_' ~ s ~ '_' ~ g %}
+    -- As in TA-Lib, the line waits for its signal.
+    case when signal_{{ s }} is not null then macd_{{ s }} end as macd_{{ id }},
+    signal_{{ s }} as macd_signal_{{ id }},
+    macd_{{ s }} - signal_{{ s }} as macd_hist_{{ id }},
+    macd_sma_{{ s }} as macd_sma_{{ id }},
+    macd_sma_{{ s }}_sum_{{ g }} / {{ g }} as macd_sma_signal_{{ id }},
+    macd_sma_{{ s }} - macd_sma_{{ s }}_sum_{{ g }} / {{ g }} as macd_sma_hist_{{ id }}{{ ',' if not loop.last }}
+    {% endfor %}
+from triples

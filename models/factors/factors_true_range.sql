@@ -1,0 +1,29 @@
+{% set ranges = [7, 10, 14, 20, 30, 60] %}
+
+with
+
+bars as (
+
+    select
+        *,
+        coalesce(tr, h - l) as tr_from_first
+    from {{ ref('int_bars') }}
+    order by symbol, bar_number
+
+),
+
+{{ rolling('windows', 'bars', ranges, sum=['tr', 'tr_from_first']) }},
+
+{% set states = [] %}
+{% for n in ranges %}{% do states.append(averaged('atr_' ~ n, 'tr', n, first=2, span=2 * n)) %}{% endfor %}
+{{ smoothing('averages', 'windows', states) }}
+
+select
+    symbol,
+    trade_date,
+    {% for n in ranges %}
+    atr_{{ n }},
+    tr_from_first_sum_{{ n }} / {{ n }} as atr_sma_{{ n }},
+    {% endfor %}
+    100 * atr_14 / c as natr_14
+from averages
