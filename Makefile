@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test sample lint lock
+.PHONY: help run test sample lint lock lookahead
 
 PYTHON_PACKAGE := PYTHONPATH=python .venv/bin/python -m etf_rotation
 
@@ -27,3 +27,7 @@ lint: ## check the style of SQL and Python
 lock: ## renew the lock files from requirements.in and requirements-dev.in (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements.in -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements-dev.in -o requirements-dev.lock
+
+lookahead: ## prove by truncated rebuilds that nothing sees the future
+	@bin/setup requirements.lock
+	@PYTHONPATH=python .venv/bin/python -m etf_rotation.lookahead "$${ETF_RAW_ROOT:-$$(ls -d raw/ETF/daily >/dev/null 2>&1 && echo raw || echo sample)}"

@@ -1,0 +1,267 @@
+"""Proof by rebuilding that nothing sees the future.
+
+A build that sees no raw row after a date D must give, bit for bit, the rows of the full build: the
+panel, scores and target weights up to the session after D, everything else up to D.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from etf_rotation import dbt
+
+# Published tables with a trade_date, and their keys beside it.
+UP_TO_NEXT_SESSION = {
+    "signals.factor_panel": ("pool", "symbol"),
+    "signals.scores": ("pool", "symbol"),
+    "signals.target_weights": ("pool", "symbol"),
+    "signals.selection_log": ("pool", "symbol"),
+}
+UP_TO_AS_OF = {
+    "staging.trading_calendar": (),
+    "staging.stg_etf_daily": ("pool", "symbol"),
+    "staging.suspensions": ("pool", "symbol"),
+    "staging.quarantine": ("source_file", "source_row"),
+    "backtest.rebalances": ("pool", "symbol"),
+    "backtest.trades": ("pool", "sequence"),
+    "backtest.rejected_orders": ("pool", "sequence"),
+    "backtest.positions_daily": ("pool", "symbol"),
+    "backtest.equity_daily": ("pool",),
+}
+# Published tables whose rows are about the last session of the data, which moves with as_of.
+ABOUT_THE_LAST_SESSION = (
+    "marts.next_session_orders",
+    "capacity.capacity_checks",
+    "capacity.pool_capacity",
+)
+
+MODELS = (
+    "path:models/staging",
+    "path:models/factors",
+    "path:models/signals",
+    "path:models/backtest",
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first row in which a column differs between a build and its truncated twin."""
+
+    as_of: dt.date
+    table: str
+    column: str
+    trade_date: dt.date | None
+    key: str
+
+    def __str__(self) -> str:
+        """Name table, column, date and row."""
+        where = f"{self.trade_date} {self.key}".strip()
+        return f"as_of {self.as_of}: {self.table}.{self.column} differs first at {where}"
+
+
+def compare(
+    full: Path, part: Path, *, as_of: dt.date = dt.date.max, pools: Sequence[str] = ()
+) -> list[Difference]:
+    """Compare a full build with one of a part of its input, bit for bit.
+
+    Parameters
+    ----------
+    full, part : Path
+        DuckDB files of the two builds.
+    as_of : datetime.date
+        The last date that the partial build saw.
+    pools : sequence of str
+        The pools of the partial build; all of them when empty.
+
+    Returns
+    -------
+    list of Difference
+        One for each table and column that differs; empty if no number depends on the rest.
+    """
+    differences = []
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{full}' as whole (read_only)")
+        connection.execute(f"attach '{part}' as cut (read_only)")
+        (horizon,) = connection.execute(
+            "select min(trade_date) from whole.staging.trading_calendar where trade_date > ?",
+            [as_of],
+        ).fetchone()
+        for tables, last in ((UP_TO_NEXT_SESSION, horizon or as_of), (UP_TO_AS_OF, as_of)):
+            for table, keys in tables.items():
+                order = ", ".join(("trade_date", *keys))
+                rows = (
+                    f"trade_date <= '{last}' or trade_date is null and '{last}' = '{dt.date.max}'"
+                )
+                if pools:
+                    if table == "staging.trading_calendar":
+                        continue
+                    rows = f"({rows}) and pool in ({', '.join(repr(pool) for pool in pools)})"
+                whole, cut = (
+                    connection.sql(
+                        f"select * from {build}.{table} where {rows} order by {order}"
+                    ).to_arrow_table()
+                    for build in ("whole", "cut")
+                )
+                differences += _differences(table, keys, whole, cut, as_of)
+    return differences
+
+
+def _differences(
+    table: str, keys: tuple[str, ...], whole: pa.Table, cut: pa.Table, as_of: dt.date
+) -> list[Difference]:
+    identity = ("trade_date", *keys)
+    if whole.column_names != cut.column_names:
+        return [Difference(as_of, table, "columns", None, "")]
+    if not whole.select(identity).equals(cut.select(identity)):
+        rows = min(len(whole), len(cut))
+        unequal = np.zeros(rows, dtype=bool)
+        for name in identity:
+            unequal |= ~_same_bits(whole[name][:rows], cut[name][:rows])
+        row = int(np.argmax(unequal)) if unequal.any() else rows
+        longer = whole if len(whole) > row else cut
+        return [_difference(as_of, table, "rows", longer, keys, row)]
+    found = []
+    for name in whole.column_names:
+        same = _same_bits(whole[name], cut[name])
+        if not same.all():
+            found.append(_difference(as_of, table, name, whole, keys, int(np.argmin(same))))
+    return found
+
+
+def _difference(
+    as_of: dt.date, table: str, column: str, rows: pa.Table, keys: tuple[str, ...], row: int
+) -> Difference:
+    values = {name: rows[name][row].as_py() for name in ("trade_date", *keys)}
+    return Difference(
+        as_of, table, column, values.pop("trade_date"), " ".join(map(str, values.values()))
+    )
+
+
+def _same_bits(left: pa.ChunkedArray, right: pa.ChunkedArray) -> np.ndarray:
+    """Whether each pair is null on both sides or the same bits, bool (rows,)."""
+    if not pa.types.is_floating(left.type):
+        return np.array(
+            [a == b for a, b in zip(left.to_pylist(), right.to_pylist(), strict=True)], dtype=bool
+        )
+    nulls = [side.is_null().to_numpy() for side in (left, right)]
+    bits = [side.fill_null(0.0).to_numpy().view(np.int64) for side in (left, right)]
+    return (nulls[0] == nulls[1]) & (bits[0] == bits[1])
+
+
+def telling_dates(database: Path) -> list[dt.date]:
+    """Choose truncation dates where a peek would show, from the full build.
+
+    Returns
+    -------
+    list of datetime.date
+        The last rebalance session of the data's first two thirds, the session before the latest
+        split or consolidation, and the last session of the fund that ended first (of the fund
+        that was listed last, its first, where none ended).
+    """
+    with duckdb.connect(str(database), read_only=True) as connection:
+        rows = connection.execute(
+            """
+            with bars as (
+                select
+                    *,
+                    adj / lag(adj) over (partition by symbol order by trade_date) as link,
+                    lag(trade_date) over (partition by symbol order by trade_date) as previous
+                from staging.stg_etf_daily
+            ),
+            spans as (
+                select min(trade_date) as first, max(trade_date) as last from bars
+            ),
+            funds as (
+                select symbol, min(trade_date) as listed, max(trade_date) as ended
+                from bars group by symbol
+            )
+            select max(trade_date) from signals.target_weights, spans
+            where trade_date <= first + ((last - first) * 2 // 3)::integer
+            union all
+            select max(previous) from bars where link not between 0.85 and 1.15
+            union all
+            select coalesce(min(ended) filter (where ended < spans.last), max(listed))
+            from funds, spans
+            """
+        ).fetchall()
+    return sorted({date for (date,) in rows if date is not None})
+
+
+def build(folder: Path, raw_root: str, as_of: dt.date | None = None, **variables: str) -> Path:
+    """Build all dated tables into a database of their own below `folder`; return its path.
+
+    Parameters
+    ----------
+    folder : Path
+        Is made.
+    raw_root : str
+        Folder above ETF/daily, absolute.
+    as_of : datetime.date, optional
+        No raw row after it is read.
+    **variables : str
+        More environment variables for the build, such as ETF_POOLS.
+
+    Raises
+    ------
+    RuntimeError
+        If the build fails.
+    """
+    folder.mkdir(parents=True)
+    database = folder / "etf_rotation.duckdb"
+    result = dbt.invoke(
+        ["--quiet", "build", "--resource-type", "model", "--resource-type", "seed"]
+        + ["--select", *(f"+{models}" for models in MODELS)],
+        database=database,
+        folder=folder,
+        variables={"ETF_RAW_ROOT": raw_root, "ETF_AS_OF": as_of.isoformat() if as_of else ""}
+        | variables,
+    )
+    if not result.success:
+        raise RuntimeError(f"the build as of {as_of or 'the last row'} failed, see above")
+    return database
+
+
+def prove(raw_root: str, dates: Sequence[dt.date], folder: Path) -> list[Difference]:
+    """Build fully and truncated at each date, print progress, return every difference."""
+    started = time.monotonic()
+    full = build(folder / "full", raw_root)
+    print(f"full build: {time.monotonic() - started:.0f} s", flush=True)
+    differences = []
+    for as_of in dates or telling_dates(full):
+        started = time.monotonic()
+        cut = build(folder / as_of.isoformat(), raw_root, as_of)
+        found = compare(full, cut, as_of=as_of)
+        verdict = "the same bits" if not found else f"{len(found)} columns differ"
+        print(f"as of {as_of}: {verdict}, {time.monotonic() - started:.0f} s", flush=True)
+        differences += found
+    return differences
+
+
+def main() -> int:
+    """Run the proof from the command line; 0 when nothing sees the future, else 1."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m etf_rotation.lookahead")
+    parser.add_argument("raw_root", help="folder above ETF/daily")
+    parser.add_argument(
+        "dates", nargs="*", type=dt.date.fromisoformat, help="YYYY-MM-DD; chosen when left out"
+    )
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        differences = prove(str(Path(arguments.raw_root).resolve()), arguments.dates, Path(folder))
+    for difference in differences:
+        print(difference)
+    return 1 if differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
