@@ -46,12 +46,7 @@ ABOUT_THE_LAST_SESSION = (
     "capacity.pool_capacity",
 )
 
-MODELS = (
-    "path:models/staging",
-    "path:models/factors",
-    "path:models/signals",
-    "path:models/backtest",
-)
+LAYERS = ("staging", "factors", "signals", "backtest")
 
 
 @dataclass(frozen=True)
@@ -93,20 +88,20 @@ def compare(
     with duckdb.connect() as connection:
         connection.execute(f"attach '{full}' as whole (read_only)")
         connection.execute(f"attach '{part}' as cut (read_only)")
-        (horizon,) = connection.execute(
+        ((horizon,),) = connection.execute(
             "select min(trade_date) from whole.staging.trading_calendar where trade_date > ?",
             [as_of],
-        ).fetchone()
+        ).fetchall()
         for tables, last in ((UP_TO_NEXT_SESSION, horizon or as_of), (UP_TO_AS_OF, as_of)):
             for table, keys in tables.items():
                 order = ", ".join(("trade_date", *keys))
-                rows = (
-                    f"trade_date <= '{last}' or trade_date is null and '{last}' = '{dt.date.max}'"
-                )
+                # A row without a date is nothing that a date can cut off.
+                undated = "true" if last == dt.date.max else "false"
+                rows = f"coalesce(trade_date <= '{last}', {undated})"
                 if pools:
                     if table == "staging.trading_calendar":
                         continue
-                    rows = f"({rows}) and pool in ({', '.join(repr(pool) for pool in pools)})"
+                    rows = f"{rows} and pool in ({', '.join(repr(pool) for pool in pools)})"
                 whole, cut = (
                     connection.sql(
                         f"select * from {build}.{table} where {rows} order by {order}"
@@ -165,7 +160,7 @@ def telling_dates(database: Path) -> list[dt.date]:
     Returns
     -------
     list of datetime.date
-        The last rebalance session of the data's first two thirds, the session before the latest
+        The last rebalance session of the data's first two thirds and its eve, the session before the latest
         split or consolidation, and the last session of the fund that ended first (of the fund
         that was listed last, its first, where none ended).
     """
@@ -186,7 +181,7 @@ def telling_dates(database: Path) -> list[dt.date]:
                 select symbol, min(trade_date) as listed, max(trade_date) as ended
                 from bars group by symbol
             )
-            select max(trade_date) from signals.target_weights, spans
+            select unnest([max(trade_date), max(as_of_date)]) from signals.target_weights, spans
             where trade_date <= first + ((last - first) * 2 // 3)::integer
             union all
             select max(previous) from bars where link not between 0.85 and 1.15
@@ -221,9 +216,10 @@ def build(folder: Path, raw_root: str, as_of: dt.date | None = None, **variables
     database = folder / "etf_rotation.duckdb"
     result = dbt.invoke(
         ["--quiet", "build", "--resource-type", "model", "--resource-type", "seed"]
-        + ["--select", *(f"+{models}" for models in MODELS)],
+        + ["--select", *(f"+path:models/{layer}" for layer in LAYERS)],
         database=database,
-        folder=folder,
+        # The builds of a proof share what dbt has parsed.
+        folder=folder.parent,
         variables={"ETF_RAW_ROOT": raw_root, "ETF_AS_OF": as_of.isoformat() if as_of else ""}
         | variables,
     )

@@ -1,0 +1,132 @@
+"""No number depends on what else is in the build: not on later sessions, pools or threads."""
+
+import datetime as dt
+import shutil
+
+import pytest
+from etf_rotation import dbt, lookahead
+from etf_rotation.sample import write_sample
+
+POOLS = dbt.PROJECT / "seeds" / "etf_pools.csv"
+# The eve of a rebalance, and before a split of 513100.SH.
+AS_OF = dt.date(2021, 12, 31)
+
+
+@pytest.fixture(scope="module")
+def builds(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lookahead")
+    raw_root = folder / "raw"
+    write_sample(raw_root, pools_csv=POOLS, last_session="2022-06-30", sessions=330)
+
+    def build(name, **settings):
+        return lookahead.build(folder / name, str(raw_root), **settings)
+
+    return {
+        "whole": build("whole"),
+        "cut": build("cut", as_of=AS_OF),
+        "one pool": build("one_pool", ETF_POOLS="QDII", ETF_THREADS="1"),
+        "raw_root": str(raw_root),
+    }
+
+
+def test_a_build_that_stops_earlier_gives_the_same_bits(builds):
+    assert lookahead.compare(builds["whole"], builds["cut"], as_of=AS_OF) == []
+
+
+def test_neither_threads_nor_other_pools_change_a_bit(builds):
+    assert lookahead.compare(builds["whole"], builds["one pool"], pools=["QDII"]) == []
+
+
+def test_every_published_table_with_dates_is_compared(builds):
+    import duckdb
+
+    with duckdb.connect(str(builds["whole"]), read_only=True) as connection:
+        tables = connection.sql(
+            "select distinct table_schema || '.' || table_name from information_schema.columns "
+            "where column_name = 'trade_date' and table_schema <> 'factors' "
+            "and not regexp_matches(table_name, '^(int_|raw_|exchange_)') "
+            "and table_schema not in ('seeds', 'main')"
+        ).fetchall()
+    compared = {
+        *lookahead.UP_TO_NEXT_SESSION,
+        *lookahead.UP_TO_AS_OF,
+        *lookahead.ABOUT_THE_LAST_SESSION,
+    }
+    assert {table for (table,) in tables} <= compared
+
+
+PEEKS = {
+    "a factor": (
+        "models/factors/factors_returns.sql",
+        "c / {{ ago('c', n) }} - 1 as ret_{{ n }}",
+        "lead(c) over () / {{ ago('c', n) }} - 1 as ret_{{ n }}",
+        "factors_returns int_factors__lagged factor_panel",
+        ("signals.factor_panel", "ret_5"),
+    ),
+    "the score": (
+        "models/signals/scores.sql",
+        "then averaged.mean_rank",
+        "then averaged.mean_rank / max(averaged.mean_rank) over (partition by panel.symbol)",
+        "scores",
+        ("signals.scores", "score"),
+    ),
+    "the ADV": (
+        "models/signals/int_bars__lagged.sql",
+        "windows.amount_sum_20 / 20 as adv20",
+        "lead(windows.amount_sum_20) over (partition by windows.symbol order by"
+        " windows.trade_date) / 20 as adv20",
+        "int_bars__lagged int_selection__candidates int_selection target_weights",
+        ("signals.target_weights", "adv20"),
+    ),
+    "the adjustment": (
+        "models/staging/stg_etf_daily.sql",
+        "    adj,\n",
+        "    adj / last_value(adj) over (partition by symbol order by trade_date"
+        " rows between unbounded preceding and unbounded following) as adj,\n",
+        "stg_etf_daily",
+        ("staging.stg_etf_daily", "adj"),
+    ),
+}
+
+
+@pytest.mark.parametrize("peek", PEEKS)
+def test_a_peek_is_found_and_named(peek, builds, tmp_path):
+    file, formula, peeking, models, (table, column) = PEEKS[peek]
+    project = tmp_path / "project"
+    for part in ("models", "macros", "seeds", "python"):
+        shutil.copytree(dbt.PROJECT / part, project / part)
+    for part in ("dbt_project.yml", "profiles.yml"):
+        shutil.copy(dbt.PROJECT / part, project / part)
+    text = (project / file).read_text()
+    assert formula in text
+    (project / file).write_text(text.replace(formula, peeking))
+
+    peeked = {}
+    for build, as_of in (("whole", ""), ("cut", AS_OF.isoformat())):
+        database = tmp_path / build / "etf_rotation.duckdb"
+        database.parent.mkdir()
+        shutil.copy(builds[build], database)
+        result = dbt.invoke(
+            ["--quiet", "run", "--select", *models.split()],
+            database=database,
+            folder=tmp_path,
+            project=project,
+            variables={"ETF_RAW_ROOT": builds["raw_root"], "ETF_AS_OF": as_of},
+        )
+        assert result.success
+        peeked[build] = database
+
+    found = lookahead.compare(peeked["whole"], peeked["cut"], as_of=AS_OF)
+    assert (table, column) in {(difference.table, difference.column) for difference in found}
+    (message,) = [str(d) for d in found if (d.table, d.column) == (table, column)]
+    assert f"{table}.{column}" in message
+    assert "2021-" in message or "2022-01-04" in message
+
+
+def test_the_telling_dates_are_a_rebalance_its_eve_a_split_and_an_end(builds):
+    assert lookahead.telling_dates(builds["whole"]) == [
+        dt.date(2021, 6, 1),
+        AS_OF,
+        dt.date(2022, 1, 4),
+        dt.date(2022, 6, 17),
+    ]
