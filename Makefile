@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test sample lint lock lookahead
+.PHONY: help run test sample style lock lookahead
 
 PYTHON_PACKAGE := PYTHONPATH=python .venv/bin/python -m etf_rotation
 
@@ -19,7 +19,7 @@ sample: ## write the synthetic sample into sample/
 	@bin/setup requirements.lock
 	@PYTHONPATH=python .venv/bin/python -m etf_rotation.sample sample
 
-lint: ## check the style of SQL and Python
+style: ## check the style of Python and SQL
 	@bin/setup requirements-dev.lock
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	.venv/bin/sqlfluff lint models macros tests

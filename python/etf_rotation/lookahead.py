@@ -160,9 +160,9 @@ def telling_dates(database: Path) -> list[dt.date]:
     Returns
     -------
     list of datetime.date
-        The last rebalance session of the data's first two thirds and its eve, the session before the latest
-        split or consolidation, and the last session of the fund that ended first (of the fund
-        that was listed last, its first, where none ended).
+        The last rebalance session of the data's first two thirds and its eve, the session before
+        the latest split or consolidation, and the last session of the fund that ended first (of
+        the fund that was listed last, its first, where none ended).
     """
     with duckdb.connect(str(database), read_only=True) as connection:
         rows = connection.execute(
