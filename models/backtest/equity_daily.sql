@@ -1,51 +1,36 @@
 with
 
-sessions as (
+pool_equity as (
 
-    select * from {{ ref('int_backtest__ledger') }}
-    where kind = 'session'
-
-),
-
-parameters as (
-
-    select * from {{ ref('int_backtest__parameters') }}
+    select * from {{ ref('int_backtest__pool_equity') }}
 
 ),
 
-previous as (
+equity as (
 
-    select
-        sessions.*,
-        parameters.target_capital,
-        coalesce(
-            lag(sessions.equity) over (partition by sessions.pool order by sessions.trade_date),
-            parameters.target_capital
-        ) as previous_equity,
-        -- The initial capital is the first peak.
-        greatest(
-            max(sessions.equity) over (
-                partition by sessions.pool order by sessions.trade_date rows unbounded preceding
-            ),
-            parameters.target_capital
-        ) as peak_equity
-    from sessions
-    inner join parameters
-        on sessions.pool = parameters.pool
+    select * from pool_equity
 
 )
 
 select
     pool,
     trade_date,
+    previous_equity,
     equity,
     cash,
     holdings_value,
     equity / previous_equity - 1 as daily_return,
-    equity / peak_equity - 1 as drawdown,
+    -- The initial capital is the first peak.
+    equity
+    / max(greatest(equity, previous_equity)) over (
+        partition by pool order by trade_date rows unbounded preceding
+    )
+    - 1 as drawdown,
+    benchmark_return,
     price_pnl,
     corporate_action_value,
     commission,
-    slippage
-from previous
+    slippage,
+    traded_value
+from equity
 order by pool, trade_date
