@@ -138,6 +138,8 @@ def run(sessions: pa.Table, shares: pa.Table) -> pa.Table:
 
     first = max(min(rows) for rows in by_pool.values())
     last = min(max(rows) for rows in by_pool.values())
+    if first > last:
+        return SLEEVES_SCHEMA.empty_table()
     dates = sorted({day for rows in by_pool.values() for day in rows if first <= day <= last})
     for pool, rows in by_pool.items():
         for day in dates:
