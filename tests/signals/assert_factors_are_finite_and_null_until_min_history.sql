@@ -25,36 +25,28 @@ panel as (
 
 ),
 
+-- One scan of the panel: a value that is not finite counts as one on bar 0.
 first_bars as (
 
     unpivot (
-        select min(case when columns(* exclude (bar_number)) is not null then bar_number end)
+        select
+            min(
+                case
+                    when not isfinite(columns(* exclude (bar_number))) then 0
+                    when columns(* exclude (bar_number)) is not null then bar_number
+                end
+            )
         from panel
     )
     on columns(*) into name factor_id value first_bar
-
-),
-
-not_finite as (
-
-    unpivot (
-        select count(case when not isfinite(columns(* exclude (bar_number))) then 1 end)
-        from panel
-    )
-    on columns(*) into name factor_id value value_count
 
 )
 
 select
     factor_id,
     catalogue.min_history,
-    first_bars.first_bar,
-    not_finite.value_count as not_finite_count
+    first_bars.first_bar
 from catalogue
-left join first_bars
+inner join first_bars
     using (factor_id)
-left join not_finite
-    using (factor_id)
-where
-    first_bars.first_bar < catalogue.min_history
-    or not_finite.value_count is distinct from 0
+where first_bars.first_bar < catalogue.min_history
