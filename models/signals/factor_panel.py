@@ -6,4 +6,6 @@ def model(dbt, session):
     dbt.config(materialized="table")
     lagged = dbt.ref("int_factors__lagged")
     catalogue = [row[0] for row in dbt.ref("factor_catalog").project("factor_id").fetchall()]
-    return lagged.project(", ".join([*panel.KEYS, *panel.catalogue_order(lagged.columns, catalogue)]))
+    return lagged.project(
+        ", ".join([*panel.KEYS, *panel.catalogue_order(lagged.columns, catalogue)])
+    )

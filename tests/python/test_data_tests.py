@@ -254,8 +254,8 @@ CASES = [
     ),
     (
         "assert_fills_are_at_the_open_within_the_limits_and_pay_costs",
-        "delete from backtest.int_backtest__bars "
-        f"where (symbol, trade_date) = (select (symbol, trade_date) from backtest.trades {ONE_TRADE})",
+        "delete from backtest.int_backtest__bars where (symbol, trade_date) = "
+        f"(select (symbol, trade_date) from backtest.trades {ONE_TRADE})",
         "A_SHARE",
     ),
     (
@@ -312,8 +312,8 @@ CASES = [
     ),
     (
         "relationships_legacy_ids",
-        "delete from seeds.factor_catalog where factor_id = 'kama_10'",
-        "kama_10",
+        "delete from seeds.factor_catalog where factor_id = 'sma_5'",
+        "sma_5",
     ),
 ]
 
