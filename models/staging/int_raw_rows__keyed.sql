@@ -32,7 +32,8 @@ settings as (
 
 ),
 
--- A row of a fund that is known, but not in this build, is none of its rows.
+-- A row of a fund that is known, but not in this build, is none of its rows. One whose symbol cannot
+-- be read may be of any fund.
 in_build as (
 
     select
@@ -48,6 +49,7 @@ in_build as (
         funds.symbol is not null
         or (etf_pools.symbol is null and {{ universe() == 'all' }})
         or regexp_matches(raw_rows.source_file, '^[0-9]{6}')
+        or not coalesce(regexp_full_match(raw_rows.raw_symbol, '[0-9]{6}[.](SH|SZ)'), false)
 
 ),
 

@@ -1,0 +1,74 @@
+-- Promise 2: shares at the close of the bar, or of the last one where the fund has none.
+
+with
+
+bars as (
+
+    select * from {{ ref('stg_etf_daily') }}
+
+),
+
+pools as (
+
+    select * from {{ ref('pool_constraints') }}
+
+),
+
+positions as (
+
+    select * from {{ ref('positions_daily') }}
+
+),
+
+equity as (
+
+    select equity_daily.*
+    from {{ ref('equity_daily') }} as equity_daily
+    inner join pools
+        on equity_daily.pool = pools.pool
+
+),
+
+valued as (
+
+    select
+        positions.pool,
+        positions.trade_date,
+        sum(positions.shares * bars.close) as market_value
+    from positions
+    asof left join bars
+        on
+            positions.symbol = bars.symbol
+            and positions.trade_date >= bars.trade_date
+    group by positions.pool, positions.trade_date
+    -- A position without any bar has no value, and the session must not pass.
+    having count(bars.close) = count(*)
+
+),
+
+held as (
+
+    select distinct
+        pool,
+        trade_date
+    from positions
+
+)
+
+select
+    pool,
+    trade_date,
+    equity.equity,
+    equity.cash,
+    equity.holdings_value,
+    valued.market_value
+from equity
+full join held
+    using (pool, trade_date)
+left join valued
+    using (pool, trade_date)
+where
+    equity.equity is null
+    or (held.pool is not null and valued.market_value is null)
+    or not abs(equity.equity - equity.cash - coalesce(valued.market_value, 0)) <= 0.01
+    or not abs(equity.holdings_value - coalesce(valued.market_value, 0)) <= 0.01

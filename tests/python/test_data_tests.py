@@ -1,0 +1,363 @@
+"""Every dbt test of the build fails when the thing it watches is broken, and says where."""
+
+import shutil
+from pathlib import Path
+
+import duckdb
+import pytest
+
+TESTS = Path(__file__).parents[1]
+
+ONE_BAR = "where symbol = '510300.SH' and trade_date = '2024-01-18'"
+ONE_AS_OF = "where symbol = '510300.SH' and as_of_date = '2024-01-18'"
+ONE_TRADE = "where (pool, sequence) = (select min((pool, sequence)) from backtest.trades)"
+ONE_POSITION = (
+    "where (pool, trade_date, symbol) = "
+    "(select max((pool, trade_date, symbol)) from backtest.positions_daily)"
+)
+
+# Test (or the beginning of its name), what breaks, what its rows then name.
+CASES = [
+    (
+        "assert_every_raw_row_ends_in_exactly_one_place",
+        f"delete from staging.stg_etf_daily {ONE_BAR}",
+        "510300.SH_daily",
+    ),
+    (
+        "assert_every_raw_row_ends_in_exactly_one_place",
+        "delete from staging.suspensions where kind = 'no_trade'",
+        "a raw row in 0 places",
+    ),
+    (
+        "assert_every_raw_row_ends_in_exactly_one_place",
+        "update staging.suspensions set kind = 'no_row' where kind = 'no_trade'",
+        "a suspension that comes from 1 raw rows",
+    ),
+    (
+        "assert_every_raw_row_ends_in_exactly_one_place",
+        "insert into staging.quarantine by name select source_file, source_row, "
+        "raw_symbol as symbol, trade_date, raw_trade_date, 'A_SHARE' as pool, 'none' as reason "
+        f"from staging.raw_rows {ONE_BAR.replace('symbol', 'raw_symbol')}",
+        "a bar that comes from 0 raw rows",
+    ),
+    (
+        "assert_every_raw_row_ends_in_exactly_one_place",
+        f"insert into staging.suspensions select symbol, trade_date, pool, 'no_trade' "
+        f"from staging.stg_etf_daily {ONE_BAR}",
+        "a raw row in 2 places",
+    ),
+    (
+        "assert_every_raw_row_ends_in_exactly_one_place",
+        "insert into staging.quarantine by name select source_file, 0 as source_row, 'x' as reason "
+        "from staging.raw_files limit 1",
+        "a quarantined row that is no raw row",
+    ),
+    (
+        "assert_every_row_of_a_raw_file_is_read",
+        f"delete from staging.raw_rows {ONE_BAR.replace('symbol', 'raw_symbol')}",
+        "510300.SH_daily",
+    ),
+    (
+        "assert_every_row_of_a_raw_file_is_read",
+        "update staging.run_settings set as_of = '2024-01-18'",
+        "510300.SH_daily",
+    ),
+    (
+        "assert_sessions_follow_one_another",
+        "update staging.trading_calendar set next_trade_date = next_trade_date + 1 "
+        "where trade_date = '2024-01-18'",
+        "a session out of order",
+    ),
+    (
+        "assert_sessions_follow_one_another",
+        "delete from staging.trading_calendar where trade_date = '2024-01-18'",
+        "a bar without a session after it",
+    ),
+    (
+        "assert_sessions_follow_one_another",
+        "delete from staging.trading_calendar where trade_date > '2024-12-31'",
+        "a bar without a session after it",
+    ),
+    (
+        "assert_the_row_before_is_the_previous_bar",
+        f"update factors.int_bars set bar_number = bar_number + 1 {ONE_BAR}",
+        "510300.SH",
+    ),
+    (
+        "assert_the_row_before_is_the_previous_bar",
+        f"delete from factors.int_bars {ONE_BAR}",
+        "510300.SH",
+    ),
+    (
+        "assert_panel_columns_are_the_catalogue",
+        "alter table signals.factor_panel rename column kama_10 to kama_11",
+        "kama_11",
+    ),
+    (
+        "assert_panel_columns_are_the_catalogue",
+        "update seeds.factor_catalog set factor_id = case factor_id when 'sma_5' then 'sma_10' "
+        "else 'sma_5' end where factor_id in ('sma_5', 'sma_10')",
+        "sma_10",
+    ),
+    (
+        "assert_panel_columns_are_the_catalogue",
+        "alter table signals.factor_panel alter column obv type float",
+        "obv",
+    ),
+    (
+        "assert_factors_are_finite_and_null_until_min_history",
+        f"update signals.factor_panel set ret_20 = 'nan' {ONE_AS_OF}",
+        "ret_20",
+    ),
+    (
+        "assert_factors_are_finite_and_null_until_min_history",
+        f"update signals.factor_panel set ret_20 = '-inf' {ONE_AS_OF}",
+        "ret_20",
+    ),
+    (
+        "assert_factors_are_finite_and_null_until_min_history",
+        "update seeds.factor_catalog set min_history = 22 where factor_id = 'ret_20'",
+        "ret_20",
+    ),
+    (
+        "assert_panel_is_one_session_late",
+        f"update signals.factor_panel set rsi_14 = rsi_14 * (1 + 1e-15) {ONE_AS_OF}",
+        "rsi_14",
+    ),
+    (
+        "assert_panel_is_one_session_late",
+        f"update signals.factor_panel set obv = null {ONE_AS_OF}",
+        "obv",
+    ),
+    (
+        "assert_panel_is_one_session_late",
+        "update signals.factor_panel set trade_date = as_of_date",
+        "a row that no bar explains",
+    ),
+    (
+        "assert_panel_is_one_session_late",
+        f"update signals.factor_panel set as_of_date = as_of_date - 1 {ONE_AS_OF}",
+        "as_of_date or pool",
+    ),
+    (
+        "assert_panel_is_one_session_late",
+        f"delete from signals.factor_panel {ONE_AS_OF}",
+        "no row",
+    ),
+    (
+        "assert_panel_is_one_session_late",
+        f"delete from factors.factors_bands {ONE_BAR}",
+        "no row in factors_bands",
+    ),
+    (
+        "assert_panel_is_one_session_late",
+        "alter table signals.factor_panel add column tomorrow double",
+        "tomorrow is in the panel and in no family",
+    ),
+    (
+        "assert_summary_has_every_pool_and_factor",
+        "delete from signals.factor_summary where pool = 'QDII' and factor_id = 'obv'",
+        "obv",
+    ),
+    (
+        "assert_summary_has_every_pool_and_factor",
+        "update signals.factor_summary set pool = 'ELSE' where factor_id = 'obv'",
+        "ELSE",
+    ),
+    (
+        "assert_target_weights_sum_to_one_at_most",
+        "update signals.target_weights set target_weight = 0.21 where rank = 1",
+        "A_SHARE",
+    ),
+    (
+        "assert_target_weights_sum_to_one_at_most",
+        "update backtest.rebalances set target_weight = -0.01 where pool = 'QDII'",
+        "QDII",
+    ),
+    (
+        "assert_equity_equals_cash_plus_holdings",
+        f"update backtest.positions_daily set shares = shares + 1 {ONE_POSITION}",
+        "QDII",
+    ),
+    (
+        "assert_equity_equals_cash_plus_holdings",
+        f"delete from backtest.positions_daily {ONE_POSITION}",
+        "QDII",
+    ),
+    (
+        "assert_equity_equals_cash_plus_holdings",
+        "update backtest.equity_daily set equity = equity + 0.02 where pool = 'OTHER'",
+        "OTHER",
+    ),
+    (
+        "assert_equity_equals_cash_plus_holdings",
+        "delete from staging.stg_etf_daily where symbol = "
+        f"(select symbol from backtest.positions_daily {ONE_POSITION})",
+        "QDII",
+    ),
+    (
+        "assert_equity_changes_are_explained",
+        "update backtest.equity_daily set equity = equity + 0.02 where pool = 'OTHER' "
+        "and trade_date = '2024-12-31'",
+        "OTHER",
+    ),
+    (
+        "assert_equity_changes_are_explained",
+        "delete from backtest.equity_daily where pool = 'OTHER' and trade_date = '2024-12-30'",
+        "OTHER",
+    ),
+    (
+        "assert_equity_changes_are_explained",
+        "update backtest.equity_daily set commission = commission + 1, price_pnl = price_pnl + 1 "
+        "where pool = 'OTHER' and trade_date = '2024-12-31'",
+        "OTHER",
+    ),
+    (
+        "assert_equity_changes_are_explained",
+        f"update backtest.trades set price = price * 1.001 {ONE_TRADE}",
+        "A_SHARE",
+    ),
+    (
+        "assert_positions_follow_from_trades",
+        f"update backtest.trades set shares = shares + 100 {ONE_TRADE}",
+        "A_SHARE",
+    ),
+    (
+        "assert_positions_follow_from_trades",
+        f"delete from backtest.positions_daily {ONE_POSITION}",
+        "QDII",
+    ),
+    (
+        "assert_positions_follow_from_trades",
+        "update staging.stg_etf_daily set adj = adj * 2 where trade_date >= '2024-12-31'",
+        "QDII",
+    ),
+    (
+        "assert_cash_follows_from_trades_and_is_never_negative",
+        f"update backtest.trades set commission = commission + 1 {ONE_TRADE}",
+        "A_SHARE",
+    ),
+    (
+        "assert_cash_follows_from_trades_and_is_never_negative",
+        "update backtest.equity_daily set cash = -0.001 where trade_date = '2024-12-31'",
+        "-0.001",
+    ),
+    (
+        "assert_buys_are_whole_lots",
+        f"update backtest.trades set shares = shares + 1 {ONE_TRADE}",
+        "A_SHARE",
+    ),
+    (
+        "assert_buys_are_whole_lots",
+        "update backtest.trades set shares = 0 where side = 'sell'",
+        "sell",
+    ),
+    (
+        "assert_fills_are_at_the_open_within_the_limits_and_pay_costs",
+        "delete from backtest.int_backtest__bars where (symbol, trade_date) = "
+        f"(select (symbol, trade_date) from backtest.trades {ONE_TRADE})",
+        "A_SHARE",
+    ),
+    (
+        "assert_fills_are_at_the_open_within_the_limits_and_pay_costs",
+        "update backtest.int_backtest__bars set limit_up = open",
+        "buy",
+    ),
+    (
+        "assert_fills_are_at_the_open_within_the_limits_and_pay_costs",
+        "update backtest.int_backtest__bars set limit_down = open",
+        "sell",
+    ),
+    (
+        "assert_fills_are_at_the_open_within_the_limits_and_pay_costs",
+        f"update backtest.trades set commission = commission / 2 {ONE_TRADE}",
+        "A_SHARE",
+    ),
+    (
+        "assert_fills_are_at_the_open_within_the_limits_and_pay_costs",
+        f"update backtest.trades set slippage = 0 {ONE_TRADE}",
+        "A_SHARE",
+    ),
+    (
+        "assert_rejections_have_their_reason",
+        "insert into backtest.rejected_orders by name select * exclude (price, value, commission, "
+        f"slippage), 'suspended' as reason from backtest.trades {ONE_TRADE}",
+        "suspended",
+    ),
+    (
+        "assert_rejections_have_their_reason",
+        "insert into backtest.rejected_orders by name select * exclude (price, value, commission, "
+        f"slippage), 'limit_up' as reason from backtest.trades {ONE_TRADE}",
+        "limit_up",
+    ),
+    (
+        "primary_key_stg_etf_daily",
+        f"insert into staging.stg_etf_daily select * from staging.stg_etf_daily {ONE_BAR}",
+        "510300.SH",
+    ),
+    (
+        "primary_key_stg_etf_daily",
+        f"update staging.stg_etf_daily set trade_date = null {ONE_BAR}",
+        "510300.SH",
+    ),
+    (
+        "has_no_nulls_etf_pools",
+        "update seeds.etf_pools set category = null where symbol = '510300.SH'",
+        "510300.SH",
+    ),
+    (
+        "relationships_etf_pools",
+        "update seeds.etf_pools set pool = 'QDI' where pool = 'QDII'",
+        "QDI",
+    ),
+    (
+        "relationships_legacy_ids",
+        "delete from seeds.factor_catalog where factor_id = 'sma_5'",
+        "sma_5",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def writable(sample, tmp_path_factory):
+    copy = tmp_path_factory.mktemp("broken") / sample.database.name
+    shutil.copy(sample.database, copy)
+    with duckdb.connect(str(copy)) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def compiled(sample):
+    """The SQL of each dbt test as the build ran it; generic ones have a hash after their name."""
+    folder = sample.folder / "target" / "compiled" / "etf_rotation"
+
+    def sql(name):
+        (path,) = folder.rglob(f"{name}*.sql")
+        return path.read_text(encoding="utf-8")
+
+    return {name: sql(name) for name, _, _ in CASES}
+
+
+def failures(connection, sql):
+    return connection.execute(sql).fetchall()
+
+
+def test_every_singular_test_has_a_case():
+    assert {path.stem for path in TESTS.rglob("assert_*.sql")} <= {case[0] for case in CASES}
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _, _ in CASES}))
+def test_the_sample_passes(name, writable, compiled):
+    assert failures(writable, compiled[name]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "named"), CASES, ids=[f"{name}-{n}" for n, (name, *_) in enumerate(CASES)]
+)
+def test_a_broken_build_is_noticed(name, broken, named, writable, compiled):
+    writable.execute("begin")
+    try:
+        writable.execute(broken)
+        assert named in str(failures(writable, compiled[name]))
+    finally:
+        writable.execute("rollback")

@@ -1,0 +1,36 @@
+with
+
+weights as (
+
+    select
+        'target_weights' as relation,
+        pool,
+        trade_date,
+        symbol,
+        target_weight
+    from {{ ref('target_weights') }}
+
+    union all
+
+    select
+        'rebalances' as relation,
+        pool,
+        trade_date,
+        symbol,
+        target_weight
+    from {{ ref('rebalances') }}
+
+)
+
+select
+    relation,
+    pool,
+    trade_date,
+    sum(target_weight) as weight_sum,
+    min(target_weight) as least_weight
+from weights
+group by relation, pool, trade_date
+having
+    sum(target_weight) > 1 + 1e-9
+    or min(target_weight) < 0
+    or count(target_weight) < count(*)

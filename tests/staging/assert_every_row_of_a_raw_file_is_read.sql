@@ -1,0 +1,41 @@
+-- The rows that the files' footers promise; with as_of there may be fewer, and none is later.
+
+with
+
+settings as (
+
+    select cast(as_of as date) as as_of from {{ ref('run_settings') }}
+
+),
+
+files as (
+
+    select * from {{ ref('raw_files') }}
+    where is_read
+
+),
+
+read_rows as (
+
+    select
+        source_file,
+        count(*) as row_count,
+        max(trade_date) as last_trade_date
+    from {{ ref('raw_rows') }}
+    group by source_file
+
+)
+
+select
+    files.source_file,
+    files.rows as file_rows,
+    coalesce(read_rows.row_count, 0) as row_count,
+    read_rows.last_trade_date
+from files
+cross join settings
+left join read_rows
+    on files.source_file = read_rows.source_file
+where
+    coalesce(read_rows.row_count, 0) > files.rows
+    or (settings.as_of is null and coalesce(read_rows.row_count, 0) < files.rows)
+    or read_rows.last_trade_date > settings.as_of
