@@ -1,15 +1,14 @@
 """Builds for the tests: dbt in this process, each into a database and target of its own."""
 
 import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import duckdb
 import pytest
+from etf_rotation import dbt
 from etf_rotation.sample import write_sample
 
-PROJECT = Path(__file__).parents[2]
-SEEDS = PROJECT / "seeds"
+SEEDS = dbt.PROJECT / "seeds"
 
 
 def run_dbt(folder, raw_root, *arguments):
@@ -17,31 +16,15 @@ def run_dbt(folder, raw_root, *arguments):
 
     `result.success` says whether it passed, `result.result` holds the nodes' outcomes.
     """
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-    from dbt.cli.main import dbtRunner
-
-    places = {
-        "ETF_DATABASE": folder / "etf_rotation.duckdb",
-        "ETF_RAW_ROOT": raw_root,
-        "ETF_PROJECT_DIR": PROJECT,
-        "DBT_PROJECT_DIR": PROJECT,
-        "DBT_PROFILES_DIR": PROJECT,
-        "DBT_TARGET_PATH": folder / "target",
-        "DBT_LOG_PATH": folder / "logs",
-        "DBT_QUIET": "true",
-    }
     with pytest.MonkeyPatch.context() as patch:
         for name in [n for n in os.environ if n.startswith("ETF_")]:
             patch.delenv(name)
-        for name, value in places.items():
-            patch.setenv(name, str(value))
-        try:
-            return dbtRunner().invoke(list(arguments))
-        finally:
-            # dbt keeps the database open: nobody else could read it.
-            if DuckDBConnectionManager._ENV is not None:
-                DuckDBConnectionManager._ENV.close()
-                DuckDBConnectionManager._ENV = None
+        return dbt.invoke(
+            ["--quiet", *arguments],
+            database=folder / "etf_rotation.duckdb",
+            folder=folder,
+            variables={"ETF_RAW_ROOT": str(raw_root)},
+        )
 
 
 def build(folder, raw_root, *arguments):
