@@ -17,7 +17,7 @@ def model(dbt, session):
         rows = session.sql(
             f"select {panel.score_form(factors, 'adj_close')} from summary_panel "
             "inner join summary_bars using (symbol, trade_date) "
-            f"where summary_panel.pool = '{pool}' order by symbol, trade_date"
+            f"where summary_panel.pool = '{pool}'"
         )
         batches = rows.to_arrow_reader(ROWS_AT_A_TIME)
         tables.append(panel.summarise(pool, [factor for factor, _ in factors], batches, limit))

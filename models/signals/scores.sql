@@ -37,25 +37,19 @@ ranked as (
         factor_values.trade_date,
         factor_values.symbol,
         factor_values.factor_id,
-        -- Equal values share the mean of their ranks.
-        (
-            rank() over (
-                partition by factor_values.pool, factor_values.trade_date, factor_values.factor_id
-                order by factor_values.factor_value * catalogue.score_direction
-            )
-            + (
-                count(*) over (
-                    partition by
-                        factor_values.pool, factor_values.trade_date, factor_values.factor_id,
-                        factor_values.factor_value
-                ) - 1
-            ) / 2.0
-        ) / count(*) over (
+        -- Equal values share the mean of their first and last rank.
+        (rank() over ranking + count(*) over ranking) / 2.0
+        / count(*) over (
             partition by factor_values.pool, factor_values.trade_date, factor_values.factor_id
         ) as percentile_rank
     from factor_values
     inner join catalogue
         on factor_values.factor_id = catalogue.factor_id
+    window
+        ranking as (
+            partition by factor_values.pool, factor_values.trade_date, factor_values.factor_id
+            order by factor_values.factor_value * catalogue.score_direction
+        )
 
 ),
 

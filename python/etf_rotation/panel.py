@@ -91,10 +91,13 @@ class Summary:
             spread = np.where(present, np.abs(values - self._shift), 0).sum(axis=0) / counts
             self._scale = np.where(spread > 0, spread, 1)
         x = np.where(present, (values - self._shift) / self._scale, 0)
-        mask = present.astype(float)
-        self._n += mask.T @ mask
-        self._x += x.T @ mask
-        self._xx += (x * x).T @ mask
+        # Most factors of a pool are null on the same rows: each pattern is multiplied once.
+        packed = np.packbits(present, axis=0).T
+        _, first, pattern = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+        mask = present[:, first].astype(float)
+        self._n += (mask.T @ mask)[pattern][:, pattern]
+        self._x += (x.T @ mask)[:, pattern]
+        self._xx += ((x * x).T @ mask)[:, pattern]
         self._xy += x.T @ x
 
     def zero_variance(self) -> np.ndarray:
