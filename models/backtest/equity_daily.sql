@@ -13,30 +13,47 @@ sleeves as (
 ),
 
 -- A sleeve over its pool's equity is the same all month: what the pool did, in the sleeve's size.
+scaled as (
+
+    select
+        sleeves.trade_date,
+        sleeves.pool,
+        sleeves.previous_equity,
+        sleeves.equity,
+        sleeves.benchmark_return,
+        sleeves.sleeve / pool_equity.equity as scale,
+        pool_equity.cash,
+        pool_equity.holdings_value,
+        pool_equity.price_pnl,
+        pool_equity.corporate_action_value,
+        pool_equity.commission,
+        pool_equity.slippage,
+        pool_equity.traded_value
+    from sleeves
+    inner join pool_equity
+        on
+            sleeves.pool = pool_equity.pool
+            and sleeves.trade_date = pool_equity.trade_date
+
+),
+
 portfolio_equity as (
 
     select
         'PORTFOLIO' as pool,
-        pool_equity.trade_date,
-        min(sleeves.previous_equity) as previous_equity,
-        min(sleeves.equity) as equity,
-        {% for amount in ['cash', 'holdings_value'] %}
-        sum(
-            pool_equity.{{ amount }} * (sleeves.sleeve / pool_equity.equity) order by sleeves.pool
-        ) as {{ amount }},
-        {% endfor %}
-        min(sleeves.benchmark_return) as benchmark_return,
-        {% for amount in ['price_pnl', 'corporate_action_value', 'commission', 'slippage', 'traded_value'] %}
-        sum(
-            pool_equity.{{ amount }} * (sleeves.sleeve / pool_equity.equity) order by sleeves.pool
-        ) as {{ amount }}{{ ',' if not loop.last }}
-        {% endfor %}
-    from pool_equity
-    inner join sleeves
-        on
-            pool_equity.pool = sleeves.pool
-            and pool_equity.trade_date = sleeves.trade_date
-    group by pool_equity.trade_date
+        trade_date,
+        min(previous_equity) as previous_equity,
+        min(equity) as equity,
+        min(benchmark_return) as benchmark_return,
+        sum(scale * cash order by pool) as cash,
+        sum(scale * holdings_value order by pool) as holdings_value,
+        sum(scale * price_pnl order by pool) as price_pnl,
+        sum(scale * corporate_action_value order by pool) as corporate_action_value,
+        sum(scale * commission order by pool) as commission,
+        sum(scale * slippage order by pool) as slippage,
+        sum(scale * traded_value order by pool) as traded_value
+    from scaled
+    group by trade_date
 
 ),
 
@@ -45,6 +62,18 @@ equity as (
     select * from pool_equity
     union all by name
     select * from portfolio_equity
+
+),
+
+peaks as (
+
+    select
+        *,
+        -- The initial capital is the first peak.
+        max(greatest(equity, previous_equity)) over (
+            partition by pool order by trade_date rows unbounded preceding
+        ) as peak_equity
+    from equity
 
 )
 
@@ -56,17 +85,12 @@ select
     cash,
     holdings_value,
     equity / previous_equity - 1 as daily_return,
-    -- The initial capital is the first peak.
-    equity
-    / max(greatest(equity, previous_equity)) over (
-        partition by pool order by trade_date rows unbounded preceding
-    )
-    - 1 as drawdown,
+    equity / peak_equity - 1 as drawdown,
     benchmark_return,
     price_pnl,
     corporate_action_value,
     commission,
     slippage,
     traded_value
-from equity
+from peaks
 order by pool, trade_date

@@ -53,7 +53,7 @@ ranked as (
     select
         *,
         'best' as kind,
-        row_number() over (partition by pool order by monthly_return desc, month) as rank
+        row_number() over (partition by pool order by -monthly_return, month) as rank
     from months
     union all
     select

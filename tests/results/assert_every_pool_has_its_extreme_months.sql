@@ -23,7 +23,11 @@ found as (
 
 )
 
-select *
+select
+    months.pool,
+    months.wanted,
+    found.best,
+    found.worst
 from months
 full outer join found
     on months.pool = found.pool

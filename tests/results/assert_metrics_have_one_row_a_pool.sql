@@ -22,7 +22,11 @@ summary as (
 
 )
 
-select *
+select
+    equity.pool,
+    equity.sessions,
+    metrics.sessions as sessions_of_metrics,
+    summary.sessions as sessions_of_summary
 from equity
 full outer join metrics
     on equity.pool = metrics.pool

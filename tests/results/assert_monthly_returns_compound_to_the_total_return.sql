@@ -16,7 +16,10 @@ metrics as (
 
 )
 
-select *
+select
+    metrics.pool,
+    metrics.total_return,
+    compounded.total_return as compounded_return
 from compounded
 full outer join metrics
     on compounded.pool = metrics.pool

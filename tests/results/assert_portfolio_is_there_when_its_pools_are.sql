@@ -10,7 +10,10 @@ equity as (
 
 pools as (
 
-    select * from {{ ref('pool_constraints') }}
+    select
+        pool,
+        count(*) over () as pool_count
+    from {{ ref('pool_constraints') }}
     where portfolio_weight > 0
 
 ),
@@ -22,7 +25,7 @@ complete as (
     inner join pools
         on equity.pool = pools.pool
     group by equity.trade_date
-    having count(*) = (select count(*) from pools)
+    having count(*) = min(pools.pool_count)
 
 ),
 
