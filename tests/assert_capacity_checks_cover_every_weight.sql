@@ -11,8 +11,7 @@ rebalances as (
 
 positions as (
 
-    select *
-    from {{ ref('positions_daily') }}
+    select * from {{ ref('positions_daily') }}
 
 ),
 
@@ -57,7 +56,9 @@ weights as (
 
 names as (
 
-    select *
+    select
+        pairs.kind,
+        pairs.check_name
     from (
         values
         ('binding', 'single_weight'),
@@ -96,6 +97,19 @@ found as (
 
 )
 
-(select *, 'not checked' as fault from expected except select *, 'not checked' as fault from found)
-union all
-(select *, 'no such weight' as fault from found except select *, 'no such weight' as fault from expected)
+select
+    coalesce(expected.pool, found.pool) as pool,
+    coalesce(expected.trade_date, found.trade_date) as trade_date,
+    coalesce(expected.kind, found.kind) as kind,
+    coalesce(expected.check_name, found.check_name) as check_name,
+    coalesce(expected.subject, found.subject) as subject,
+    case when found.pool is null then 'not checked' else 'no such weight' end as fault
+from expected
+full outer join found
+    on
+        expected.pool = found.pool
+        and expected.trade_date = found.trade_date
+        and expected.kind = found.kind
+        and expected.check_name = found.check_name
+        and expected.subject = found.subject
+where expected.pool is null or found.pool is null

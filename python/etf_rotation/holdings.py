@@ -55,7 +55,7 @@ def read(
         raise InputError(
             f"holdings file {path} cannot be read: {why}; correct the var holdings_file (or "
             "ETF_HOLDINGS_FILE), or leave it out to get orders for the simulated holdings"
-        ) from error
+        ) from None
     return parse(text, name=path, pool_of=pool_of, pools=pools, priced=priced)
 
 
