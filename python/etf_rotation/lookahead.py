@@ -44,6 +44,7 @@ ABOUT_THE_LAST_SESSION = (
     "marts.next_session_orders",
     "capacity.capacity_checks",
     "capacity.pool_capacity",
+    "capacity.capacity_curve",
 )
 
 LAYERS = ("staging", "factors", "signals", "backtest")
