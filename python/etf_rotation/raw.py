@@ -210,7 +210,7 @@ def read_rows(
     except duckdb.Error as error:
         paths = [path for group in groups.values() for path in group]
         raise InputError(_broken_page(paths, error)) from None
-    if pc.all(pc.is_null(table["trade_date"])).as_py():
+    if not pc.any(pc.is_valid(table["trade_date"])).as_py():
         raise InputError(
             "no raw row has a readable trade_date" + (f" up to as_of {as_of}" if as_of else "")
         )

@@ -1,0 +1,102 @@
+"""The panel against its catalogue, and the summary against pandas."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from etf_rotation.errors import InputError
+from etf_rotation.panel import KEYS, Summary, catalogue_order, score_form, summarise
+
+
+@pytest.fixture(scope="module")
+def values():
+    """Values of different scale and history, with a shifted copy and a constant."""
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(700, 6)).cumsum(axis=0)
+    x[:, 1] = 1e9 + 1e-3 * x[:, 1]
+    x[:, 2] = -3 * x[:, 0] + 12
+    x[:, 3] = 0.1
+    x[:, 4] = x[:, 0] + 0.2 * rng.normal(size=700)
+    x[:251, 5] = np.nan
+    x[rng.random(x.shape) < 0.05] = np.nan
+    return x
+
+
+def summed(values, rows=100):
+    summary = Summary(values.shape[1])
+    for start in range(0, len(values), rows):
+        summary.add(values[start : start + rows])
+    return summary
+
+
+def test_correlation_is_pandas_over_the_rows_that_have_both(values):
+    shift = [0, 1e9, 0, 0, 0, 0]  # pandas loses digits on a small spread around a large mean
+    expected = pd.DataFrame(values - shift).corr().to_numpy(copy=True)
+    expected[3] = expected[:, 3] = np.nan  # what pandas leaves of a constant is rounding
+    np.testing.assert_allclose(summed(values).correlation(), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("rows", [1, 37, 700])
+def test_batches_of_any_size_agree(values, rows):
+    np.testing.assert_allclose(
+        summed(values, rows).correlation(), summed(values).correlation(), atol=1e-9
+    )
+
+
+def test_coverage_and_variance(values):
+    summary = summed(values)
+    assert summary.rows == 700
+    assert summary.non_null.tolist() == (~np.isnan(values)).sum(axis=0).tolist()
+    assert summary.zero_variance().tolist() == [False, False, False, True, False, False]
+
+
+def test_a_duplicate_names_the_first_earlier_factor(values):
+    assert summed(values).duplicate_of(0.999) == [None, None, 0, None, 0, None]
+    assert summed(values).duplicate_of(0.99999) == [None, None, 0, None, None, None]
+
+
+def test_a_factor_without_values_has_no_variance_and_no_duplicate():
+    summary = summed(np.column_stack([np.arange(10.0), np.full(10, np.nan)]))
+    assert summary.zero_variance().tolist() == [False, True]
+    assert summary.duplicate_of(0.999) == [None, None]
+    assert summary.non_null.tolist() == [10, 0]
+
+
+def test_a_factor_that_starts_after_the_first_batch_is_compared_too():
+    x = np.arange(300.0)
+    late = np.where(x < 200, np.nan, 5 * x + 1e6)
+    assert summed(np.column_stack([x, late])).duplicate_of(0.999) == [None, 0]
+
+
+def test_summarise_names_pool_factors_and_duplicates(values):
+    names = list("abcdef")
+    table = pa.table(dict(zip(names, values.T, strict=True)))
+    rows = summarise("QDII", names, table.to_batches(max_chunksize=90), 0.999).to_pylist()
+    assert [row["factor_id"] for row in rows] == names
+    assert {row["pool"] for row in rows} == {"QDII"}
+    assert {row["panel_rows"] for row in rows} == {700}
+    assert rows[2]["duplicate_of"] == "a"
+    assert rows[3]["zero_variance"]
+
+
+def test_the_catalogues_order_is_kept():
+    assert catalogue_order([*KEYS, "b", "a", "c"], ["c", "a", "b"]) == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("computed", "catalogue", "message"),
+    [
+        (["a"], ["a", "b", "c"], "in the seed factor_catalog but computed by no model: b, c"),
+        (["a", "b"], ["a"], "computed but missing from the seed factor_catalog: b"),
+        (["a"], ["a", "a"], "more than once in the seed factor_catalog: a"),
+    ],
+)
+def test_a_factor_in_one_and_not_the_other_is_named(computed, catalogue, message):
+    with pytest.raises(InputError) as caught:
+        catalogue_order([*KEYS, *computed], catalogue)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_prices_are_divided_by_the_close():
+    assert score_form([("sma_5", "price"), ("ret_5", "ratio")], "c") == "sma_5 / c as sma_5, ret_5"

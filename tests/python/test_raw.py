@@ -1,0 +1,309 @@
+"""Reading raw files: every layout that is allowed, and one clear line for each that is not."""
+
+import datetime as dt
+from decimal import Decimal
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from etf_rotation.errors import InputError
+from etf_rotation.raw import (
+    FILES_SCHEMA,
+    MARKER,
+    NUMBERS,
+    SYNTHETIC_KEY,
+    fingerprint,
+    inspect_files,
+    read_rows,
+    resolve_root,
+)
+
+SYMBOL = "510300.SH"
+NAME = f"{SYMBOL}_daily_20210104_20210106.parquet"
+DAYS = [dt.date(2021, 1, day) for day in (4, 5, 6)]
+
+
+def columns(**changes):
+    numbers = {
+        "open": [5.0, 5.1, 5.2],
+        "high": [5.2, 5.3, 5.4],
+        "low": [4.9, 5.0, 5.1],
+        "close": [5.1, 5.2, 5.3],
+        "vol": [100.0, 200.0, 300.0],
+        "amount": [51.0, 104.0, 159.0],
+    }
+    dates = [f"{day:%Y%m%d}" for day in DAYS]
+    return {"ts_code": [SYMBOL] * 3, "trade_date": dates, **numbers, **changes}
+
+
+def write(root, name=NAME, *, metadata=None, **changes):
+    path = root / "ETF" / "daily" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = {key: value for key, value in columns(**changes).items() if value is not None}
+    pq.write_table(pa.table(data).replace_schema_metadata(metadata), path)
+    return path
+
+
+def inspect(root, wanted=(SYMBOL,), known=(SYMBOL,), everything=False):
+    return inspect_files(root, wanted=set(wanted), known=set(known), everything=everything)
+
+
+def read(root, as_of=None, **choice):
+    with duckdb.connect() as connection:
+        table = read_rows(connection, inspect(root, **choice), as_of)
+    return table.sort_by([("source_file", "ascending"), ("source_row", "ascending")]).to_pylist()
+
+
+def refused(root, as_of=None, **choice):
+    """The one line that says what is wrong."""
+    with pytest.raises(InputError) as caught:
+        read(root, as_of, **choice)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+# ---------- what is allowed
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        ["20210104", "20210105", "20210106"],
+        ["2021-01-04", "2021-01-05", "2021-01-06"],
+        [20210104, 20210105, 20210106],
+        pa.array([20210104, 20210105, 20210106], pa.int32()),
+        [20210104.0, 20210105.0, 20210106.0],
+        DAYS,
+        [dt.datetime(day.year, day.month, day.day) for day in DAYS],
+        pa.array(DAYS).cast(pa.timestamp("ns")),
+        pa.array(["20210104", "20210105", "20210106"]).dictionary_encode(),
+        pa.array(["20210104", "20210105", "20210106"], pa.large_string()),
+    ],
+    ids=[
+        "text",
+        "text with hyphens",
+        "int64",
+        "int32",
+        "double",
+        "date",
+        "timestamp",
+        "timestamp ns",
+        "dictionary",
+        "large text",
+    ],
+)
+def test_every_form_of_a_date_is_read(tmp_path, dates):
+    write(tmp_path, trade_date=dates)
+    rows = read(tmp_path)
+    assert [row["trade_date"] for row in rows] == DAYS
+    assert [row["date_fault"] for row in rows] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("dates", "faults"),
+    [
+        (
+            [dt.datetime(2021, 1, 4, 9, 30), dt.datetime(2021, 1, 5), None],
+            ["time_of_day", None, None],
+        ),
+        (
+            pa.array([dt.datetime(2021, 1, 4)] * 3, pa.timestamp("us", "Asia/Shanghai")),
+            ["time_zone"] * 3,
+        ),
+        (
+            ["20210104 09:30", "2021-01-05T00:00:00Z", "2021-01-06 00:00+08:00"],
+            ["time_of_day", "time_zone", "time_zone"],
+        ),
+    ],
+)
+def test_a_time_of_day_and_a_time_zone_are_faults_of_the_row(tmp_path, dates, faults):
+    write(tmp_path, trade_date=dates)
+    assert [row["date_fault"] for row in read(tmp_path)] == faults
+
+
+def test_a_date_that_is_none_is_null_and_keeps_its_text(tmp_path):
+    write(tmp_path, trade_date=["20210230", "yesterday", "20210106"])
+    rows = read(tmp_path)
+    assert [row["trade_date"] for row in rows] == [None, None, DAYS[2]]
+    assert rows[1]["raw_trade_date"] == "yesterday"
+
+
+def test_columns_are_matched_by_name_and_others_are_ignored(tmp_path):
+    path = write(tmp_path, name_of_fund=["x"] * 3, pct_chg=[0.1] * 3, adj_factor=[1.0, 1.0, 2.0])
+    table = pq.read_table(path)
+    pq.write_table(table.select(table.column_names[::-1]), path)
+    rows = read(tmp_path)
+    assert [row["close"] for row in rows] == [5.1, 5.2, 5.3]
+    assert [row["adj_factor"] for row in rows] == [1.0, 1.0, 2.0]
+    assert rows[0].keys() == {
+        "source_file",
+        "source_row",
+        "raw_symbol",
+        "raw_trade_date",
+        "trade_date",
+        "date_fault",
+        "text_column",
+        *NUMBERS,
+    }
+
+
+def test_numbers_may_be_integers_decimals_text_or_nothing(tmp_path):
+    write(
+        tmp_path,
+        open=[5, 6, 7],
+        high=[Decimal("5.25")] * 3,
+        low=["4.5", None, "4.75"],
+        vol=[None] * 3,
+    )
+    rows = read(tmp_path)
+    assert [row["open"] for row in rows] == [5.0, 6.0, 7.0]
+    assert [row["high"] for row in rows] == [5.25] * 3
+    assert [row["low"] for row in rows] == [4.5, None, 4.75]
+    assert [row["vol"] for row in rows] == [None] * 3
+    assert [row["text_column"] for row in rows] == [None] * 3
+
+
+def test_text_in_a_price_names_the_column_and_leaves_the_other_rows(tmp_path):
+    write(tmp_path, close=["5.1", "n/a", "5.3"])
+    rows = read(tmp_path)
+    assert [row["text_column"] for row in rows] == [None, "close", None]
+    assert [row["close"] for row in rows] == [5.1, None, 5.3]
+
+
+def test_files_of_different_layout_are_read_together(tmp_path):
+    write(tmp_path)
+    other = "159915.SZ"
+    write(
+        tmp_path,
+        f"{other}.parquet",
+        ts_code=[other] * 3,
+        trade_date=DAYS,
+        pre_close=[5.0, 5.1, 5.2],
+    )
+    rows = read(tmp_path, wanted=[SYMBOL, other], known=[SYMBOL, other])
+    assert [row["trade_date"] for row in rows] == DAYS * 2
+    assert [row["pre_close"] for row in rows] == [5.0, 5.1, 5.2, None, None, None]
+    assert [row["source_row"] for row in rows] == [1, 2, 3] * 2
+
+
+def test_rows_after_as_of_are_not_read_and_rows_without_a_date_are(tmp_path):
+    write(tmp_path, trade_date=["20210104", None, "20210106"])
+    assert [row["source_row"] for row in read(tmp_path, as_of="2021-01-05")] == [1, 2]
+
+
+def test_files_of_other_funds_are_listed_and_not_opened(tmp_path):
+    write(tmp_path)
+    (tmp_path / "ETF" / "daily" / "159999.SZ.parquet").write_bytes(b"not opened")
+    files = inspect(tmp_path)
+    assert files.schema == FILES_SCHEMA
+    assert dict(
+        zip(*files.select(["source_file", "is_read"]).to_pydict().values(), strict=True)
+    ) == {
+        "159999.SZ.parquet": False,
+        NAME: True,
+    }
+    assert "159999.SZ.parquet" in refused(tmp_path, everything=True)
+
+
+def test_the_fingerprint_is_of_names_and_contents(tmp_path):
+    write(tmp_path)
+    before = fingerprint(inspect(tmp_path))
+    write(tmp_path)
+    assert fingerprint(inspect(tmp_path)) == before
+    write(tmp_path, close=[5.1, 5.2, 5.31])
+    assert fingerprint(inspect(tmp_path)) != before
+
+
+# ---------- what is refused
+
+
+@pytest.mark.parametrize("name", ["ts_code", "trade_date", "close", "vol", "amount"])
+def test_a_missing_column_is_named_with_its_file(tmp_path, name):
+    write(tmp_path, **{name: None})
+    message = refused(tmp_path)
+    assert message.startswith(f"{NAME}: required column {name} is missing")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("close", DAYS),
+        ("vol", [True, False, True]),
+        ("ts_code", [510300] * 3),
+        ("trade_date", [True] * 3),
+    ],
+)
+def test_a_type_that_holds_no_such_value_is_named_with_its_file(tmp_path, name, values):
+    write(tmp_path, **{name: values})
+    assert refused(tmp_path).startswith(f"{NAME}: column {name} has type ")
+
+
+def test_a_file_without_bytes_is_named(tmp_path):
+    write(tmp_path).write_bytes(b"")
+    assert refused(tmp_path) == f"{NAME}: the file has no bytes; fetch it again or remove it"
+
+
+def test_a_file_without_rows_is_named(tmp_path):
+    write(tmp_path, **{key: pa.array([], pa.string()) for key in columns()})
+    assert refused(tmp_path) == f"{NAME}: the file has no rows; fetch it again or remove it"
+
+
+def test_a_truncated_file_is_named(tmp_path):
+    path = write(tmp_path)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert refused(tmp_path).startswith(f"{NAME}: not a whole parquet file")
+
+
+def test_a_file_with_a_broken_page_is_named(tmp_path):
+    write(tmp_path, "159915.SZ.parquet", ts_code=["159915.SZ"] * 3)
+    path = write(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[4:120] = bytes(116)
+    path.write_bytes(content)
+    funds = [SYMBOL, "159915.SZ"]
+    assert refused(tmp_path, wanted=funds, known=funds).startswith(f"{NAME}: unreadable")
+
+
+def test_no_data_says_how_to_get_some(tmp_path):
+    with pytest.raises(InputError, match=r"no raw data: .*set ETF_RAW_ROOT .*make sample"):
+        resolve_root(str(tmp_path / "raw"), str(tmp_path / "sample"))
+
+
+def test_no_file_of_the_builds_funds_is_refused(tmp_path):
+    write(tmp_path)
+    message = refused(tmp_path, wanted=["513100.SH"], known=[SYMBOL, "513100.SH"])
+    assert message.startswith("none of the 1 raw files belongs to a fund of the build")
+
+
+def test_no_row_up_to_as_of_is_refused(tmp_path):
+    write(tmp_path)
+    assert refused(tmp_path, "2020-01-01") == (
+        "no raw row has a readable trade_date up to as_of 2020-01-01"
+    )
+
+
+# ---------- the synthetic sample
+
+
+def test_the_sample_is_read_only_where_there_is_no_raw_data(tmp_path):
+    raw, sample = tmp_path / "raw", tmp_path / "sample"
+    write(sample, metadata={SYNTHETIC_KEY: b"true"})
+    with pytest.raises(InputError, match="no raw data"):
+        resolve_root(str(raw), str(sample))  # the folder is not marked as a sample
+    (sample / MARKER).touch()
+    assert resolve_root(str(raw), str(sample)) == sample
+    write(raw)
+    assert resolve_root(str(raw), str(sample)) == raw
+
+
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_synthetic_and_real_files_side_by_side_are_refused(tmp_path, is_marked):
+    write(tmp_path)
+    write(tmp_path, "510500.SH.parquet", metadata={SYNTHETIC_KEY: b"true"})
+    if is_marked:
+        (tmp_path / MARKER).touch()
+    odd = NAME if is_marked else "510500.SH.parquet"
+    message = refused(tmp_path, wanted=[SYMBOL, "510500.SH"])
+    assert f"mixes the synthetic sample with other data (see {odd}" in message

@@ -1,0 +1,64 @@
+"""Sessions of the exchange: what counts, where the library ends, what does not depend on data."""
+
+import datetime as dt
+
+from etf_rotation.trading_calendar import SCHEMA, _library_sessions, sessions_between
+
+
+def day(text):
+    return dt.date.fromisoformat(text)
+
+
+def sessions(first, last):
+    table = sessions_between(day(first), day(last))
+    assert table.schema == SCHEMA
+    return table.to_pylist()
+
+
+def test_a_week_of_national_holidays_has_no_session():
+    dates = [row["trade_date"] for row in sessions("2020-09-29", "2020-10-12")]
+    assert dates[:4] == [day("2020-09-29"), day("2020-09-30"), day("2020-10-09"), day("2020-10-12")]
+
+
+def test_previous_and_next_session_cross_the_holidays():
+    row = sessions("2020-10-09", "2020-10-09")[0]
+    assert row["previous_trade_date"] == day("2020-09-30")
+    assert row["next_trade_date"] == day("2020-10-12")
+
+
+def test_session_numbers_do_not_depend_on_the_data():
+    long = {row["trade_date"]: row for row in sessions("2010-01-04", "2021-06-30")}
+    short = sessions("2021-01-04", "2021-01-08")
+    for row in short:
+        assert row == long[row["trade_date"]]
+    assert [row["session_number"] for row in short] == list(
+        range(short[0]["session_number"], short[0]["session_number"] + len(short))
+    )
+
+
+def test_numbers_count_from_the_librarys_first_session():
+    first = _library_sessions()[0]
+    row = sessions_between(dt.date.min, first).to_pylist()[0]
+    assert row["trade_date"] == first
+    assert row["session_number"] == 1
+    assert row["previous_trade_date"] is None
+
+
+def test_the_calendar_reaches_past_the_first_session_of_the_next_month():
+    for last in ("2020-12-31", "2021-01-29", "2021-09-30", "2022-01-28"):
+        rows = sessions("2020-12-01", last)
+        beyond = [row["trade_date"] for row in rows if row["trade_date"] > day(last)]
+        assert beyond[0].month != beyond[-1].month or beyond[0].month != day(last).month
+
+
+def test_every_weekday_is_a_session_after_the_library_ends():
+    end = _library_sessions()[-1]
+    rows = sessions_between(end, end + dt.timedelta(days=20)).to_pylist()
+    assert rows[0]["trade_date"] == end
+    assert rows[0]["is_official"]
+    beyond = rows[1:]
+    assert not any(row["is_official"] for row in beyond)
+    expected = [end + dt.timedelta(days=n) for n in range(1, 66)]
+    assert [row["trade_date"] for row in beyond] == [d for d in expected if d.weekday() < 5]
+    assert beyond[0]["session_number"] == rows[0]["session_number"] + 1
+    assert all(row["next_trade_date"] > row["trade_date"] for row in rows)
