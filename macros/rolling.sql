@@ -147,7 +147,7 @@
     {% if loop.last %}
     {{ name }} as (
         select
-            *
+            columns(lambda x: not starts_with(x, '{{ w }}'))
             {%- for window in windows %}
             {%- for column, _ in kept %},
             case when bar_number >= {{ window }} then {{ w ~ column }}_{{ window }} end as {{ column }}_{{ window }}

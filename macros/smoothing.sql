@@ -83,7 +83,7 @@
 
     {{ name }} as (
         select
-            *
+            columns(lambda x: not starts_with(x, '{{ name }}__'))
             {%- for state in states %},
             case when bar_number >= {{ state.seed_bar }} then {{ name }}__{{ state.id }}_{{ reached[state.id] }} end as {{ state.id }}
             {%- endfor %}

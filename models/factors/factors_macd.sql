@@ -31,9 +31,11 @@ lines as (
 
 ),
 
-{{ rolling('signal_windows', 'lines', [5, 7, 8, 9], sum=['macd_26', 'macd_34', 'macd_42', 'macd_35', 'macd_sma_26', 'macd_sma_34', 'macd_sma_42', 'macd_sma_35']) }},
+{% for f, s, g in macds %}
+{{ rolling('lines_' ~ s, 'lines' if loop.first else 'lines_' ~ loop.previtem[1], [g], sum=['macd_' ~ s, 'macd_sma_' ~ s]) }},
+{% endfor %}
 
-{{ rolling('ema_windows', 'signal_windows', [15], sum=['ema_15']) }},
+{{ rolling('ema_windows', 'lines_' ~ macds[-1][1], [15], sum=['ema_15']) }},
 
 {% set states = [averaged('ema_ema_15', 'ema_15', 15, first=15, cutoff=1e-17)] %}
 {% for f, s, g in macds %}{% do states.append(averaged('signal_' ~ s, 'macd_' ~ s, g, first=s, cutoff=1e-17)) %}{% endfor %}
