@@ -120,8 +120,7 @@ compared as (
         equity.trade_date,
         equity.equity - equity.equity_before as change,
         equity.daily_return * equity.equity_before as returned,
-        equity.date_before is not null
-        and equity.date_before is distinct from equity.previous_trade_date as has_gap,
+        (equity.date_before <> equity.previous_trade_date) is true as has_gap,
         {% for part in ['price_pnl', 'corporate_action_value', 'commission', 'slippage'] %}
         equity.{{ part }},
         coalesce(parts.{{ part }}, 0) as recomputed_{{ part }}{{ ',' if not loop.last }}

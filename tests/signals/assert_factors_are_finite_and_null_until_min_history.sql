@@ -15,8 +15,8 @@ catalogue as (
 panel as (
 
     select
-        bars.bar_number,
-        factor_panel.* exclude (symbol, trade_date, as_of_date, pool)
+        factor_panel.* exclude (symbol, trade_date, as_of_date, pool),
+        bars.bar_number
     from {{ ref('factor_panel') }} as factor_panel
     inner join bars
         on

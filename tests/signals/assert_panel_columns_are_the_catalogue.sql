@@ -6,7 +6,7 @@ panel_columns as (
 
     select
         column_name,
-        ordinal_position as position,
+        ordinal_position as place,
         data_type
     from information_schema.columns
     where
@@ -19,23 +19,23 @@ panel_columns as (
 expected as (
 
     select
-        column_name,
-        position,
-        data_type
+        key_columns.column_name,
+        key_columns.place,
+        key_columns.data_type
     from (
         values
         ('symbol', 1, 'VARCHAR'),
         ('trade_date', 2, 'DATE'),
         ('as_of_date', 3, 'DATE'),
         ('pool', 4, 'VARCHAR')
-    ) as keys (column_name, position, data_type)
+    ) as key_columns (column_name, place, data_type)
 
     union all
 
     -- The seed is loaded in the order of its lines.
     select
         factor_id as column_name,
-        4 + row_number() over (order by rowid) as position,
+        4 + row_number() over (order by rowid) as place,
         'DOUBLE' as data_type
     from {{ ref('factor_catalog') }}
 
@@ -43,13 +43,13 @@ expected as (
 
 select
     column_name,
-    panel_columns.position,
+    panel_columns.place,
     panel_columns.data_type,
-    expected.position as expected_position,
+    expected.place as expected_place,
     expected.data_type as expected_data_type
 from panel_columns
 full join expected
     using (column_name)
 where
-    panel_columns.position is distinct from expected.position
+    panel_columns.place is distinct from expected.place
     or panel_columns.data_type is distinct from expected.data_type

@@ -10,7 +10,9 @@
 {% for family in families %}
     {% set relation = ref('factors_' ~ family) %}
     {% set names = adapter.get_columns_in_relation(relation) | map(attribute='name') if execute else [] %}
-    {% do columns.update({family: names | reject('in', ['symbol', 'trade_date']) | list}) %}
+    {% do columns.update(
+        {family: names | select('string') | reject('in', ['symbol', 'trade_date']) | list}
+    ) %}
 {% endfor %}
 
 with

@@ -25,7 +25,7 @@ expected as (
 select
     pool,
     factor_id
-from {{ ref('factor_summary') }} as summary
+from {{ ref('factor_summary') }} as factor_summary
 full join expected
     using (pool, factor_id)
-where summary.reason is null or expected.pool is null
+where factor_summary.reason is null or expected.pool is null

@@ -29,8 +29,8 @@ read_rows as (
 select
     files.source_file,
     files.rows as file_rows,
-    coalesce(read_rows.row_count, 0) as row_count,
-    read_rows.last_trade_date
+    read_rows.last_trade_date,
+    coalesce(read_rows.row_count, 0) as row_count
 from files
 cross join settings
 left join read_rows
