@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test sample style lock lookahead
+.PHONY: help run test sample style lock lookahead bench
 
-PYTHON_PACKAGE := PYTHONPATH=python .venv/bin/python -m etf_rotation
+RAW := $(or $(ETF_RAW_ROOT),$(if $(wildcard raw/ETF/daily/*.parquet),raw,sample))
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -30,4 +30,8 @@ lock: ## renew the lock files from requirements.in and requirements-dev.in (need
 
 lookahead: ## prove by truncated rebuilds that nothing sees the future
 	@bin/setup requirements.lock
-	@PYTHONPATH=python .venv/bin/python -m etf_rotation.lookahead "$${ETF_RAW_ROOT:-$$(ls -d raw/ETF/daily >/dev/null 2>&1 && echo raw || echo sample)}"
+	@PYTHONPATH=python .venv/bin/python -m etf_rotation.lookahead "$(RAW)"
+
+bench: ## time a whole build by stage, the median of three
+	@bin/setup requirements.lock
+	@PYTHONPATH=python .venv/bin/python -m etf_rotation.bench "$(RAW)"
