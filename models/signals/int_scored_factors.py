@@ -6,11 +6,11 @@ def model(dbt, session):
     dbt.config(materialized="table")
     catalogue = dbt.ref("factor_catalog").filter("score_direction is not null")
     scored = catalogue.project("factor_id, scale").fetchall()
-    dbt.ref("factor_panel").create_view("scored_panel", replace=True)
-    dbt.ref("int_bars__lagged").create_view("scored_bars", replace=True)
+    # Read by name in the query below.
+    panel_rows, bars = dbt.ref("factor_panel"), dbt.ref("int_bars__lagged")  # noqa: F841
     return session.sql(
-        "unpivot (select symbol, trade_date, scored_panel.as_of_date, scored_panel.pool, "
+        "unpivot (select symbol, trade_date, panel_rows.as_of_date, panel_rows.pool, "
         f"{panel.score_form(scored, 'adj_close')} "
-        "from scored_panel inner join scored_bars using (symbol, trade_date)) "
+        "from panel_rows inner join bars using (symbol, trade_date)) "
         f"on {', '.join(factor for factor, _ in scored)} into name factor_id value factor_value"
     )
