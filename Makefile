@@ -22,7 +22,7 @@ sample: ## write the synthetic sample into sample/
 style: ## check the style of Python and SQL
 	@bin/setup requirements-dev.lock
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
-	.venv/bin/sqlfluff lint models macros tests
+	.venv/bin/sqlfluff lint --processes 2 models tests
 
 lock: ## renew the lock files from requirements.in and requirements-dev.in (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements.in -o requirements.lock

@@ -1,5 +1,12 @@
 with
 
+sorted_bars as (
+
+    select * from {{ ref('int_bars') }}
+    order by symbol, bar_number
+
+),
+
 bars as (
 
     select
@@ -11,7 +18,7 @@ bars as (
         case when r < 0 then v when r >= 0 then 0 end as volume_down,
         case when h > l then v * ((c - l) - (h - c)) / (h - l) else 0 end as flow,
         abs(r) / nullif(a, 0) as illiquidity
-    from (select * from {{ ref('int_bars') }} order by symbol, bar_number)
+    from sorted_bars
 
 ),
 

@@ -99,7 +99,7 @@ select
         case
             when score is not null
                 then row_number() over (
-                    partition by pool, trade_date order by score desc nulls last, symbol
+                    partition by pool, trade_date order by score desc nulls last, symbol asc
                 )
         end as integer
     ) as rank,

@@ -35,7 +35,7 @@ suspended as (
         case
             when keyed.key_fault is not null then null
             when keyed.text_column = 'vol' then null
-            when keyed.raw_volume is not null and keyed.volume is distinct from 0 then null
+            when keyed.raw_volume is not null and coalesce(keyed.volume, -1) <> 0 then null
             when keyed.trade_date > first_trades.first_trade_date then 'no_trade'
             else 'before_first_trade'
         end as kind
@@ -79,10 +79,8 @@ first_bars as (
     select
         symbol,
         case
-            when arg_min(coalesce(adj_factor, 'nan'), trade_date) is distinct from 'nan'
-                then 'adj_factor'
-            when arg_min(coalesce(adj_close, 'nan'), trade_date) is distinct from 'nan'
-                then 'adj_close'
+            when arg_min(adj_factor is not null, trade_date) then 'adj_factor'
+            when arg_min(adj_close is not null, trade_date) then 'adj_close'
             else 'pre_close'
         end as adjustment_source
     from value_checked

@@ -85,7 +85,7 @@ shared_keys as (
             when count(distinct source_file) > 1 then 'two_files'
             when
                 count(
-                    distinct (
+                    distinct row(
                         open, high, low, close, vol, amount, pre_close, adj_factor, adj_close,
                         text_column
                     )
