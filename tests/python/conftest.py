@@ -8,7 +8,8 @@ import pytest
 from etf_rotation import dbt
 from etf_rotation.sample import write_sample
 
-SEEDS = dbt.PROJECT / "seeds"
+PROJECT = dbt.PROJECT
+SEEDS = PROJECT / "seeds"
 
 
 def run_dbt(folder, raw_root, *arguments):

@@ -75,8 +75,8 @@ PEEKS = {
         "windows.amount_sum_20 / 20 as adv20",
         "lead(windows.amount_sum_20) over (partition by windows.symbol order by"
         " windows.trade_date) / 20 as adv20",
-        "int_bars__lagged int_selection__candidates int_selection target_weights",
-        ("signals.target_weights", "adv20"),
+        "int_bars__lagged int_selection__candidates int_selection target_weights selection_log",
+        ("signals.selection_log", "adv20"),
     ),
     "the adjustment": (
         "models/staging/stg_etf_daily.sql",
