@@ -140,7 +140,7 @@ def published_suites() -> list[Suite]:
     return [
         Suite(
             "stg_etf_daily",
-            "symbol, trade_date, low, high, close, adj_low, adj_high, adj_close, volume, amount, adj",
+            f"{', '.join(key)}, low, high, close, adj_low, adj_high, adj_close, adj, volume, amount",
             key,
             [
                 gxe.ExpectTableRowCountToBeBetween(min_value=1),
@@ -342,6 +342,8 @@ def _write_pages(context, docs: Path, name: str) -> None:
         {
             "class_name": "SiteBuilder",
             "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            # A page a result says what was expected as well.
+            "site_section_builders": {"expectations": None, "profiling": None},
             "store_backend": {
                 "class_name": "TupleFilesystemStoreBackend",
                 "base_directory": str(folder),
