@@ -1,4 +1,5 @@
--- What a fill needs of a session: unadjusted prices, the adjustment factor, the limit prices.
+-- What a fill needs of a session: unadjusted prices, the adjustment factor, the limit prices. What a
+-- benchmark needs: the adjusted return since the fund's previous bar.
 
 with
 
@@ -7,7 +8,8 @@ bars as (
     select
         *,
         lag(close) over fund as previous_close,
-        lag(adj) over fund as previous_adj
+        lag(adj) over fund as previous_adj,
+        lag(adj_close) over fund as previous_adj_close
     from {{ ref('stg_etf_daily') }}
     window fund as (partition by symbol order by bar_number)
 
@@ -39,6 +41,7 @@ referenced as (
         bars.open,
         bars.close,
         bars.adj,
+        bars.adj_close / bars.previous_adj_close - 1 as adj_return,
         -- Where the vendor gives no ex-rights close, what was paid out is taken off here.
         cast(
             coalesce(bars.pre_close, bars.previous_close / (bars.adj / bars.previous_adj)) as decimal(18, 3)
@@ -64,6 +67,7 @@ select
     open,
     close,
     adj,
+    adj_return,
     -- In decimals: a product that misses a half by the last bits of a double rounds the wrong way.
     cast(round(reference_close * (1 + price_limit), 3) as double) as limit_up,
     cast(round(reference_close * (1 - price_limit), 3) as double) as limit_down

@@ -1,0 +1,84 @@
+-- The pools' sessions, each with what the equity was before it and what the pool's funds made.
+
+with
+
+sessions as (
+
+    select * from {{ ref('int_backtest__ledger') }}
+    where kind = 'session'
+
+),
+
+parameters as (
+
+    select * from {{ ref('int_backtest__parameters') }}
+
+),
+
+bars as (
+
+    select * from {{ ref('int_backtest__bars') }}
+
+),
+
+trades as (
+
+    select * from {{ ref('trades') }}
+
+),
+
+-- A sum of scaled integers: exact in any order.
+benchmark as (
+
+    select
+        pool,
+        trade_date,
+        cast(sum(cast(adj_return * 1e15 as hugeint)) as double)
+        / 1e15
+        / count(adj_return) as benchmark_return
+    from bars
+    where adj_return is not null
+    group by pool, trade_date
+
+),
+
+traded as (
+
+    select
+        pool,
+        trade_date,
+        sum(value order by sequence) as traded_value
+    from trades
+    group by pool, trade_date
+
+)
+
+select
+    sessions.pool,
+    sessions.trade_date,
+    coalesce(
+        lag(sessions.equity) over (partition by sessions.pool order by sessions.trade_date),
+        parameters.target_capital
+    ) as previous_equity,
+    sessions.equity,
+    sessions.cash,
+    sessions.holdings_value,
+    -- On a session without a bar no fund has moved; the next bar's return spans it.
+    coalesce(benchmark.benchmark_return, 0) as benchmark_return,
+    sessions.price_pnl,
+    sessions.corporate_action_value,
+    sessions.commission,
+    sessions.slippage,
+    coalesce(traded.traded_value, 0) as traded_value
+from sessions
+inner join parameters
+    on sessions.pool = parameters.pool
+left join benchmark
+    on
+        sessions.pool = benchmark.pool
+        and sessions.trade_date = benchmark.trade_date
+left join traded
+    on
+        sessions.pool = traded.pool
+        and sessions.trade_date = traded.trade_date
+order by sessions.pool, sessions.trade_date

@@ -1,0 +1,156 @@
+-- Sums in date order, variances in two passes: no bit depends on threads or on another pool.
+
+with
+
+equity as (
+
+    select * from {{ ref('equity_daily') }}
+
+),
+
+months as (
+
+    select * from {{ ref('monthly_returns') }}
+
+),
+
+worst_drawdown as (
+
+    select * from {{ ref('drawdowns') }}
+    where rank = 1
+
+),
+
+returns as (
+
+    select
+        *,
+        daily_return as r,
+        benchmark_return as b,
+        daily_return - {{ var('risk_free_rate') }} / {{ var('sessions_per_year') }} as x
+    from equity
+
+),
+
+totals as (
+
+    select
+        pool,
+        min(trade_date) as first_date,
+        max(trade_date) as last_date,
+        count(*) as n,
+        arg_min(previous_equity, trade_date) as start_equity,
+        arg_max(equity, trade_date) as end_equity,
+        product(1 + b order by trade_date) as benchmark_growth,
+        sum(r order by trade_date) / count(*) as mean_r,
+        sum(b order by trade_date) / count(*) as mean_b,
+        sum(x order by trade_date) / count(*) as mean_x,
+        sum(r - b order by trade_date) / count(*) as mean_active,
+        sqrt(sum(pow(least(x, 0), 2) order by trade_date) / count(*)) as downside_deviation,
+        min(drawdown) as max_drawdown,
+        sum(equity order by trade_date) / count(*) as mean_equity,
+        sum(holdings_value / equity order by trade_date) / count(*) as average_invested,
+        sum(traded_value order by trade_date) as traded_value,
+        sum(commission + slippage order by trade_date) as total_costs
+    from returns
+    group by pool
+
+),
+
+spreads as (
+
+    select
+        totals.pool,
+        sqrt(
+            sum(pow(returns.r - totals.mean_r, 2) order by returns.trade_date)
+            / nullif(totals.n - 1, 0)
+        ) as sd_r,
+        sqrt(
+            sum(pow(returns.b - totals.mean_b, 2) order by returns.trade_date)
+            / nullif(totals.n - 1, 0)
+        ) as sd_b,
+        sqrt(
+            sum(pow(returns.r - returns.b - totals.mean_active, 2) order by returns.trade_date)
+            / nullif(totals.n - 1, 0)
+        ) as sd_active,
+        sum(
+            (returns.r - totals.mean_r) * (returns.b - totals.mean_b)
+            order by returns.trade_date
+        )
+        / nullif(totals.n - 1, 0) as covariance
+    from returns
+    inner join totals
+        on returns.pool = totals.pool
+    group by totals.pool, totals.n
+
+),
+
+win_rates as (
+
+    select
+        pool,
+        count(*) filter (where monthly_return > 0) / count(*) as monthly_win_rate
+    from months
+    group by pool
+
+),
+
+yearly as (
+
+    select
+        totals.*,
+        {{ var('sessions_per_year') }} / totals.n as per_year,
+        -- Over constant returns what is left of a deviation is rounding.
+        case when spreads.sd_r <= 1e-15 then 0.0 else spreads.sd_r end as sd_r,
+        case when spreads.sd_b <= 1e-15 then 0.0 else spreads.sd_b end as sd_b,
+        case when spreads.sd_active <= 1e-15 then 0.0 else spreads.sd_active end as sd_active,
+        spreads.covariance,
+        win_rates.monthly_win_rate,
+        sqrt({{ var('sessions_per_year') }}) as root_year
+    from totals
+    inner join spreads
+        on totals.pool = spreads.pool
+    inner join win_rates
+        on totals.pool = win_rates.pool
+
+),
+
+annualised as (
+
+    select
+        *,
+        -- One session says nothing of a year.
+        case when n > 1 then pow(end_equity / start_equity, per_year) - 1 end as annual_return,
+        case when n > 1 then pow(benchmark_growth, per_year) - 1 end as annual_benchmark_return
+    from yearly
+
+)
+
+select
+    annualised.pool,
+    annualised.first_date,
+    annualised.last_date,
+    cast(annualised.n as integer) as sessions,
+    annualised.end_equity / annualised.start_equity - 1 as total_return,
+    annualised.annual_return,
+    annualised.root_year * annualised.sd_r as annual_volatility,
+    annualised.root_year * annualised.mean_x / nullif(annualised.sd_r, 0) as sharpe,
+    annualised.root_year * annualised.mean_x / nullif(annualised.downside_deviation, 0) as sortino,
+    annualised.max_drawdown,
+    worst_drawdown.peak_date as max_drawdown_peak_date,
+    worst_drawdown.trough_date as max_drawdown_trough_date,
+    worst_drawdown.recovery_date as max_drawdown_recovery_date,
+    annualised.annual_return / nullif(abs(annualised.max_drawdown), 0) as calmar,
+    annualised.monthly_win_rate,
+    annualised.traded_value / 2 / annualised.mean_equity * annualised.per_year as annual_turnover,
+    annualised.total_costs,
+    annualised.average_invested,
+    annualised.annual_benchmark_return as benchmark_return,
+    annualised.annual_return - annualised.annual_benchmark_return as excess_return,
+    annualised.covariance / nullif(pow(annualised.sd_b, 2), 0) as beta,
+    annualised.root_year * annualised.sd_active as tracking_error,
+    annualised.root_year * annualised.mean_active / nullif(annualised.sd_active, 0) as information_ratio
+from annualised
+left join worst_drawdown
+    on annualised.pool = worst_drawdown.pool
+order by annualised.pool

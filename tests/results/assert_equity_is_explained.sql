@@ -1,0 +1,15 @@
+-- Promise 2 for every row, PORTFOLIO's too.
+
+select *
+from {{ ref('equity_daily') }}
+where
+    not coalesce(
+        abs(equity - cash - holdings_value) < 0.01
+        and abs(
+            equity - previous_equity
+            - (price_pnl + corporate_action_value - commission - slippage)
+        ) < 0.01
+        and cash >= 0
+        and drawdown <= 0,
+        false
+    )

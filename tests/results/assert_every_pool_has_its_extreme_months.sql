@@ -1,0 +1,32 @@
+-- Three of each kind, or all months where there are fewer.
+
+with
+
+months as (
+
+    select
+        pool,
+        least(count(*), 3) as wanted
+    from {{ ref('monthly_returns') }}
+    group by pool
+
+),
+
+found as (
+
+    select
+        pool,
+        count(distinct rank) filter (where kind = 'best') as best,
+        count(distinct rank) filter (where kind = 'worst') as worst
+    from {{ ref('extreme_months') }}
+    group by pool
+
+)
+
+select *
+from months
+full outer join found
+    on months.pool = found.pool
+where
+    months.wanted is distinct from found.best
+    or months.wanted is distinct from found.worst
