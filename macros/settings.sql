@@ -11,6 +11,10 @@
     {%- endif -%}
 {%- endmacro %}
 
+{% macro holdings_file() -%}
+    {{ var('holdings_file', none) or env_var('ETF_HOLDINGS_FILE', '') }}
+{%- endmacro %}
+
 {% macro universe() -%}
     {{ one_of('universe', var('universe', none) or env_var('ETF_UNIVERSE', '') or 'pools', ['pools', 'all']) }}
 {%- endmacro %}
@@ -28,4 +32,13 @@
         {{ exceptions.raise_compiler_error("var " ~ name ~ " is '" ~ value ~ "', which must be one of: " ~ allowed | join(', ')) }}
     {% endif %}
     {{- value -}}
+{%- endmacro %}
+
+{# Whether a session of the calendar is one at whose open pools are rebalanced. #}
+{% macro is_rebalance_session(calendar) -%}
+    {% set rebalance = one_of('rebalance', var('rebalance'), ['monthly', 'weekly', 'daily']) -%}
+    {{ {'monthly': calendar ~ '.is_first_of_month', 'weekly': calendar ~ '.is_first_of_week', 'daily': 'true'}[rebalance] }}
+    {%- if var('backtest_start') %}
+    and {{ calendar }}.trade_date >= cast('{{ modules.datetime.date.fromisoformat(var("backtest_start") | string) }}' as date)
+    {%- endif %}
 {%- endmacro %}

@@ -33,8 +33,6 @@ spans as (
 
 )
 
-{% set rebalance = one_of('rebalance', var('rebalance'), ['monthly', 'weekly', 'daily']) %}
-
 select
     spans.pool,
     calendar.trade_date,
@@ -42,9 +40,5 @@ select
 from spans
 inner join calendar
     on calendar.trade_date between spans.first_trade_date and spans.last_trade_date
-where
-    {{ {'monthly': 'calendar.is_first_of_month', 'weekly': 'calendar.is_first_of_week', 'daily': 'true'}[rebalance] }}
-    {% if var('backtest_start') %}
-    and calendar.trade_date >= cast('{{ modules.datetime.date.fromisoformat(var("backtest_start") | string) }}' as date)
-    {% endif %}
+where {{ is_rebalance_session('calendar') }}
 order by spans.pool, calendar.trade_date

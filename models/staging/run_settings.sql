@@ -1,6 +1,10 @@
 select
     cast({{ var('duplicate_correlation') }} as double) as duplicate_correlation,
     cast({{ var('min_adv_cny') }} as double) as min_adv_cny,
+    cast({{ var('impact_coefficient') }} as double) as impact_coefficient,
+    cast({{ var('capacity_capitals') }} as double[]) as capacity_capitals,
+    cast({{ var('sessions_per_year') }} as integer) as sessions_per_year,
+    nullif('{{ holdings_file() | replace("'", "''") }}', '') as holdings_file,
     '{{ raw_root() }}' as raw_root,
     'sample' as sample_root,
     nullif('{{ as_of() }}', '') as as_of,

@@ -76,6 +76,13 @@ class Target(NamedTuple):
     adv20: float | None
 
 
+class Order(NamedTuple):
+    """An open order: the shares to hold once it is filled, and the score's rank of a buy."""
+
+    target_shares: float
+    rank: int
+
+
 class Entry(NamedTuple):
     """A row of the ledger; `walk` says which columns each kind has."""
 
@@ -186,6 +193,59 @@ def walk(
     return account.ledger
 
 
+def plan(
+    session: Session,
+    last_bars: Mapping[str, Bar],
+    targets: Mapping[str, Target],
+    parameters: Parameters,
+    *,
+    cash: float,
+    shares: Mapping[str, float],
+    open_orders: Mapping[str, Order],
+) -> list[Entry]:
+    """Return what a session to come would do if every fund opened at its last close.
+
+    Parameters
+    ----------
+    session : Session
+        The one after the last close; on a rebalance the pool is taken to have started.
+    last_bars : mapping of symbol to Bar
+        The last bar of each fund that is held, selected or in an open order.
+    targets : mapping of symbol to Target
+        The funds selected for the session; none unless it is a rebalance.
+    parameters : Parameters
+        Of this pool. `target_capital` counts for nothing here: the capital is the account's.
+    cash : float
+        CNY at the last close.
+    shares : mapping of symbol to float
+        Held at the last close, above zero.
+    open_orders : mapping of symbol to Order
+        Orders of the last rebalance that had no fill so far.
+
+    Returns
+    -------
+    list of Entry
+        As `walk` records them: the `rebalance` rows, and each order as a `trade`, or as a
+        `rejected` where cash does not cover one lot.
+
+    Raises
+    ------
+    ValueError
+        A target without the ADV20 that caps it.
+    """
+    account = _Account(parameters)
+    account.cash = cash
+    account.shares = dict(shares)
+    account.orders = dict(open_orders)
+    account.last_bars = dict(last_bars)
+    account.equity = cash + math.fsum(n * last_bars[symbol].close for symbol, n in shares.items())
+    opens = {
+        symbol: Bar(bar.close, bar.close, bar.adj, None, None) for symbol, bar in last_bars.items()
+    }
+    account.trade(session, opens, targets)
+    return [e for e in account.ledger if e.kind in ("rebalance", "trade", "rejected")]
+
+
 def run(bars: pa.Table, targets: pa.Table, sessions: pa.Table, parameters: pa.Table) -> pa.Table:
     """Walk every pool of `parameters`.
 
@@ -241,11 +301,6 @@ def run(bars: pa.Table, targets: pa.Table, sessions: pa.Table, parameters: pa.Ta
     return pa.concat_tables(ledgers).combine_chunks()
 
 
-class _Order(NamedTuple):
-    target_shares: float
-    rank: int
-
-
 class _Account:
     """Cash, shares and open orders of one pool, and the ledger they leave."""
 
@@ -254,7 +309,7 @@ class _Account:
         self.cash = parameters.target_capital
         self.equity = parameters.target_capital  # at the last close
         self.shares: dict[str, float] = {}
-        self.orders: dict[str, _Order] = {}  # those without any fill
+        self.orders: dict[str, Order] = {}  # those without any fill
         self.last_bars: dict[str, Bar] = {}  # of the sessions before
         self.ledger: list[Entry] = []
 
@@ -323,7 +378,7 @@ class _Account:
             )
             change_value = abs(target_shares - self.shares.get(symbol, 0.0)) * price
             if target_shares == 0 or change_value > self.parameters.min_weight_change * equity:
-                self.orders[symbol] = _Order(target_shares, target.rank if target else 0)
+                self.orders[symbol] = Order(target_shares, target.rank if target else 0)
 
     def _open_or_last_close(self, symbol: str) -> float:
         if symbol in self.bars:

@@ -1,0 +1,7 @@
+from etf_rotation import capacity
+
+
+def model(dbt, session):
+    """Hold every rebalance, and what is held, against the pools' limits."""
+    dbt.config(materialized="table")
+    return capacity.check_all(dbt.ref("int_capacity__weights").to_arrow_table())

@@ -1,0 +1,18 @@
+from etf_rotation import capacity
+
+
+def model(dbt, session):
+    """Net return of every pool against the capital it carries."""
+    dbt.config(materialized="table")
+    settings = dbt.ref("run_settings").project(
+        "capacity_capitals, impact_coefficient, sessions_per_year"
+    )
+    capitals, impact_coefficient, sessions_per_year = settings.fetchall()[0]
+    return capacity.curves_of_all(
+        fills=dbt.ref("int_capacity__fills").to_arrow_table(),
+        equity=dbt.ref("equity_daily").project("pool, trade_date, equity").to_arrow_table(),
+        parameters=dbt.ref("int_backtest__parameters").to_arrow_table(),
+        capitals=capitals,
+        impact_coefficient=impact_coefficient,
+        sessions_per_year=sessions_per_year,
+    )

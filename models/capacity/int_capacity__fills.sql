@@ -1,0 +1,52 @@
+-- Every fill with the fund's ADV20 and volatility of the close before; where the fund had no bar
+-- then, of its last one.
+
+with
+
+trades as (
+
+    select * from {{ ref('trades') }}
+
+),
+
+lagged as (
+
+    select * from {{ ref('int_bars__lagged') }}
+
+),
+
+panel as (
+
+    select * from {{ ref('factor_panel') }}
+
+),
+
+known as (
+
+    select
+        lagged.symbol,
+        lagged.trade_date,
+        lagged.adv20,
+        panel.volatility_20 as volatility
+    from lagged
+    inner join panel
+        on
+            lagged.symbol = panel.symbol
+            and lagged.trade_date = panel.trade_date
+
+)
+
+select
+    trades.pool,
+    cast(trades.sequence as bigint) as sequence,
+    trades.trade_date,
+    trades.symbol,
+    trades.value,
+    known.adv20,
+    known.volatility
+from trades
+asof left join known
+    on
+        trades.symbol = known.symbol
+        and trades.trade_date >= known.trade_date
+order by trades.pool, trades.sequence

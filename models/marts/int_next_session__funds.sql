@@ -1,0 +1,124 @@
+-- Each fund with a bar before the session to trade: last price, limits, holding, target, open order.
+
+with
+
+next_sessions as (
+
+    select * from {{ ref('int_next_session') }}
+
+),
+
+bars as (
+
+    select * from {{ ref('int_backtest__bars') }}
+
+),
+
+limits as (
+
+    select * from {{ ref('price_limits') }}
+
+),
+
+positions as (
+
+    select * from {{ ref('positions_daily') }}
+
+),
+
+targets as (
+
+    select * from {{ ref('target_weights') }}
+
+),
+
+-- An order without any fill is a row of every session on which it was tried.
+open_orders as (
+
+    select * from {{ ref('rejected_orders') }}
+
+),
+
+last_rebalances as (
+
+    select *
+    from {{ ref('rebalances') }}
+    qualify trade_date = max(trade_date) over (partition by pool)
+
+),
+
+last_bars as (
+
+    select
+        pool,
+        symbol,
+        max(trade_date) as last_bar_date,
+        max_by(close, trade_date) as last_close
+    from bars
+    group by pool, symbol
+
+),
+
+referenced as (
+
+    select
+        next_sessions.pool,
+        next_sessions.trade_date,
+        next_sessions.as_of_date,
+        last_bars.symbol,
+        last_bars.last_bar_date,
+        last_bars.last_close,
+        -- No corporate action of the session to come is known; where there is one, the limits
+        -- start from the ex-rights close instead.
+        cast(last_bars.last_close as decimal(18, 3)) as reference_close,
+        cast(
+            coalesce(limits.price_limit, {{ var('default_price_limit') }}) as decimal(6, 4)
+        ) as price_limit
+    from next_sessions
+    inner join last_bars
+        on next_sessions.pool = last_bars.pool
+    asof left join limits
+        on
+            last_bars.symbol = limits.symbol
+            and next_sessions.trade_date >= limits.valid_from
+
+)
+
+select
+    referenced.pool,
+    referenced.symbol,
+    referenced.last_bar_date,
+    referenced.last_close,
+    -- In decimals, as the backtest's: see there.
+    cast(round(referenced.reference_close * (1 + referenced.price_limit), 3) as double) as limit_up,
+    cast(round(referenced.reference_close * (1 - referenced.price_limit), 3) as double) as limit_down,
+    coalesce(positions.shares, 0) as shares,
+    targets.target_weight,
+    cast(targets.rank as bigint) as rank,
+    targets.adv20,
+    cast(open_orders.sequence as bigint) as open_sequence,
+    open_orders.side as open_side,
+    open_orders.shares as open_shares,
+    last_rebalances.target_weight as open_weight,
+    open_orders.reason as open_reason
+from referenced
+left join positions
+    on
+        referenced.pool = positions.pool
+        and referenced.as_of_date = positions.trade_date
+        and referenced.symbol = positions.symbol
+left join targets
+    on
+        referenced.pool = targets.pool
+        and referenced.trade_date = targets.trade_date
+        and referenced.symbol = targets.symbol
+left join open_orders
+    on
+        referenced.pool = open_orders.pool
+        and referenced.as_of_date = open_orders.trade_date
+        and referenced.symbol = open_orders.symbol
+left join last_rebalances
+    on
+        referenced.pool = last_rebalances.pool
+        and referenced.symbol = last_rebalances.symbol
+order by referenced.pool, referenced.symbol

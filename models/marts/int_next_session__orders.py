@@ -1,0 +1,23 @@
+from etf_rotation import holdings, orders
+
+
+def model(dbt, session):
+    """Plan every pool's next session, from the user's own holdings where a file names them."""
+    dbt.config(materialized="table")
+    path = dbt.ref("run_settings").project("holdings_file").fetchall()[0][0]
+    funds = dbt.ref("int_next_session__funds")
+    parameters = dbt.ref("int_backtest__parameters")
+    own = {}
+    if path:
+        own = holdings.read(
+            path,
+            pool_of=dict(dbt.ref("etf_pools").project("symbol, pool").fetchall()),
+            pools={pool for (pool,) in parameters.project("pool").fetchall()},
+            priced={symbol for (symbol,) in funds.project("symbol").fetchall()},
+        )
+    return orders.next_orders_of_all(
+        sessions=dbt.ref("int_next_session").to_arrow_table(),
+        funds=funds.to_arrow_table(),
+        parameters=parameters.to_arrow_table(),
+        holdings=own,
+    )

@@ -1,0 +1,52 @@
+with
+
+orders as (
+
+    select * from {{ ref('int_next_session__orders') }}
+
+),
+
+next_sessions as (
+
+    select * from {{ ref('int_next_session') }}
+
+),
+
+funds as (
+
+    select * from {{ ref('int_next_session__funds') }}
+
+),
+
+pools as (
+
+    select * from {{ ref('pool_constraints') }}
+
+)
+
+select
+    orders.pool,
+    cast(orders.sequence as integer) as sequence,
+    orders.symbol,
+    next_sessions.trade_date,
+    next_sessions.as_of_date,
+    orders.basis,
+    pools.portfolio_weight = 0 as is_simulated_pool,
+    orders.side,
+    orders.shares,
+    orders.target_weight,
+    orders.target_shares,
+    funds.last_close,
+    funds.limit_up,
+    funds.limit_down,
+    orders.reason
+from orders
+inner join next_sessions
+    on orders.pool = next_sessions.pool
+inner join pools
+    on orders.pool = pools.pool
+left join funds
+    on
+        orders.pool = funds.pool
+        and orders.symbol = funds.symbol
+order by orders.pool, orders.sequence

@@ -1,0 +1,393 @@
+"""Capacity: a pool's weights against its limits, and what its orders cost at other capitals."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from itertools import groupby
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from etf_rotation.backtest import PARAMETERS_SCHEMA
+from etf_rotation.errors import InputError
+from etf_rotation.selection import LIMIT_TOLERANCE, FundKey, read_checked, refuse, schema_of
+
+BINDING = "binding"
+INFORMATIVE = "informative"
+
+
+class Holding(NamedTuple):
+    """A fund of a portfolio, as known at the close at which `equity` was counted."""
+
+    symbol: str
+    category: str
+    is_broad: bool
+    weight: float  # share of equity
+    order_weight: float  # share of equity after the ADV cap; the realised one of a holding
+    adv20: float | None  # CNY
+
+
+class Limits(NamedTuple):
+    """A pool's limits; weights are shares of equity, `max_adv_pct` a share of ADV20."""
+
+    max_single_weight: float
+    max_sector_weight: float
+    max_broad_funds: int
+    max_adv_pct: float
+
+
+class Check(NamedTuple):
+    """One figure against its limit; the value is null where it is unknown."""
+
+    check_name: str
+    subject: str
+    value: float | None
+    limit_value: float
+    is_violation: bool
+    days_to_liquidate: float | None
+
+
+class Fill(NamedTuple):
+    """A fill of the backtest, with what was known of the fund at the close before."""
+
+    pool: str
+    sequence: int
+    trade_date: date
+    symbol: str
+    value: float  # CNY
+    adv20: float | None  # CNY
+    volatility: float | None  # daily
+
+
+class CurvePoint(NamedTuple):
+    """What one capital would have earned; null where a fill's impact is unknown."""
+
+    capital_cny: float
+    annual_return: float
+    net_annual_return: float | None
+    annual_impact_cost: float | None
+    max_order_share: float | None
+    fills: int
+    fills_without_estimate: int
+
+
+class _Portfolio(NamedTuple):
+    kind: str
+    equity: float
+    target_capital: float
+
+
+class _Equity(NamedTuple):
+    pool: str
+    trade_date: date
+    equity: float
+
+
+class _CheckKey(NamedTuple):
+    pool: str
+    trade_date: date
+    kind: str
+
+
+class _CurveKey(NamedTuple):
+    pool: str
+    trade_date: date
+
+
+WEIGHTS_SCHEMA = schema_of(FundKey, _Portfolio, Holding, Limits)
+CHECKS_SCHEMA = schema_of(_CheckKey, Check)
+FILLS_SCHEMA = schema_of(Fill)
+EQUITY_SCHEMA = schema_of(_Equity)
+CURVE_SCHEMA = schema_of(_CurveKey, CurvePoint)
+
+
+def check_portfolio(
+    holdings: Sequence[Holding],
+    limits: Limits,
+    *,
+    equity: float,
+    target_capital: float | None = None,
+) -> list[Check]:
+    """Hold one portfolio of a pool against the pool's limits.
+
+    Parameters
+    ----------
+    holdings : sequence of Holding
+        The funds with a weight above zero.
+    limits : Limits
+        Of the pool.
+    equity : float
+        CNY; what `order_weight` is a share of.
+    target_capital : float, optional
+        CNY; given for holdings, which could be sold and are looked at in this size too.
+
+    Returns
+    -------
+    list of Check
+        `single_weight` and `adv_pct` for each fund, `sector_weight` for each category of funds
+        that are not broad, one `broad_funds`; with a `target_capital` also
+        `adv_pct_at_target_capital` for each fund, and the sessions that selling it takes.
+
+    Notes
+    -----
+    Source of the formulas: "Capacity" in the strategy's specification. adv_pct = order_weight ×
+    equity / ADV20; sessions to sell = adv_pct / max_adv_pct. A violation exceeds its limit by more
+    than a share of 1e-9; a missing ADV20 is one.
+    """
+    is_held = target_capital is not None
+    capitals = {"adv_pct": equity}
+    if is_held:
+        capitals["adv_pct_at_target_capital"] = target_capital
+    sectors: dict[str, list[float]] = {}
+    for fund in holdings:
+        if not fund.is_broad:
+            sectors.setdefault(fund.category, []).append(fund.weight)
+
+    checks = [
+        _check("single_weight", fund.symbol, fund.weight, limits.max_single_weight)
+        for fund in holdings
+    ]
+    for category, weights in sorted(sectors.items()):
+        value = math.fsum(weights)
+        checks.append(_check("sector_weight", category, value, limits.max_sector_weight))
+    broad_funds = float(sum(fund.is_broad for fund in holdings))
+    checks.append(_check("broad_funds", "broad", broad_funds, float(limits.max_broad_funds)))
+    for name, capital in capitals.items():
+        for fund in holdings:
+            value = fund.order_weight * capital / fund.adv20 if fund.adv20 else None
+            check = _check(name, fund.symbol, value, limits.max_adv_pct)
+            if is_held and value is not None:
+                check = check._replace(days_to_liquidate=value / limits.max_adv_pct)
+            checks.append(check)
+    return checks
+
+
+def check_all(weights: pa.Table) -> pa.Table:
+    """Apply `check_portfolio` to every portfolio of a table.
+
+    Parameters
+    ----------
+    weights : pyarrow.Table
+        Columns of `WEIGHTS_SCHEMA`, one row per (pool, trade_date, kind, symbol), in any order;
+        what belongs to the pool or the portfolio stands on each of its rows. `kind` is `binding`
+        for a rebalance, `informative` for what is held.
+
+    Returns
+    -------
+    pyarrow.Table
+        `CHECKS_SCHEMA`, sorted by pool, trade_date, kind.
+
+    Raises
+    ------
+    ValueError
+        A missing column, a null or infinite value, a duplicate row, an ADV20 below zero.
+    """
+    key = (*_CheckKey._fields, "symbol")
+    weights = read_checked("weights", weights, WEIGHTS_SCHEMA, key)
+    refuse("weights", weights, pc.less(weights["adv20"], 0), "adv20 is below zero")
+    rows = []
+    for portfolio, group in groupby(weights.to_pylist(), key=lambda row: _pick(_CheckKey, row)):
+        funds = list(group)
+        checks = check_portfolio(
+            [_pick(Holding, fund) for fund in funds],
+            _pick(Limits, funds[0]),
+            equity=funds[0]["equity"],
+            target_capital=funds[0]["target_capital"] if portfolio.kind == INFORMATIVE else None,
+        )
+        rows += [{**portfolio._asdict(), **check._asdict()} for check in checks]
+    return pa.Table.from_pylist(rows, schema=CHECKS_SCHEMA)
+
+
+def impact_cost(
+    value: float, *, adv20: float, volatility: float, impact_coefficient: float
+) -> float:
+    """Return what an order moves the price against itself, in CNY.
+
+    Parameters
+    ----------
+    value, adv20 : float
+        CNY; ADV20 above zero.
+    volatility : float
+        Standard deviation of daily returns.
+    impact_coefficient : float
+        Without unit, of the order of one.
+
+    Returns
+    -------
+    float
+        value × impact_coefficient × volatility × sqrt(value / ADV20).
+
+    Notes
+    -----
+    Source of the formula: the square-root law, as in Grinold and Kahn, "Active Portfolio
+    Management" (2nd edition, 2000, chapter 16): trading one day's volume costs about one day's
+    volatility. Almgren, Thum, Hauptmann and Li, "Direct estimation of equity market impact"
+    (Risk, July 2005) fit an exponent of 3/5 on large US stocks, near the square root.
+    """
+    return value * impact_coefficient * volatility * math.sqrt(value / adv20)
+
+
+def capacity_curve(
+    fills: Iterable[Fill],
+    equity: Mapping[date, float],
+    capitals: Sequence[float],
+    *,
+    target_capital: float,
+    impact_coefficient: float,
+    sessions_per_year: int,
+) -> list[CurvePoint]:
+    """Return what a pool's backtest would have earned at other capitals.
+
+    Parameters
+    ----------
+    fills : iterable of Fill
+        The backtest's.
+    equity : mapping of date to float
+        CNY at each close of the backtest, in order of dates.
+    capitals : sequence of float
+        CNY, above zero.
+    target_capital : float
+        What the backtest began with, CNY.
+    impact_coefficient : float
+        As in `impact_cost`.
+    sessions_per_year : int
+        Sessions of a year.
+
+    Returns
+    -------
+    list of CurvePoint
+        One for each capital, as given. `annual_impact_cost` is the mean daily cost as a share of
+        equity × sessions of a year; `max_order_share` the largest order as a share of ADV20. A
+        fill without ADV20 or volatility leaves the net return, and these two, null.
+
+    Notes
+    -----
+    With k = capital / target_capital, E the equity at a close and I the impact of the session's
+    fills, each k times its value: growth of a session = (k·E - I) / (k·E of the session before),
+    net_annual_return = (product of the growths)^(252 / sessions) - 1, or -1 once a growth is not
+    above zero. Everything but the impact is as in the backtest: slippage and commission, its
+    minimum included, are the same share of equity, and no weight is capped anew.
+    """
+    fills = list(fills)
+    dates = list(equity)
+    before = dict(zip(dates, [target_capital, *equity.values()], strict=False))
+    known = [fill for fill in fills if fill.adv20 and fill.volatility is not None]
+    is_known = len(known) == len(fills)
+    points = []
+    for capital in capitals:
+        scale = capital / target_capital
+        costs: dict[date, list[float]] = {}
+        for fill in known:
+            cost = impact_cost(
+                scale * fill.value,
+                adv20=fill.adv20,
+                volatility=fill.volatility,
+                impact_coefficient=impact_coefficient,
+            )
+            costs.setdefault(fill.trade_date, []).append(cost / scale)
+        impact = {day: math.fsum(values) for day, values in costs.items()}
+        growths = [(equity[day] - impact.get(day, 0.0)) / before[day] for day in dates]
+        shares = [impact[day] / before[day] for day in impact]
+        points.append(
+            CurvePoint(
+                capital_cny=capital,
+                annual_return=_annual(equity[dates[-1]] / target_capital, dates, sessions_per_year),
+                net_annual_return=_net_annual(growths, sessions_per_year) if is_known else None,
+                annual_impact_cost=(
+                    math.fsum(shares) / len(dates) * sessions_per_year if is_known else None
+                ),
+                max_order_share=(
+                    max((scale * fill.value / fill.adv20 for fill in fills), default=0.0)
+                    if is_known
+                    else None
+                ),
+                fills=len(fills),
+                fills_without_estimate=len(fills) - len(known),
+            )
+        )
+    return points
+
+
+def curves_of_all(
+    fills: pa.Table,
+    equity: pa.Table,
+    parameters: pa.Table,
+    *,
+    capitals: Sequence[float],
+    impact_coefficient: float,
+    sessions_per_year: int,
+) -> pa.Table:
+    """Apply `capacity_curve` to every pool with equity.
+
+    Parameters
+    ----------
+    fills, equity, parameters : pyarrow.Table
+        Columns of `FILLS_SCHEMA`, `EQUITY_SCHEMA` and the backtest's `PARAMETERS_SCHEMA`, rows in
+        any order. Equity of a pool without parameters is left out.
+    capitals, impact_coefficient, sessions_per_year
+        As in `capacity_curve`.
+
+    Returns
+    -------
+    pyarrow.Table
+        `CURVE_SCHEMA`, sorted by pool and capital; `trade_date` is the pool's last session.
+
+    Raises
+    ------
+    InputError
+        A capital that is not above zero, a coefficient below zero.
+    ValueError
+        A missing column, a null or infinite value, a duplicate row, a fill's value that is not
+        above zero, an ADV20 or a volatility below zero.
+    """
+    if not capitals or not all(math.isfinite(c) and c > 0 for c in capitals):
+        raise InputError(
+            f"var capacity_capitals is {list(capitals)}; give a list of capitals in CNY above zero"
+        )
+    if not (math.isfinite(impact_coefficient) and impact_coefficient >= 0):
+        raise InputError(f"var impact_coefficient is {impact_coefficient}; give zero or more")
+    fills = read_checked("fills", fills, FILLS_SCHEMA, ("pool", "sequence"))
+    equity = read_checked("equity", equity, EQUITY_SCHEMA, ("pool", "trade_date"))
+    parameters = read_checked("parameters", parameters, PARAMETERS_SCHEMA, ("pool",))
+    refuse("fills", fills, pc.less_equal(fills["value"], 0), "value is not above zero")
+    for column in ("adv20", "volatility"):
+        refuse("fills", fills, pc.less(fills[column], 0), f"{column} is below zero")
+
+    rows = []
+    for parameter in parameters.to_pylist():
+        pool = parameter["pool"]
+        is_of_pool = pc.field("pool") == pool
+        closes = equity.filter(is_of_pool)
+        if not closes.num_rows:
+            continue
+        dates = closes["trade_date"].to_pylist()
+        points = capacity_curve(
+            [Fill(**fill) for fill in fills.filter(is_of_pool).to_pylist()],
+            dict(zip(dates, closes["equity"].to_pylist(), strict=True)),
+            sorted(set(capitals)),
+            target_capital=parameter["target_capital"],
+            impact_coefficient=impact_coefficient,
+            sessions_per_year=sessions_per_year,
+        )
+        rows += [{"pool": pool, "trade_date": dates[-1], **point._asdict()} for point in points]
+    return pa.Table.from_pylist(rows, schema=CURVE_SCHEMA)
+
+
+def _check(name: str, subject: str, value: float | None, limit: float) -> Check:
+    is_violation = value is None or value > limit * (1 + LIMIT_TOLERANCE)
+    return Check(name, subject, value, limit, is_violation, None)
+
+
+def _net_annual(growths: Sequence[float], sessions_per_year: int) -> float:
+    if min(growths) <= 0:
+        return -1.0
+    return _annual(math.prod(growths), growths, sessions_per_year)
+
+
+def _annual(growth: float, sessions: Sequence, sessions_per_year: int) -> float:
+    return growth ** (sessions_per_year / len(sessions)) - 1
+
+
+def _pick(record: type, row: Mapping) -> tuple:
+    return record(*(row[name] for name in record._fields))

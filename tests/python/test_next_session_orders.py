@@ -1,0 +1,297 @@
+"""Tomorrow's orders: hand-computed cases, and agreement with the position walk."""
+
+import random
+from datetime import date, timedelta
+
+import pyarrow as pa
+import pytest
+from etf_rotation import orders
+from etf_rotation.backtest import PARAMETERS_SCHEMA, Bar, Parameters, Session, Target, walk
+from etf_rotation.holdings import Holdings
+from etf_rotation.orders import Fund, NextSession
+
+THURSDAY, FRIDAY, MONDAY = date(2021, 4, 1), date(2021, 4, 2), date(2021, 4, 5)
+PARAMETERS = Parameters(
+    pool="A_SHARE",
+    target_capital=100_000.0,
+    top_n=1,
+    max_adv_pct=0.05,
+    enforce_adv=True,
+    carry_over=True,
+    min_weight_change=0.01,
+    slippage_bps=10.0,
+    commission_bps=2.5,
+    min_commission_cny=5.0,
+    lot_size=100,
+)
+REBALANCE = NextSession("A_SHARE", FRIDAY, THURSDAY, True, 9, MONDAY, 100_000.0)
+NO_REBALANCE = REBALANCE._replace(is_rebalance=False, n_eligible=None)
+
+
+def fund(symbol, close=2.0, shares=0.0, **values):
+    row = Fund("A_SHARE", symbol, THURSDAY, close, shares, *[None] * 8)
+    return row._replace(**values)
+
+
+def selected(symbol, weight, rank=1, adv20=1e12, **values):
+    return fund(symbol, target_weight=weight, rank=rank, adv20=adv20, **values)
+
+
+def unfilled(symbol, side, open_shares, sequence=1, why="suspended", **values):
+    tried = {"open_sequence": sequence, "open_side": side, "open_shares": open_shares}
+    return fund(symbol, **tried, open_weight=0.3, open_reason=why, **values)
+
+
+def plan(*funds, session=REBALANCE, holdings=None, **parameters):
+    parameters = Parameters(**{**vars(PARAMETERS), **parameters})
+    return orders.next_orders(session, funds, parameters, holdings)
+
+
+def brief(found):
+    return [(o.symbol, o.side, o.shares, o.reason) for o in found]
+
+
+def test_a_rebalance_trades_towards_the_targets_at_the_last_close():
+    # Equity 50,000 + 10,000 * 2 + 10,000 * 2 + 1,000 * 10 = 100,000.
+    found = plan(
+        selected("A", 0.3, rank=2, shares=10_000.0),  # 15,000 shares wanted
+        fund("B", shares=10_000.0),
+        selected("C", 0.05, rank=3, close=10.0, shares=1_000.0),  # 500 wanted
+        selected("D", 0.2, rank=1, close=3.0),  # 6,666.7
+        session=REBALANCE._replace(cash=50_000.0),
+    )
+    assert brief(found) == [
+        ("B", "sell", 10_000, "rebalance: exit"),
+        ("C", "sell", 500, "rebalance: reduce"),
+        ("D", "buy", 6_600, "rebalance: enter"),
+        ("A", "buy", 5_000, "rebalance: increase"),
+    ]
+    assert [o.sequence for o in found] == [1, 2, 3, 4]
+    assert [o.target_shares for o in found] == [0, 500, 6_600, 15_000]
+    assert [o.target_weight for o in found] == [0, 0.05, 0.2, 0.3]
+    assert {o.basis for o in found} == {"simulated"}
+
+
+def test_a_change_of_up_to_one_percent_is_no_order_but_an_exit_is():
+    # Equity 100,000; A is 400 shares (800 CNY) short, B is worth 200.
+    found = plan(
+        selected("A", 0.5, shares=24_600.0),
+        fund("B", shares=100.0),
+        session=REBALANCE._replace(cash=50_600.0),
+    )
+    assert brief(found) == [("B", "sell", 100, "rebalance: exit")]
+
+
+def test_the_odd_part_that_a_dividend_left_is_sold_and_a_buy_stays_whole_lots():
+    found = plan(
+        fund("A", shares=1_234.5),
+        selected("B", 0.5, shares=1_050.25),
+        session=REBALANCE._replace(cash=95_430.5),  # equity 100,000
+    )
+    assert brief(found) == [
+        ("A", "sell", 1_234.5, "rebalance: exit"),
+        ("B", "buy", 23_900, "rebalance: increase"),  # 25,000 - 1,050.25, floored to lots
+    ]
+
+
+def test_the_weight_is_capped_by_adv_at_the_equity_of_the_last_close():
+    (order,) = plan(selected("A", 0.5, adv20=400_000.0))
+    assert order.target_weight == 0.2  # 5% of 400,000 is 20,000 of 100,000
+    assert order.shares == 10_000
+
+
+def test_a_buy_is_cut_to_what_cash_covers_and_says_so():
+    (order,) = plan(selected("A", 1.0))
+    # 49,900 shares at 2.002 cost 99,899.80 and 24.97 of commission; 50,000 would not do.
+    assert (order.shares, order.target_shares) == (49_900, 50_000)
+    assert order.reason == "rebalance: enter, cut to what cash covers"
+
+
+def test_a_buy_of_which_cash_covers_no_lot_stays_an_order_and_says_so():
+    # A costs 6,006 and 5 of commission; 100 shares of B would cost 3,993.99 and 5.
+    found = plan(
+        selected("A", 0.6),
+        selected("B", 0.4, rank=2, close=39.9),
+        session=REBALANCE._replace(cash=10_000.0),
+    )
+    assert brief(found) == [
+        ("A", "buy", 3_000, "rebalance: enter"),
+        ("B", "buy", 100, "rebalance: enter, at the last close cash does not cover it"),
+    ]
+
+
+def test_before_the_first_rebalance_the_pool_begins_with_its_target_capital():
+    (order,) = plan(selected("A", 0.5), session=REBALANCE._replace(cash=None))
+    assert order.shares == 25_000
+
+
+def test_too_few_eligible_funds_begin_nothing():
+    (row,) = plan(selected("A", 0.5), session=REBALANCE._replace(cash=None, n_eligible=2), top_n=3)
+    assert (row.symbol, row.sequence) == (None, 0)
+    assert row.reason == (
+        "no order: 2 funds are eligible for the rebalance on 2021-04-02, the first needs 3, "
+        "next rebalance on 2021-04-05"
+    )
+
+
+def test_between_rebalances_there_is_no_order_but_the_next_session_to_expect_one():
+    (row,) = plan(fund("A", shares=10.0), session=NO_REBALANCE)
+    assert (row.symbol, row.side, row.shares, row.target_weight) == (None, None, None, None)
+    assert row.reason == "no order: next rebalance on 2021-04-05"
+    (row,) = plan(session=NO_REBALANCE._replace(next_rebalance_date=None))
+    assert row.reason == "no order: the calendar holds no later rebalance"
+
+
+def test_a_rebalance_that_changes_nothing_says_so():
+    (row,) = plan(selected("A", 0.5, shares=25_000.0), session=REBALANCE._replace(cash=50_000.0))
+    assert row.reason == (
+        "no order: the rebalance on 2021-04-02 finds nothing to change, "
+        "next rebalance on 2021-04-05"
+    )
+
+
+def test_orders_without_any_fill_are_tried_again_sells_first_then_as_they_were_tried():
+    found = plan(
+        unfilled("A", "buy", 700.0, sequence=7, why="limit_up"),
+        unfilled("B", "buy", 500.0, sequence=6, shares=100.5),
+        unfilled("C", "sell", 40.5, sequence=4, why="limit_down", shares=1_040.5),
+        fund("D", shares=500.0),
+        session=NO_REBALANCE,
+    )
+    assert brief(found) == [
+        ("C", "sell", 40.5, "carry-over: limit_down on 2021-04-01"),
+        ("B", "buy", 500, "carry-over: suspended on 2021-04-01"),
+        ("A", "buy", 700, "carry-over: limit_up on 2021-04-01"),
+    ]
+    assert [o.target_shares for o in found] == [1_000, 600.5, 700]
+    assert {o.target_weight for o in found} == {0.3}
+
+
+def test_without_carry_over_nothing_is_tried_again():
+    (row,) = plan(unfilled("A", "buy", 700.0), session=NO_REBALANCE, carry_over=False)
+    assert row.symbol is None
+
+
+def test_a_rebalance_supersedes_what_had_no_fill():
+    found = plan(unfilled("A", "buy", 700.0), selected("B", 0.5))
+    assert [o.symbol for o in found] == ["B"]
+
+
+def test_what_cash_did_not_cover_is_tried_again_and_says_so():
+    (order,) = plan(
+        unfilled("A", "buy", 100.0, why="cash"), session=NO_REBALANCE._replace(cash=150.0)
+    )
+    assert (order.side, order.shares) == ("buy", 100)
+    assert order.reason == (
+        "carry-over: cash on 2021-04-01, at the last close cash does not cover it"
+    )
+
+
+def test_a_fund_that_did_not_trade_on_the_last_session_is_marked():
+    (order,) = plan(fund("A", shares=100.0, last_bar_date=date(2021, 3, 30)))
+    assert order.reason == "rebalance: exit, no trade since 2021-03-30"
+
+
+def test_own_holdings_replace_the_simulated_ones():
+    own = Holdings(20_000.0, {"B": 5_000.0})  # equity 30,000
+    found = plan(selected("A", 0.5, shares=10_000.0), fund("B", shares=7.0), holdings=own)
+    assert brief(found) == [
+        ("B", "sell", 5_000, "rebalance: exit"),
+        ("A", "buy", 7_500, "rebalance: enter"),
+    ]
+    assert {o.basis for o in found} == {"holdings_file"}
+
+
+def test_own_holdings_are_traded_on_rebalances_only():
+    own = Holdings(20_000.0, {"B": 5_000.0})
+    (row,) = plan(unfilled("A", "buy", 700.0), fund("B"), session=NO_REBALANCE, holdings=own)
+    assert (row.symbol, row.basis) == (None, "holdings_file")
+    assert row.reason == "no order: next rebalance on 2021-04-05"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_orders_are_what_the_walk_does_where_funds_open_at_their_last_close(seed):
+    rng = random.Random(seed)
+    symbols = "ABCDEF"
+    days = [date(2021, 3, 1) + timedelta(days=n) for n in range(8)]
+    bars, close, adj = {}, dict.fromkeys(symbols, 2.0), dict.fromkeys(symbols, 1.0)
+    for day in days[:-1]:
+        bars[day] = {}
+        for symbol in symbols:
+            if day == days[0] or rng.random() < 0.8:
+                price = round(close[symbol] * rng.uniform(0.95, 1.05), 3)
+                adj[symbol] *= rng.choice([1.0, 1.0, 1.013])
+                limit = rng.choice([None, 0.5])  # every buy is at its limit-up
+                bars[day][symbol] = Bar(price, price, adj[symbol], limit, None)
+                close[symbol] = price
+    # On the session to come everyone trades, and opens at the last close.
+    bars[days[-1]] = {s: Bar(close[s], close[s], adj[s], None, None) for s in symbols}
+    rebalances = {days[1], days[4], *([days[7]] if seed % 2 else [])}
+    targets = {
+        day: {
+            symbol: Target(days[days.index(day) - 1], 1 / 3, rank, rng.choice([1e12, 4e5]))
+            for rank, symbol in enumerate(rng.sample(symbols, 3), start=1)
+        }
+        for day in sorted(rebalances)
+    }
+    sessions = [Session(day, day in rebalances, 6 if day in rebalances else None) for day in days]
+    ledger = walk(bars, targets, sessions, PARAMETERS)
+
+    known = [entry for entry in ledger if entry.trade_date == days[-2]]
+    held = {e.symbol: e.shares for e in known if e.kind == "position"}
+    tried = {e.symbol: e for e in known if e.kind == "rejected"}
+    (cash,) = (e.cash for e in known if e.kind == "session")
+    funds = []
+    for symbol in symbols:
+        row = fund(symbol, close=close[symbol], shares=held.get(symbol, 0.0))
+        if symbol in tried:
+            e = tried[symbol]
+            row = row._replace(open_sequence=e.sequence, open_side=e.side, open_shares=e.shares)
+        target = targets.get(days[-1], {}).get(symbol)
+        if target:
+            row = row._replace(
+                target_weight=target.target_weight, rank=target.rank, adv20=target.adv20
+            )
+        funds.append(row)
+    session = NextSession("A_SHARE", days[-1], days[-2], days[-1] in rebalances, 6, None, cash)
+    planned = plan(*funds, session=session)
+
+    done = [
+        (e.symbol, e.side, e.shares)
+        for e in ledger
+        if e.trade_date == days[-1] and e.kind in ("trade", "rejected")
+    ]
+    assert [(o.symbol, o.side, o.shares) for o in planned if o.symbol] == done
+    assert done or planned[0].sequence == 0
+
+
+def tables(**changes):
+    sessions = pa.Table.from_pylist(
+        [s._asdict() for s in (REBALANCE, REBALANCE._replace(pool="QDII", cash=50_000.0))],
+        schema=orders.SESSIONS_SCHEMA,
+    )
+    funds = [selected("A", 0.5), selected("B", 0.5)._replace(pool="QDII")]
+    parameters = [{**vars(PARAMETERS), "pool": pool} for pool in ("QDII", "A_SHARE")]
+    return {
+        "sessions": sessions,
+        "funds": pa.Table.from_pylist([f._asdict() for f in funds], schema=orders.FUNDS_SCHEMA),
+        "parameters": pa.Table.from_pylist(parameters, schema=PARAMETERS_SCHEMA),
+        "holdings": {},
+        **changes,
+    }
+
+
+def test_every_pool_of_a_table_is_planned_with_its_own_basis():
+    table = orders.next_orders_of_all(**tables(holdings={"QDII": Holdings(10_000.0, {})}))
+    assert table.schema == orders.ORDERS_SCHEMA
+    assert [(o["pool"], o["basis"], o["symbol"], o["shares"]) for o in table.to_pylist()] == [
+        ("A_SHARE", "simulated", "A", 25_000),
+        ("QDII", "holdings_file", "B", 2_500),
+    ]
+
+
+def test_a_rebalance_without_a_count_of_eligible_funds_is_refused():
+    broken = REBALANCE._replace(n_eligible=None)
+    sessions = pa.Table.from_pylist([broken._asdict()], schema=orders.SESSIONS_SCHEMA)
+    with pytest.raises(ValueError, match="pool A_SHARE.*a rebalance without n_eligible"):
+        orders.next_orders_of_all(**tables(sessions=sessions))
