@@ -18,7 +18,7 @@ from etf_rotation.tables import render
 
 
 def gate(given: argparse.Namespace) -> int:
-    """The gate over a finished folder or database."""
+    """Show the gate over a finished folder or database."""
     rows = []
     database = given.database
     if database is None:
@@ -39,7 +39,7 @@ def gate(given: argparse.Namespace) -> int:
 
 
 def pools(given: argparse.Namespace) -> int:
-    """The table of the pools."""
+    """Show the table of the pools."""
     database = given.database or _published(given) / publish.DATABASE
     with _connect(database) as connection:
         if not files.has(connection, METRICS):
@@ -52,7 +52,7 @@ def pools(given: argparse.Namespace) -> int:
 
 
 def list_runs(given: argparse.Namespace) -> int:
-    """The runs that are there."""
+    """List the runs that are there."""
     root = _root(given)
     published = publish.current(root)
     columns = ("", "run", "status", "output_root", "partial", "seconds", "synthetic", "gate")
@@ -78,7 +78,7 @@ def list_runs(given: argparse.Namespace) -> int:
 
 
 def diff(given: argparse.Namespace) -> int:
-    """What differs between two runs."""
+    """Show what differs between two runs."""
     base = _root(given).parent
     runs = [publish.find(base, run_id)[0] for run_id in (given.a, given.b)]
     for name, rows in compare(*runs).items():

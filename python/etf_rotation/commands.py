@@ -32,7 +32,7 @@ BACKTEST = ("+path:models/backtest", "+path:models/capacity", "+pool_metrics_sum
 
 
 def run(given: argparse.Namespace, secrets: dict[str, str]) -> int:
-    """The full run, with notification."""
+    """Run all of it, with notification."""
     progress = Progress()
     if given.dry_run:
         return _dry_run(resolve(vars(given), os.environ), secrets)

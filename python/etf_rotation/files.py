@@ -6,6 +6,7 @@ Numbers are numbers, dates are ISO texts, an unknown value is null.
 from __future__ import annotations
 
 import datetime as dt
+import decimal
 import json
 import math
 from pathlib import Path
@@ -65,6 +66,8 @@ def records(connection: duckdb.DuckDBPyConnection, query: str, values: list | No
 def _plain(value: object) -> object:
     if isinstance(value, (dt.date, dt.datetime)):
         return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return float(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -96,7 +99,8 @@ def _write_pool(
     facts = records(
         connection,
         "select count(*) as rows, count(distinct symbol) as symbols, "
-        "min(trade_date) as first_date, max(trade_date) as last_date from signals.factor_panel where pool = ?",
+        "min(trade_date) as first_date, max(trade_date) as last_date "
+        "from signals.factor_panel where pool = ?",
         [pool],
     )[0]
     span = f"{facts['first_date']}_{facts['last_date']}".replace("-", "")

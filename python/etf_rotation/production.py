@@ -82,16 +82,12 @@ class Production:
             outcome = Outcome(run_id=run.name)
             try:
                 self._fill(run, outcome)
-            except (OSError, duckdb.Error, InputError) as error:
-                outcome.code, outcome.fault = COULD_NOT_RUN, reason(error)
             except BaseException as error:
-                # An interruption, or a mistake of ours: either way somebody must be told.
-                if isinstance(error, Exception):
-                    traceback.print_exc()
-                outcome.code, outcome.fault = COULD_NOT_RUN, type(error).__name__
+                # An interruption too: whatever ended the run, somebody must be told.
+                outcome.code, outcome.fault = COULD_NOT_RUN, reason(error)
             try:
                 self._conclude(run, started_at, outcome)
-            except (OSError, duckdb.Error) as error:
+            except BaseException as error:
                 self._give_up(run, outcome, reason(error))
             outcome.seconds = self.progress.seconds
             after(outcome, run)
@@ -222,8 +218,13 @@ def _metrics(connection: duckdb.DuckDBPyConnection) -> list[dict]:
     return files.records(connection, f"select * from {METRICS} order by pool = 'PORTFOLIO', pool")
 
 
-def reason(error: Exception) -> str:
-    """Return an error as one line."""
+def reason(error: BaseException) -> str:
+    """Return an error as one line; of one that nobody foresaw, print where it came from."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if not isinstance(error, (OSError, duckdb.Error, InputError)):
+        traceback.print_exception(error)
+        return f"{type(error).__name__}: {error}"
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{where}"

@@ -117,7 +117,8 @@ def _index(pool: str, panel: Path) -> dict:
             select symbol, trade_date from rows
             where symbol is null
                 or trade_date is null
-                or (symbol, trade_date) <= (symbol_before, date_before)
+                or symbol < symbol_before
+                or (symbol = symbol_before and trade_date <= date_before)
             order by all"""
         with duckdb.connect() as connection:
             try:
