@@ -201,6 +201,12 @@ def test_the_ten_deepest_drawdowns_are_kept():
     )
 
 
+def test_of_drawdowns_as_deep_the_earliest_come_first():
+    sessions = [(day, 100.0 if n % 2 else 50.0, 0.0, {}) for n, day in enumerate(DAYS[:60])]
+    drawdowns = rows_of(measured({"A": (100.0, sessions)}), "drawdowns")
+    assert [row["trough_date"] for row in drawdowns] == DAYS[:20:2]
+
+
 def test_monthly_returns_by_hand():
     days = [date(2021, 1, 28), date(2021, 1, 29), date(2021, 2, 1), date(2021, 12, 31)]
     con = measured({"A": curve(100.0, [0.1, -0.2, 0.05, 0.5], [0.1, 0.1, 0.2, 0.0], days)})
@@ -397,6 +403,16 @@ def test_money_adds_up_in_every_row(market):
         explained -= row["commission"] + row["slippage"]
         assert row["equity"] - row["previous_equity"] == pytest.approx(explained, abs=1e-6)
         assert row["drawdown"] <= 0
+
+
+def test_drawdowns_are_from_the_highest_equity_or_the_initial_capital(market):
+    peaks, firsts = {}, {}
+    for row in rows_of(market, "equity_daily"):
+        peak = max(peaks.get(row["pool"], row["previous_equity"]), row["equity"])
+        assert row["drawdown"] == pytest.approx(row["equity"] / peak - 1, abs=1e-15)
+        peaks[row["pool"]] = peak
+        firsts.setdefault(row["pool"], row["drawdown"])
+    assert min(firsts.values()) < 0
 
 
 def test_the_portfolio_begins_with_the_capital_of_its_pools(market):
