@@ -22,7 +22,8 @@ LISTED = 20  # checks in a message; the published gate table has them all
 
 WORDS = {
     "en": {
-        "name": "ETF rotation",
+        "title": "ETF rotation: {}",
+        "comma": ", ",
         "published": "published",
         "partial": "built in part, not published",
         GATE_FAILED: "GATE FAILED, nothing published",
@@ -47,7 +48,8 @@ WORDS = {
         "annual_turnover": "turnover",
     },
     "zh": {
-        "name": "ETF 轮动",
+        "title": "ETF 轮动：{}",
+        "comma": "，",
         "published": "已发布",
         "partial": "部分构建，未发布",
         GATE_FAILED: "质量门未通过，未发布",
@@ -90,13 +92,13 @@ def compose(outcome: Outcome, language: str) -> Message:
     lines += _gate_lines(outcome, words)
     if outcome.code == PASSED:
         lines += _metric_lines(outcome, words) + _order_lines(outcome, words)
-    return Message(f"{words['name']}: {', '.join(parts)}", "\n".join(lines))
+    return Message(words["title"].format(words["comma"].join(parts)), "\n".join(lines))
 
 
 def sample(language: str) -> Message:
     """Return the test message."""
     words = WORDS[language]
-    return Message(f"{words['name']}: {words['test']}", words["test_text"])
+    return Message(words["title"].format(words["test"]), words["test_text"])
 
 
 def _counts(gate: list[dict]) -> tuple[int, int, int]:

@@ -12,10 +12,9 @@ import time
 from pathlib import Path
 
 import duckdb
-
 from etf_rotation.build import Build, Node
-from etf_rotation.metadata import code_version
 from etf_rotation.messages import closing
+from etf_rotation.metadata import code_version
 from etf_rotation.production import Production
 from etf_rotation.progress import Progress
 from etf_rotation.settings import PROJECT, Settings
@@ -60,8 +59,8 @@ create table backtest.positions_daily as
 
 create table backtest.metrics as
     select pool, date '2020-02-03' as first_date, date '2020-02-22' as last_date, 20 as sessions,
-        0.2871 + {seed} as annual_return, 0.11 as benchmark_return, -0.12 as max_drawdown,
-        1.5 as sharpe, 0.6 as monthly_win_rate, 3.2 as annual_turnover, null::double as beta
+        0.2871e0 + {seed} as annual_return, 11e-2 as benchmark_return, -12e-2 as max_drawdown,
+        15e-1 as sharpe, 6e-1 as monthly_win_rate, 32e-1 as annual_turnover, null::double as beta
     from (values ('A_SHARE'), ('QDII'), ('PORTFOLIO')) as pools (pool);
 
 create table marts.pool_metrics_summary as from backtest.metrics;
@@ -104,7 +103,9 @@ class FinishedBuild:
         self.rows, self.seed, self.status, self.seconds = rows, seed, status, seconds
         self.nodes, self.fault = nodes, fault
 
-    def __call__(self, settings: Settings, run: Path, before: Path | None, progress: Progress) -> Build:
+    def __call__(
+        self, settings: Settings, run: Path, before: Path | None, progress: Progress
+    ) -> Build:
         self.before = before
         with duckdb.connect(str(run / "etf_rotation.duckdb")) as connection:
             connection.execute(
