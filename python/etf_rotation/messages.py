@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from etf_rotation.build import WORK
 from etf_rotation.channels import Message
 from etf_rotation.production import COULD_NOT_RUN, GATE_FAILED, PASSED, Outcome
+from etf_rotation.publish import SNAPSHOTS
 from etf_rotation.settings import Settings
 from etf_rotation.tables import render
 
@@ -181,12 +183,14 @@ def closing(outcome: Outcome, settings: Settings) -> str:
     if outcome.is_published:
         end = f"Published {outcome.run_id} as {settings.output_root}"
     elif outcome.code == PASSED:
-        where = settings.base / "snapshots" / outcome.run_id
+        where = settings.base / SNAPSHOTS / outcome.run_id
         end = f"Not published ({', '.join(settings.partial)}): {where}"
     else:
         end = words[outcome.code].capitalize()
         end += f": {outcome.fault}" if outcome.fault else ""
-    return "\n\n".join([*parts, f"{end}, after {outcome.seconds:.1f} s"])
+        log = settings.base / SNAPSHOTS / outcome.run_id / WORK / "logs" / "dbt.log"
+        end += f"\nDetails: {log}" if log.is_file() else ""
+    return "\n\n".join([*parts, f"{end} ({outcome.seconds:.1f} s)"])
 
 
 def gate_table(rows: list[dict]) -> str:

@@ -409,9 +409,9 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
     (tmp_path / LOCK_FILE).write_text(json.dumps(dead))
     with run_lock(tmp_path, "run", NOON, said.append):
         assert "process 999999" in said[0]
+        second = run_lock(tmp_path, "run", NOON, said.append)
         with pytest.raises(RunningError, match=f"process {os.getpid()}"):
-            with run_lock(tmp_path, "run", NOON, said.append):
-                pass
+            second.__enter__()
     with run_lock(tmp_path, "run", NOON, said.append):
         assert len(said) == 1
 
