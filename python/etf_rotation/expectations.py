@@ -342,8 +342,7 @@ def _write_pages(context, docs: Path, name: str) -> None:
         {
             "class_name": "SiteBuilder",
             "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-            # A page a result says what was expected as well.
-            "site_section_builders": {"expectations": None, "profiling": None},
+            "show_how_to_buttons": False,
             "store_backend": {
                 "class_name": "TupleFilesystemStoreBackend",
                 "base_directory": str(folder),
