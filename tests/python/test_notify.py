@@ -481,8 +481,10 @@ def test_half_a_configuration_is_named(variables, name):
 
 
 def test_no_secret_in_any_line_file_representation_or_exception(
-    robot, signed_robot, certificate, trusted, tmp_path, capfd, caplog
+    robot, signed_robot, certificate, tmp_path, request
 ):
+    names = ("trusted", "capfd", "caplog")
+    _, capfd, caplog = (request.getfixturevalue(name) for name in names)
     caplog.set_level("DEBUG")
     said = []
     with mail_server(certificate, tls=False) as (mailbox, port):
