@@ -293,12 +293,17 @@ def test_two_output_roots_of_one_folder_keep_ten_each(root):
 
 def test_a_restored_run_is_kept_though_it_is_old(root):
     first = finished(root, 0)
-    for minute in range(1, 6):
+    for minute in range(1, 10):
         finished(root, minute)
     publish.restore(root, first)
-    for minute in range(6, 20):
+    # An eleventh that was killed between its manifest and the link.
+    run = publish.new_run(root.parent, NOON + dt.timedelta(minutes=10))
+    publish.write_manifest(run, {"status": "passed", "output_root": root.name})
+    for minute in range(11, 20):
         finished(root, minute, "failed")
     assert publish.current(root).name == first
+    statuses = [run["status"] for run in publish.runs(root.parent)]
+    assert (statuses.count("passed"), statuses.count("failed")) == (10, 1)
     # The next passed run moves the link on.
     finished(root, 21)
     assert publish.current(root).name == "20260302T122100"
