@@ -1,6 +1,8 @@
 -- Every target of a rebalance and every holding of the last session is checked against the single
 -- weight and against its ADV20, and nothing else is.
 
+{{ runs_last() }}
+
 with
 
 rebalances as (

@@ -1,5 +1,7 @@
 -- A check that nobody computes, twice, or that nobody asked for, is a gate with a hole.
 
+{{ runs_last() }}
+
 with
 
 expected as (

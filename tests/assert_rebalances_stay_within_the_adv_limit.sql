@@ -1,5 +1,7 @@
 -- From the published tables alone, apart from the model that checks capacity.
 
+{{ runs_last() }}
+
 with
 
 rebalances as (

@@ -140,7 +140,8 @@ def published_suites() -> list[Suite]:
     return [
         Suite(
             "stg_etf_daily",
-            f"{', '.join(key)}, low, high, close, adj_low, adj_high, adj_close, adj, volume, amount",
+            f"{', '.join(key)}, low, high, close, adj_low, adj_high, adj_close, adj, "
+            "volume, amount",
             key,
             [
                 gxe.ExpectTableRowCountToBeBetween(min_value=1),

@@ -101,6 +101,6 @@ def check_every_pool_has_rows(
         members = sorted(symbol for symbol, own in funds if own == pool)
         if (not wanted or pool in wanted) and symbols.isdisjoint(members):
             raise InputError(
-                f"pool {pool} has no raw row of any of its {len(members)} funds, {members[0]} first; "
-                "fetch their files, or leave the pool out with the var pools"
+                f"pool {pool} has no raw row of any of its {len(members)} funds, "
+                f"{members[0]} first; fetch their files, or leave the pool out with the var pools"
             )

@@ -1,3 +1,5 @@
+{{ runs_last() }}
+
 select
     pool,
     trade_date,

@@ -1,6 +1,8 @@
 -- Promise 2: what a session changes is price moves and corporate actions, less costs. Each part is
 -- recomputed from positions, trades and bars, and the change must be the sum of the parts.
 
+{{ runs_last() }}
+
 with
 
 calendar as (

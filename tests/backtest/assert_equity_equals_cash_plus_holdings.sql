@@ -1,5 +1,7 @@
 -- Promise 2: shares at the close of the bar, or of the last one where the fund has none.
 
+{{ runs_last() }}
+
 with
 
 bars as (

@@ -1,5 +1,7 @@
 -- Shares at a close are those of the close before, times the corporate action, plus what was traded.
 
+{{ runs_last() }}
+
 with
 
 calendar as (

@@ -1,6 +1,8 @@
 -- The families read windows without partition and order: sorted as they sort it, the row before a
 -- bar must be its fund's previous one.
 
+{{ runs_last() }}
+
 with
 
 bars as (

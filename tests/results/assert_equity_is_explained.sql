@@ -1,5 +1,7 @@
 -- Promise 2 for every row, PORTFOLIO's too.
 
+{{ runs_last() }}
+
 select *
 from {{ ref('equity_daily') }}
 where

@@ -1,5 +1,7 @@
 -- Three of each kind, or all months where there are fewer.
 
+{{ runs_last() }}
+
 with
 
 months as (

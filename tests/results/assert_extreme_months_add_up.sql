@@ -1,5 +1,7 @@
 -- Funds and costs make the month's return; exposure and selection make the funds' sum.
 
+{{ runs_last() }}
+
 with
 
 sums as (

@@ -1,6 +1,8 @@
 -- Within a month each weight grows with its pool: recomputed from the pools' equity, apart from
 -- the walk that PORTFOLIO comes from.
 
+{{ runs_last() }}
+
 with
 
 equity as (

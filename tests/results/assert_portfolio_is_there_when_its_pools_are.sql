@@ -1,5 +1,7 @@
 -- On every session on which all pools with a weight have equity, and on no other.
 
+{{ runs_last() }}
+
 with
 
 equity as (

@@ -1,3 +1,5 @@
+{{ runs_last() }}
+
 {% set panel = ref('factor_panel') %}
 
 with

@@ -1,3 +1,5 @@
+{{ runs_last() }}
+
 with
 
 weights as (
