@@ -21,9 +21,9 @@
     ]) }}
 {%- endmacro %}
 
-{# Makes a test wait for every model, so that its failure skips none: the gate judges in any case. #}
-{% macro runs_last() -%}
-    {% for leaf in gate_leaves() %}{% do ref(leaf) %}{% endfor %}
+{# Makes a test wait for the gate, which then judges even when the test fails. #}
+{% macro after_the_gate() -%}
+    {% do ref('int_gate_checks__built') %}
 {%- endmacro %}
 
 {#

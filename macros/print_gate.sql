@@ -19,10 +19,19 @@
             "select count(*), count(*) filter (status = 'fail'), count(*) filter (status = 'warn') from " ~ checks
         ).rows[0] %}
         {{ log('gate: %d checks, %d fail, %d warn' | format(counts[0], counts[1], counts[2]), info=true) }}
+        {% if run_query("select is_synthetic from " ~ ref('run_metadata')).rows[0][0] %}
+            {{ log('gate: SYNTHETIC DATA 合成数据: no number of this build is about a real fund', info=true) }}
+        {% endif %}
     {% elif failed %}
         {% for result in failed %}
+            {% set said = [result.message or 'failed'] %}
+            {% if result.node.resource_type == 'test' and result.status == 'fail' %}
+                {% for row in run_query('select * from (' ~ result.node.compiled_code ~ ') limit 3').rows %}
+                    {% do said.append(row.values() | reject('none') | join(' ')) %}
+                {% endfor %}
+            {% endif %}
             {{ log('gate  fail  BUILD      %-24s  %s' | format(
-                result.node.name, (result.message or 'failed') | replace('\n', ' ') | trim
+                result.node.name, said | join('; ') | replace('\n', ' ') | trim
             ), info=true) }}
         {% endfor %}
         {{ log('gate: not judged, the build ended before it', info=true) }}

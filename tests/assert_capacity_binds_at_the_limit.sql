@@ -1,7 +1,7 @@
 -- With capacity_cny, every holding is within max_adv_pct of its ADV20 and the binding one is at it;
 -- a pool that holds something has a capacity.
 
-{{ runs_last() }}
+{{ after_the_gate() }}
 
 with
 

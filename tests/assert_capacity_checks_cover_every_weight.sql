@@ -1,7 +1,7 @@
 -- Every target of a rebalance and every holding of the last session is checked against the single
 -- weight and against its ADV20, and nothing else is.
 
-{{ runs_last() }}
+{{ after_the_gate() }}
 
 with
 

@@ -1,7 +1,7 @@
 -- Every pool has orders for the session after its last one, or one row that says why there are none;
 -- an order can be sent as it stands: whole lots, no more than is held, a price within the limits.
 
-{{ runs_last() }}
+{{ after_the_gate() }}
 
 with
 

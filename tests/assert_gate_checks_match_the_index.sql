@@ -1,6 +1,6 @@
 -- A check that nobody computes, twice, or that nobody asked for, is a gate with a hole.
 
-{{ runs_last() }}
+{{ after_the_gate() }}
 
 with
 

@@ -1,6 +1,6 @@
 -- From the published tables alone, apart from the model that checks capacity.
 
-{{ runs_last() }}
+{{ after_the_gate() }}
 
 with
 

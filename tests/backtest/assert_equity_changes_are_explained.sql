@@ -1,7 +1,7 @@
 -- Promise 2: what a session changes is price moves and corporate actions, less costs. Each part is
 -- recomputed from positions, trades and bars, and the change must be the sum of the parts.
 
-{{ runs_last() }}
+{{ after_the_gate() }}
 
 with
 

@@ -1,6 +1,6 @@
 -- Promise 2: shares at the close of the bar, or of the last one where the fund has none.
 
-{{ runs_last() }}
+{{ after_the_gate() }}
 
 with
 

@@ -1,4 +1,4 @@
-{{ runs_last() }}
+{{ after_the_gate() }}
 
 with
 

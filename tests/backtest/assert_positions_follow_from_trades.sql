@@ -1,6 +1,6 @@
 -- Shares at a close are those of the close before, times the corporate action, plus what was traded.
 
-{{ runs_last() }}
+{{ after_the_gate() }}
 
 with
 

@@ -1,7 +1,7 @@
 -- The families read windows without partition and order: sorted as they sort it, the row before a
 -- bar must be its fund's previous one.
 
-{{ runs_last() }}
+{{ after_the_gate() }}
 
 with
 

@@ -1,6 +1,6 @@
 -- Promise 2 for every row, PORTFOLIO's too.
 
-{{ runs_last() }}
+{{ after_the_gate() }}
 
 select *
 from {{ ref('equity_daily') }}

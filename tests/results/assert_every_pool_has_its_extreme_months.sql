@@ -1,6 +1,6 @@
 -- Three of each kind, or all months where there are fewer.
 
-{{ runs_last() }}
+{{ after_the_gate() }}
 
 with
 

@@ -1,6 +1,6 @@
 -- Funds and costs make the month's return; exposure and selection make the funds' sum.
 
-{{ runs_last() }}
+{{ after_the_gate() }}
 
 with
 

@@ -1,7 +1,7 @@
 -- Within a month each weight grows with its pool: recomputed from the pools' equity, apart from
 -- the walk that PORTFOLIO comes from.
 
-{{ runs_last() }}
+{{ after_the_gate() }}
 
 with
 

@@ -1,6 +1,6 @@
 -- On every session on which all pools with a weight have equity, and on no other.
 
-{{ runs_last() }}
+{{ after_the_gate() }}
 
 with
 
