@@ -766,8 +766,8 @@ def _drop_line(path: Path, start: str) -> None:
 
 
 GATE = ("--select", "int_gate_observations+")
-# Staging and the gate anew, beside the factors of the healthy build: what these faults are caught by
-# lies in staging. Three faults of the data go through the whole build.
+# Staging and the gate anew, beside the factors of the healthy build: what catches these
+# faults lies there. Other faults of the data go through the whole build.
 STAGING = (
     "--select",
     "path:models/staging",
