@@ -1,6 +1,3 @@
--- After the gate, which must be there when this fails.
--- depends_on: {{ ref('int_gate_checks__built') }}
-
 -- With capacity_cny, every holding is within max_adv_pct of its ADV20 and the binding one is at it;
 -- a pool that holds something has a capacity.
 

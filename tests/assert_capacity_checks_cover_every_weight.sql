@@ -1,6 +1,3 @@
--- After the gate, which must be there when this fails.
--- depends_on: {{ ref('int_gate_checks__built') }}
-
 -- Every target of a rebalance and every holding of the last session is checked against the single
 -- weight and against its ADV20, and nothing else is.
 

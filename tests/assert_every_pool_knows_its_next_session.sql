@@ -1,6 +1,3 @@
--- After the gate, which must be there when this fails.
--- depends_on: {{ ref('int_gate_checks__built') }}
-
 -- Every pool has orders for the session after its last one, or one row that says why there are none;
 -- an order can be sent as it stands: whole lots, no more than is held, a price within the limits.
 

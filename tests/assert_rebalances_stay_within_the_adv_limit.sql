@@ -1,6 +1,3 @@
--- After the gate, which must be there when this fails.
--- depends_on: {{ ref('int_gate_checks__built') }}
-
 -- From the published tables alone, apart from the model that checks capacity.
 
 with

@@ -1,6 +1,3 @@
--- After the gate, which must be there when this fails.
--- depends_on: {{ ref('int_gate_checks__built') }}
-
 -- Funds and costs make the month's return; exposure and selection make the funds' sum.
 
 with

@@ -1,6 +1,3 @@
--- After the gate, which must be there when this fails.
--- depends_on: {{ ref('int_gate_checks__built') }}
-
 -- Within a month each weight grows with its pool: recomputed from the pools' equity, apart from
 -- the walk that PORTFOLIO comes from.
 
