@@ -1,13 +1,12 @@
 """The faults that the gate must catch, each put into data made from the sample, and who caught it.
 
-`python tests/python/faults.py` prints them as a table; test_faults.py runs them one by one.
+`make faults` prints them as a table; test_faults.py runs them one by one.
 """
 
 from __future__ import annotations
 
 import csv
 import datetime as dt
-import os
 import shutil
 import sys
 import tempfile
@@ -1142,5 +1141,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.fspath(PROJECT / "python"))
     sys.exit(main())
