@@ -1,5 +1,5 @@
 {# The gate's result at the end of a build or test; where it was not built, what failed before it. #}
-{% macro print_gate(gate_checks, gate_built, settings) %}
+{% macro print_gate(gate_checks, gate_built, settings, metadata) %}
 {% if execute and flags.WHICH in ['build', 'test'] %}
     {% set failed = results | selectattr('status', 'in', ['error', 'fail', 'runtime error']) | list %}
     {% set checks = load_relation(gate_checks) %}
@@ -19,7 +19,7 @@
             "select count(*), count(*) filter (status = 'fail'), count(*) filter (status = 'warn') from " ~ checks
         ).rows[0] %}
         {{ log('gate: %d checks, %d fail, %d warn' | format(counts[0], counts[1], counts[2]), info=true) }}
-        {% if run_query("select is_synthetic from " ~ ref('run_metadata')).rows[0][0] %}
+        {% if run_query("select is_synthetic from " ~ metadata).rows[0][0] %}
             {{ log('gate: SYNTHETIC DATA 合成数据: no number of this build is about a real fund', info=true) }}
         {% endif %}
     {% elif failed %}
