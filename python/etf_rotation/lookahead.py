@@ -39,15 +39,22 @@ UP_TO_AS_OF = {
     "backtest.positions_daily": ("pool", "symbol"),
     "backtest.equity_daily": ("pool",),
 }
-# Published tables whose rows are about the last session of the data, which moves with as_of.
-ABOUT_THE_LAST_SESSION = (
-    "marts.next_session_orders",
-    "capacity.capacity_checks",
-    "capacity.pool_capacity",
-    "capacity.capacity_curve",
-)
+# Published tables about the whole span of the data, or its last session, which move with as_of:
+# compared between builds of the same sessions only.
+OF_THE_SAME_SESSIONS = {
+    "signals.factor_summary": ("pool", "factor_id"),
+    "backtest.metrics": ("pool",),
+    "backtest.monthly_returns": ("pool", "month"),
+    "backtest.drawdowns": ("pool", "rank"),
+    "backtest.extreme_months": ("pool", "kind", "rank", "component_type", "component"),
+    "capacity.capacity_checks": ("pool", "trade_date", "kind", "check_name", "subject"),
+    "capacity.pool_capacity": ("pool",),
+    "capacity.capacity_curve": ("pool", "capital_cny"),
+    "marts.pool_metrics_summary": ("pool",),
+    "marts.next_session_orders": ("pool", "sequence", "symbol"),
+}
 
-LAYERS = ("staging", "factors", "signals", "backtest")
+LAYERS = ("staging", "factors", "signals", "backtest", "capacity", "marts")
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ class Difference:
 
     def __str__(self) -> str:
         """Name table, column, date and row."""
-        where = f"{self.trade_date} {self.key}".strip()
+        where = f"{self.trade_date or ''} {self.key}".strip()
         return f"as_of {self.as_of}: {self.table}.{self.column} differs first at {where}"
 
 
@@ -93,36 +100,39 @@ def compare(
             "select min(trade_date) from whole.staging.trading_calendar where trade_date > ?",
             [as_of],
         ).fetchall()
-        for tables, last in ((UP_TO_NEXT_SESSION, horizon or as_of), (UP_TO_AS_OF, as_of)):
-            for table, keys in tables.items():
-                order = ", ".join(("trade_date", *keys))
+        tables = {table: (horizon or as_of, keys) for table, keys in UP_TO_NEXT_SESSION.items()}
+        tables |= {table: (as_of, keys) for table, keys in UP_TO_AS_OF.items()}
+        if as_of == dt.date.max:
+            tables |= {table: (None, keys) for table, keys in OF_THE_SAME_SESSIONS.items()}
+        for table, (last, keys) in tables.items():
+            if pools and table == "staging.trading_calendar":
+                continue
+            rows = "true"
+            if last is not None:
                 # A row without a date is nothing that a date can cut off.
-                undated = "true" if last == dt.date.max else "false"
-                rows = f"coalesce(trade_date <= '{last}', {undated})"
-                if pools:
-                    if table == "staging.trading_calendar":
-                        continue
-                    rows = f"{rows} and pool in ({', '.join(repr(pool) for pool in pools)})"
-                whole, cut = (
-                    connection.sql(
-                        f"select * from {build}.{table} where {rows} order by {order}"
-                    ).to_arrow_table()
-                    for build in ("whole", "cut")
-                )
-                differences += _differences(table, keys, whole, cut, as_of)
+                rows = f"coalesce(trade_date <= '{last}', {as_of == dt.date.max})"
+                keys = ("trade_date", *keys)  # noqa: PLW2901
+            if pools:
+                rows += f" and pool in ({', '.join(repr(pool) for pool in pools)})"
+            whole, cut = (
+                connection.sql(
+                    f"select * from {build}.{table} where {rows} order by {', '.join(keys)}"
+                ).to_arrow_table()
+                for build in ("whole", "cut")
+            )
+            differences += _differences(table, keys, whole, cut, as_of)
     return differences
 
 
 def _differences(
     table: str, keys: tuple[str, ...], whole: pa.Table, cut: pa.Table, as_of: dt.date
 ) -> list[Difference]:
-    identity = ("trade_date", *keys)
     if whole.column_names != cut.column_names:
         return [Difference(as_of, table, "columns", None, "")]
-    if not whole.select(identity).equals(cut.select(identity)):
+    if not whole.select(keys).equals(cut.select(keys)):
         rows = min(len(whole), len(cut))
         unequal = np.zeros(rows, dtype=bool)
-        for name in identity:
+        for name in keys:
             unequal |= ~_same_bits(whole[name][:rows], cut[name][:rows])
         row = int(np.argmax(unequal)) if unequal.any() else rows
         longer = whole if len(whole) > row else cut
@@ -138,10 +148,9 @@ def _differences(
 def _difference(
     as_of: dt.date, table: str, column: str, rows: pa.Table, keys: tuple[str, ...], row: int
 ) -> Difference:
-    values = {name: rows[name][row].as_py() for name in ("trade_date", *keys)}
-    return Difference(
-        as_of, table, column, values.pop("trade_date"), " ".join(map(str, values.values()))
-    )
+    values = {name: rows[name][row].as_py() for name in keys}
+    trade_date = values.pop("trade_date", None)
+    return Difference(as_of, table, column, trade_date, " ".join(map(str, values.values())))
 
 
 def _same_bits(left: pa.ChunkedArray, right: pa.ChunkedArray) -> np.ndarray:

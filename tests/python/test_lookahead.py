@@ -50,7 +50,7 @@ def test_every_published_table_with_dates_is_compared(builds):
     compared = {
         *lookahead.UP_TO_NEXT_SESSION,
         *lookahead.UP_TO_AS_OF,
-        *lookahead.ABOUT_THE_LAST_SESSION,
+        *lookahead.OF_THE_SAME_SESSIONS,
     }
     assert {table for (table,) in tables} <= compared
 
