@@ -1,4 +1,6 @@
 -- Faults of the key, the first of the cleaning's steps: null where the key is sound.
+-- Waits until the raw rows are known to be worth it.
+-- depends_on: {{ ref('int_expectations__raw') }}
 
 with
 

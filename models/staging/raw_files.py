@@ -1,4 +1,4 @@
-from etf_rotation import raw
+from etf_rotation import pools, raw
 
 
 def model(dbt, session):
@@ -6,11 +6,13 @@ def model(dbt, session):
     dbt.config(materialized="table")
     settings = dbt.ref("run_settings").project("raw_root, sample_root, universe, selected_pools")
     raw_root, sample_root, universe, selected_pools = settings.fetchall()[0]
-    funds = dbt.ref("etf_pools").project("symbol, pool").fetchall()
-    pools = set(selected_pools.split(",")) if selected_pools else {pool for _, pool in funds}
+    funds = dbt.ref("etf_pools").project(", ".join(pools.FIELDS)).fetchall()
+    weights = dbt.ref("pool_constraints").project("pool, portfolio_weight").fetchall()
+    selected = set(selected_pools.split(",")) if selected_pools else set()
+    pools.check_seeds(funds, weights, selected)
     return raw.inspect_files(
         raw.resolve_root(raw_root, sample_root),
-        wanted={symbol for symbol, pool in funds if pool in pools},
-        known={symbol for symbol, _ in funds},
-        everything=universe == "all" and (not selected_pools or "MARKET" in pools),
+        wanted={symbol for symbol, pool, *_ in funds if not selected or pool in selected},
+        known={symbol for symbol, *_ in funds},
+        everything=universe == "all" and (not selected or "MARKET" in selected),
     )

@@ -13,4 +13,15 @@ select
     -- The real today where the exchange is, whatever as_of says: a bar cannot be dated later.
     {% if var('today', none) %} cast('{{ var("today") }}' as date)
     {% else %} cast(now() at time zone 'Asia/Shanghai' as date)
-    {% endif %} as today
+    {% endif %} as today,
+    -- The session that ends at 15:00 counts from then on.
+    {% if var('today', none) %} cast('{{ var("today") }}' as date)
+    {% else %} cast(now() at time zone 'Asia/Shanghai' - interval 15 hours as date)
+    {% endif %} as completed_until,
+    '{{ target.name }}' as target_name,
+    '{{ flags.PROJECT_DIR or env_var("ETF_PROJECT_DIR", ".") }}' as project_dir,
+    '{{ var("published_database", none) or env_var("ETF_PUBLISHED_DATABASE", "") }}' as published_database,
+    '{{ env_var("ETF_DATA_DOCS", "") or (flags.TARGET_PATH or "target") ~ "/gate_report" }}' as data_docs,
+    {{ "'" ~ (invocation_args_dict.vars or {}) | tojson | replace("'", "''") ~ "'" }} as given_vars,
+    '{{ invocation_id }}' as invocation_id,
+    cast('{{ run_started_at }}' as timestamptz) as run_started_at

@@ -1,0 +1,52 @@
+{# Whether a value lies beyond a threshold, in the words of the seed gate_thresholds. #}
+{% macro is_beyond(value, direction, threshold) -%}
+    case {{ direction }}
+        when 'above' then {{ value }} > {{ threshold }}
+        when 'at_least' then {{ value }} >= {{ threshold }}
+        when 'below' then {{ value }} < {{ threshold }}
+    end
+{%- endmacro %}
+
+{# Models that no other model reads. A test in tests/python keeps the list complete. #}
+{% macro gate_leaves() -%}
+    {{ return([
+        'extreme_months',
+        'int_gate_checks__built',
+        'pool_metrics_summary',
+        'rejected_orders',
+        'selection_log',
+    ]) }}
+{%- endmacro %}
+
+{#
+    The checks with a status, for a test. `dbt test` judges the last build, whichever it was: a table
+    from before that build is a finding. A build of some models that leaves the gate out is not judged.
+#}
+{% macro gate_findings(status) -%}
+{% set gate_checks = ref('gate_checks') %}
+{% set gate_built = ref('int_gate_checks__built') %}
+{% set settings = ref('run_settings') %}
+    select
+        pool,
+        check_name,
+        message
+    from {{ gate_checks }}
+    where
+        status = '{{ status }}'
+        and {{ flags.WHICH != 'build' or 'model.etf_rotation.gate_checks' in selected_resources }}
+{% if status == 'fail' and flags.WHICH != 'build' %}
+    union all
+    select
+        'BUILD' as pool,
+        'gate_checks' as check_name,
+        'the last build ended before the gate; these checks are of an older one: run dbt build' as message
+    where not coalesce(({{ gate_is_current(gate_built, settings) }}), false)
+{% endif %}
+{%- endmacro %}
+
+{# Whether gate_checks belongs to the tables beside it: no build began after the one that made it. #}
+{% macro gate_is_current(gate_built, settings) -%}
+    select built.run_started_at >= settings.run_started_at
+    from {{ gate_built }} as built
+    cross join {{ settings }} as settings
+{%- endmacro %}

@@ -1,0 +1,85 @@
+{{ config(materialized='ephemeral') }}
+
+with
+
+calendar as (
+
+    select * from {{ ref('trading_calendar') }}
+
+),
+
+settings as (
+
+    select * from {{ ref('run_settings') }}
+
+),
+
+files as (
+
+    select bool_or(is_synthetic) as is_synthetic from {{ ref('raw_files') }}
+
+),
+
+bars as (
+
+    select max(trade_date) as last_date from {{ ref('stg_etf_daily') }}
+
+),
+
+next_session as (
+
+    select min(calendar.trade_date) as trade_date
+    from calendar
+    inner join bars
+        on calendar.trade_date > bars.last_date
+
+),
+
+unofficial as (
+
+    select calendar.trade_date
+    from calendar
+    inner join next_session
+        on calendar.trade_date <= next_session.trade_date
+    where not calendar.is_official
+
+),
+
+behind as (
+
+    select
+        bars.last_date,
+        count(calendar.trade_date) as sessions,
+        any_value(settings.target_name) = 'prod'
+        and not any_value(files.is_synthetic)
+        and any_value(settings.as_of) is null as is_live,
+        any_value(files.is_synthetic) or any_value(settings.as_of) is not null as is_past
+    from bars
+    cross join settings
+    cross join files
+    left join calendar
+        on
+            calendar.trade_date > bars.last_date
+            and calendar.trade_date <= settings.completed_until
+    group by bars.last_date
+
+)
+
+select
+    'BUILD' as pool,
+    'calendar_beyond_library' as check_name,
+    unofficial.trade_date,
+    (unofficial.trade_date is not null)::integer as value,
+    'not in the library' as detail
+from (select 1) as build
+left join unofficial
+    on true
+union all by name
+select
+    'BUILD' as pool,
+    'freshness' as check_name,
+    last_date as trade_date,
+    sessions as value,
+    'is the last bar' as detail,
+    case when is_past then 'pass' when not is_live then 'warn' end as max_status
+from behind

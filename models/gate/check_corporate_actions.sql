@@ -1,0 +1,75 @@
+{{ config(materialized='ephemeral') }}
+
+with
+
+actions as (
+
+    select * from {{ ref('corporate_actions') }}
+
+),
+
+bars as (
+
+    select
+        symbol,
+        trade_date
+    from {{ ref('stg_etf_daily') }}
+
+),
+
+spans as (
+
+    select
+        symbol,
+        min(trade_date) as first_date
+    from bars
+    group by symbol
+
+),
+
+known as (
+
+    select symbol from {{ ref('etf_pools') }}
+
+),
+
+met_none as (
+
+    select
+        actions.symbol,
+        actions.trade_date,
+        case
+            when spans.symbol is null then 'a fund that is in no pool'
+            else 'the fund has no bar on that session'
+        end as detail
+    from actions
+    left join spans
+        on actions.symbol = spans.symbol
+    left join bars
+        on
+            actions.symbol = bars.symbol
+            and actions.trade_date = bars.trade_date
+    left join known
+        on actions.symbol = known.symbol
+    where
+        bars.symbol is null
+        and case
+            when spans.symbol is null then known.symbol is null
+            else
+                actions.trade_date >= spans.first_date
+                and actions.trade_date <= (select max(trade_date) from bars)
+        end
+
+)
+
+select
+    'BUILD' as pool,
+    'corporate_action_without_bar' as check_name,
+    'corporate_actions.csv' as source_file,
+    met_none.symbol,
+    met_none.trade_date,
+    (met_none.symbol is not null)::integer as value,
+    met_none.detail
+from (select 1) as build
+left join met_none
+    on true

@@ -1,0 +1,97 @@
+{{ config(materialized='ephemeral') }}
+
+with
+
+pools as (
+
+    select * from {{ ref('int_gate_pools') }}
+    where is_pool
+
+),
+
+funds as (
+
+    select * from {{ ref('int_funds') }}
+
+),
+
+known as (
+
+    select * from {{ ref('etf_pools') }}
+
+),
+
+files as (
+
+    select * from {{ ref('raw_files') }}
+
+),
+
+rows_by_fund as (
+
+    select
+        raw_symbol as symbol,
+        min(source_file) as source_file
+    from {{ ref('raw_rows') }}
+    group by raw_symbol
+
+),
+
+without_file as (
+
+    select
+        funds.pool,
+        funds.symbol
+    from funds
+    left join rows_by_fund
+        on funds.symbol = rows_by_fund.symbol
+    where rows_by_fund.symbol is null
+
+),
+
+in_no_pool as (
+
+    select
+        files.source_file,
+        files.file_code as symbol
+    from files
+    where
+        files.file_code <> ''
+        and not exists (select 1 from known where starts_with(known.symbol, files.file_code))
+    union all
+    -- Files that are not named after one fund may hold any.
+    select
+        rows_by_fund.source_file,
+        rows_by_fund.symbol
+    from rows_by_fund
+    inner join files
+        on rows_by_fund.source_file = files.source_file
+    left join known
+        on rows_by_fund.symbol = known.symbol
+    where
+        files.file_code = ''
+        and known.symbol is null
+        and rows_by_fund.symbol is not null
+
+)
+
+select
+    pools.pool,
+    'fund_without_file' as check_name,
+    without_file.symbol,
+    (without_file.symbol is not null)::integer as value,
+    'no raw row' as detail
+from pools
+left join without_file
+    on pools.pool = without_file.pool
+union all by name
+select
+    'BUILD' as pool,
+    'funds_in_no_pool' as check_name,
+    in_no_pool.source_file,
+    in_no_pool.symbol,
+    (in_no_pool.symbol is not null)::integer as value,
+    'in no pool' as detail
+from (select 1) as build
+left join in_no_pool
+    on {{ universe() == 'pools' }}

@@ -1,0 +1,97 @@
+{{ config(materialized='ephemeral') }}
+
+-- The one-session lag: who may read whom, from the manifest, and the panel against its sources.
+
+{#
+    Which folders a model may read from. The panel's folder reads nothing from before the lag, what
+    follows reads the lagged, and nothing reads the gate. Edges beyond this are in the seed lag_edges.
+#}
+{% set may_read = {
+    'signals': ['signals'],
+    'backtest': ['signals', 'backtest'],
+    'capacity': ['signals', 'backtest', 'capacity'],
+    'marts': ['signals', 'backtest', 'capacity', 'marts'],
+} %}
+{% set edges = [] %}
+{% if execute %}
+    {% for node in graph.nodes.values() | sort(attribute='unique_id') %}
+        {% if node.resource_type == 'model' and node.fqn[1] in may_read %}
+            {% for parent_id in node.depends_on.nodes | unique | sort %}
+                {% set parent = graph.nodes[parent_id] %}
+                {% if parent.resource_type == 'model' and parent.fqn[1] not in may_read[node.fqn[1]] %}
+                    {% do edges.append((parent.name, node.name, node.original_file_path)) %}
+                {% endif %}
+            {% endfor %}
+            {# A relation named without ref leaves no edge in the manifest. #}
+            {% for name in modules.re.findall(
+                '(?:from|join)\s+"?((?:staging|factors|signals|backtest|capacity)"?\."?\w+)',
+                node.raw_code | lower
+            ) %}
+                {% do edges.append((name, node.name, node.original_file_path)) %}
+            {% endfor %}
+        {% endif %}
+    {% endfor %}
+{% endif %}
+
+with
+
+found as (
+
+    select
+        unnest({{ edges | map(attribute=0) | list or ['none'] }}) as parent,
+        unnest({{ edges | map(attribute=1) | list or ['none'] }}) as child,
+        unnest({{ edges | map(attribute=2) | list or ['none'] }}) as path
+
+),
+
+allowed as (
+
+    select * from {{ ref('lag_edges') }}
+
+),
+
+offending as (
+
+    select found.*
+    from found
+    left join allowed
+        on
+            -- A family of factors is added without a word here.
+            found.parent like replace(allowed.parent, '_', '\_') escape '\'
+            and allowed.child in (found.child, '*')
+    where allowed.parent is null and found.child <> 'none'
+
+),
+
+differences as (
+
+    select * from {{ ref('int_lag__differences') }}
+
+)
+
+select
+    'BUILD' as pool,
+    'lag_static' as check_name,
+    offending.path as source_file,
+    cast(null as varchar) as symbol,
+    cast(null as date) as trade_date,
+    (offending.child is not null)::integer as value,
+    offending.parent || ' -> ' || offending.child as detail
+from (select 1) as build
+left join offending
+    on true
+union all
+select
+    'BUILD' as pool,
+    'lag_dynamic' as check_name,
+    null as source_file,
+    differences.symbol,
+    differences.trade_date,
+    (differences.column_name is not null)::integer as value,
+    coalesce(
+        format('{} differs on {} rows', differences.column_name, differences.n_rows),
+        differences.column_name || ' is in no family of factors'
+    ) as detail
+from (select 1) as build
+left join differences
+    on true

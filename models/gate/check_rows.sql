@@ -1,0 +1,227 @@
+{{ config(materialized='ephemeral') }}
+
+-- Rows in quarantine, rows that are missing.
+
+with
+
+pools as (
+
+    select * from {{ ref('int_gate_pools') }}
+    where is_pool
+
+),
+
+classified as (
+
+    select
+        symbol,
+        trade_date,
+        pool
+    from {{ ref('int_raw_rows__classified') }}
+
+),
+
+calendar as (
+
+    select * from {{ ref('trading_calendar') }}
+
+),
+
+quarantined as (
+
+    select * from {{ ref('quarantine') }}
+
+),
+
+row_counts as (
+
+    select
+        pools.pool,
+        count(*) as n
+    from pools
+    inner join (
+        select pool from classified
+        where pool is not null
+        -- Rows with a broken symbol count for the pool that the quarantine puts them in.
+        union all
+        select quarantined.pool from quarantined
+        left join {{ ref('int_funds') }} as funds
+            on quarantined.symbol = funds.symbol
+        where funds.symbol is null
+    ) as counted
+        on pools.pool = counted.pool
+    group by pools.pool
+
+),
+
+sessions_with_rows as (
+
+    select distinct
+        classified.pool,
+        classified.trade_date
+    from classified
+    inner join calendar
+        on classified.trade_date = calendar.trade_date
+
+),
+
+-- Before its first trade a fund has rows now and then, or none.
+first_bars as (
+
+    select
+        symbol,
+        pool,
+        min(trade_date) as first_date
+    from {{ ref('stg_etf_daily') }}
+    group by symbol, pool
+
+),
+
+spans as (
+
+    select
+        sessions_with_rows.pool,
+        min(first_bars.first_date) as first_date,
+        max(sessions_with_rows.trade_date) as last_date
+    from sessions_with_rows
+    inner join first_bars
+        on sessions_with_rows.pool = first_bars.pool
+    group by sessions_with_rows.pool
+
+),
+
+missed as (
+
+    select
+        spans.pool,
+        calendar.trade_date
+    from spans
+    inner join calendar
+        on
+            calendar.trade_date > spans.first_date
+            -- Up to the last session of any pool: a whole pool can be late.
+            and calendar.trade_date <= (select max(last_date) from spans)
+    anti join sessions_with_rows
+        on
+            spans.pool = sessions_with_rows.pool
+            and calendar.trade_date = sessions_with_rows.trade_date
+
+),
+
+fund_ends as (
+
+    select
+        symbol,
+        max(trade_date) as last_date
+    from classified
+    inner join calendar
+        using (trade_date)
+    group by symbol
+
+),
+
+gaps as (
+
+    select
+        suspensions.symbol,
+        suspensions.pool,
+        suspensions.trade_date,
+        suspensions.trade_date > first_bars.first_date
+        and suspensions.trade_date < fund_ends.last_date as is_inside,
+        suspensions.trade_date = spans.last_date as is_last_session
+    from {{ ref('suspensions') }} as suspensions
+    inner join fund_ends
+        on suspensions.symbol = fund_ends.symbol
+    left join first_bars
+        on suspensions.symbol = first_bars.symbol
+    inner join spans
+        on suspensions.pool = spans.pool
+    where suspensions.kind = 'no_row'
+
+),
+
+-- Funds that have not ended: with a row on the pool's last session, or missing one there.
+alive as (
+
+    select
+        pool,
+        count(distinct symbol) as n
+    from (
+        select
+            classified.pool,
+            classified.symbol
+        from classified
+        inner join spans
+            on
+                classified.pool = spans.pool
+                and classified.trade_date = spans.last_date
+        union all
+        select
+            pool,
+            symbol
+        from gaps
+        where is_last_session
+    )
+    group by pool
+
+)
+
+select
+    pools.pool,
+    'quarantine_share' as check_name,
+    quarantined.source_file,
+    quarantined.symbol,
+    quarantined.trade_date,
+    case when quarantined.reason is null then 0 else 1 / row_counts.n end as value,
+    format(
+        'row {}: {} ({})',
+        quarantined.source_row, quarantined.reason, coalesce(quarantined.raw_trade_date, 'no date')
+    ) as detail
+from pools
+left join row_counts
+    on pools.pool = row_counts.pool
+left join quarantined
+    on pools.pool = quarantined.pool
+union all by name
+select
+    pools.pool,
+    'missing_session' as check_name,
+    missed.trade_date,
+    case when spans.pool is not null then (missed.trade_date is not null)::integer end as value,
+    case
+        when spans.pool is null then 'the pool has no bar'
+        else 'no fund of the pool has a row'
+    end as detail
+from pools
+left join spans
+    on pools.pool = spans.pool
+left join missed
+    on pools.pool = missed.pool
+union all by name
+select
+    pools.pool,
+    'no_row' as check_name,
+    gaps.symbol,
+    gaps.trade_date,
+    (gaps.symbol is not null)::integer as value,
+    'no row' as detail
+from pools
+left join gaps
+    on
+        pools.pool = gaps.pool
+        and gaps.is_inside
+union all by name
+select
+    pools.pool,
+    'no_row_last_session' as check_name,
+    gaps.symbol,
+    gaps.trade_date,
+    case when gaps.symbol is null then 0 else 1 / alive.n end as value,
+    'no row on the last session' as detail
+from pools
+left join alive
+    on pools.pool = alive.pool
+left join gaps
+    on
+        pools.pool = gaps.pool
+        and gaps.is_last_session

@@ -1,0 +1,72 @@
+{{ config(materialized='ephemeral') }}
+
+-- Each bar beside the fund's bar before it, with the price limit of its session.
+
+with
+
+bars as (
+
+    select
+        *,
+        lag(trade_date) over fund as previous_trade_date,
+        lag(close) over fund as previous_close,
+        adj / lag(adj) over fund as ratio
+    from {{ ref('stg_etf_daily') }}
+    window fund as (partition by symbol order by bar_number)
+
+),
+
+calendar as (
+
+    select * from {{ ref('trading_calendar') }}
+
+),
+
+limits as (
+
+    select
+        symbol,
+        valid_from,
+        lead(valid_from) over (partition by symbol order by valid_from) as valid_until,
+        price_limit
+    from {{ ref('price_limits') }}
+
+),
+
+actions as (
+
+    select * from {{ ref('corporate_actions') }}
+
+)
+
+select
+    bars.symbol,
+    bars.pool,
+    bars.trade_date,
+    bars.bar_number,
+    bars.previous_trade_date,
+    bars.previous_trade_date = calendar.previous_trade_date as follows_its_session,
+    bars.open,
+    bars.high,
+    bars.low,
+    bars.close,
+    bars.pre_close,
+    bars.volume,
+    bars.amount,
+    bars.ratio,
+    bars.adjustment_source,
+    actions.symbol is not null as is_in_seed,
+    bars.previous_close / bars.ratio as reference_close,
+    coalesce(limits.price_limit, {{ var('default_price_limit') }}) as price_limit
+from bars
+inner join calendar
+    on bars.trade_date = calendar.trade_date
+left join limits
+    on
+        bars.symbol = limits.symbol
+        and bars.trade_date >= limits.valid_from
+        and (limits.valid_until is null or bars.trade_date < limits.valid_until)
+left join actions
+    on
+        bars.symbol = actions.symbol
+        and bars.trade_date = actions.trade_date

@@ -1,0 +1,40 @@
+{{ config(materialized='ephemeral') }}
+
+-- The pools of the build, and PORTFOLIO where all that have a weight in it are there.
+
+with
+
+pools as (
+
+    select distinct pool from {{ ref('int_funds') }}
+
+),
+
+constraints as (
+
+    select * from {{ ref('pool_constraints') }}
+
+)
+
+select
+    pools.pool,
+    true as is_pool,
+    constraints.pool is not null as is_strategy,
+    coalesce(constraints.portfolio_weight > 0, false) as is_weighted
+from pools
+left join constraints
+    on pools.pool = constraints.pool
+union all
+select
+    'PORTFOLIO' as pool,
+    false as is_pool,
+    true as is_strategy,
+    true as is_weighted
+where
+    exists (select 1 from constraints where portfolio_weight > 0)
+    and not exists (
+        select 1 from constraints
+        anti join pools
+            on constraints.pool = pools.pool
+        where constraints.portfolio_weight > 0
+    )

@@ -1,0 +1,127 @@
+-- The panel recomputed from bars, calendar and factors, apart from the models that lag: the columns
+-- that differ on any row. `row keys` stands for rows that only one side has.
+-- depends_on: {{ ref('factor_panel') }}
+
+{% set keys = ['symbol', 'trade_date', 'as_of_date', 'pool'] %}
+{% set missing = [] %}
+{% set families = {} %}
+{% if execute %}
+    {% for column in adapter.get_columns_in_relation(ref('factor_panel')) if column.name not in keys %}
+        {% do missing.append(column.name) %}
+    {% endfor %}
+    {# Whatever the folder holds, and not what the lag joins: a family that it forgot shows here. #}
+    {% for node in graph.nodes.values() | sort(attribute='name') %}
+        {% if node.resource_type == 'model' and node.fqn[1] == 'factors' and node.name.startswith('factors_') %}
+            {% set relation = api.Relation.create(node.database, node.schema, node.alias) %}
+            {% set columns = [] %}
+            {% for column in adapter.get_columns_in_relation(relation) if column.name in missing %}
+                {% do columns.append(column.name) %}
+                {% do missing.remove(column.name) %}
+            {% endfor %}
+            {% if columns %}
+                {% do families.update({node.name: (relation, columns)}) %}
+            {% endif %}
+        {% endif %}
+    {% endfor %}
+{% endif %}
+
+with
+
+bars as (
+
+    select * from {{ ref('stg_etf_daily') }}
+
+),
+
+calendar as (
+
+    select * from {{ ref('trading_calendar') }}
+
+),
+
+panel as (
+
+    select * from {{ ref('factor_panel') }}
+
+),
+
+expected as (
+
+    select
+        bars.symbol,
+        following.trade_date,
+        bars.trade_date as as_of_date,
+        bars.pool
+    from bars
+    inner join calendar as own
+        on bars.trade_date = own.trade_date
+    inner join calendar as following
+        on own.session_number + 1 = following.session_number
+
+),
+
+different_keys as (
+
+    (select symbol, trade_date, as_of_date, pool from panel except all from expected)
+    union all
+    (from expected except all select symbol, trade_date, as_of_date, pool from panel)
+
+),
+
+{% for family, (relation, columns) in families.items() %}
+{{ family }} as (
+
+    unpivot (
+        select
+            {% for column in columns %}
+            {
+                'n': count(*) filter (where panel.{{ column }} is distinct from own.{{ column }}),
+                'first': min({'symbol': panel.symbol, 'trade_date': panel.trade_date})
+                    filter (where panel.{{ column }} is distinct from own.{{ column }})
+            } as {{ column }}{{ ',' if not loop.last }}
+            {% endfor %}
+        from panel
+        inner join expected
+            on
+                panel.symbol = expected.symbol
+                and panel.trade_date = expected.trade_date
+        inner join {{ relation }} as own
+            on
+                expected.symbol = own.symbol
+                and expected.as_of_date = own.trade_date
+    ) on columns(*) into name column_name value found
+
+),
+
+{% endfor %}
+differences as (
+
+    select
+        'row keys' as column_name,
+        {'n': count(*), 'first': min({'symbol': symbol, 'trade_date': trade_date})} as found
+    from different_keys
+    {% for family in families %}
+    union all
+    select
+        column_name,
+        found
+    from {{ family }}
+    {% endfor %}
+
+)
+
+select
+    column_name,
+    found.first.symbol as symbol,
+    found.first.trade_date as trade_date,
+    found.n as n_rows
+from differences
+where found.n > 0
+{% for column in missing %}
+union all
+select
+    '{{ column }}' as column_name,
+    cast(null as varchar) as symbol,
+    cast(null as date) as trade_date,
+    cast(null as bigint) as n_rows
+{% endfor %}

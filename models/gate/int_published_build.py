@@ -1,0 +1,8 @@
+from etf_rotation import published
+
+
+def model(dbt, session):
+    """Read coverage and metrics of the last published build, if there is one."""
+    dbt.config(materialized="table")
+    path = dbt.ref("run_settings").project("published_database").fetchall()[0][0]
+    return published.read_figures(path)

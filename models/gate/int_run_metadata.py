@@ -1,0 +1,11 @@
+from etf_rotation import metadata
+
+
+def model(dbt, session):
+    """Describe the run: what was read, by which code, with which parameters."""
+    dbt.config(materialized="table")
+    settings = dbt.ref("run_settings").project("* exclude (run_started_at)").to_arrow_table()
+    files = dbt.ref("raw_files").filter("is_read").to_arrow_table()
+    panel = dbt.ref("factor_panel").limit(0)
+    columns = [(name, str(type_)) for name, type_ in zip(panel.columns, panel.types, strict=True)]
+    return metadata.describe_run(settings.to_pylist()[0], files, columns)

@@ -1,0 +1,122 @@
+"""Look at what runs left, compare, and put an earlier one back."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import duckdb
+
+from etf_rotation import files, messages, publish, verify
+from etf_rotation.compare import compare
+from etf_rotation.errors import InputError
+from etf_rotation.lock import run_lock
+from etf_rotation.production import GATE, GATE_FAILED, METRICS, PASSED, now
+from etf_rotation.settings import output_root
+from etf_rotation.tables import render
+
+
+def gate(given: argparse.Namespace) -> int:
+    """Show the gate over a finished folder or database."""
+    rows = []
+    database = given.database
+    if database is None:
+        folder = Path(given.output_dir) if given.output_dir else _published(given)
+        if not folder.is_dir():
+            raise InputError(f"no folder {folder}")
+        manifest = publish.read_manifest(folder) or {}
+        rows = verify.check_folder(folder, is_full=not manifest.get("partial"))
+        database = folder / publish.DATABASE
+    if given.database is not None or Path(database).is_file():
+        with _connect(database) as connection:
+            if files.has(connection, GATE):
+                rows = files.records(connection, f"select * from {GATE} order by all") + rows
+            elif given.database is not None:
+                raise InputError(f"{database} has no {GATE}: build it with 'dbt build' first")
+    print(messages.gate_table(rows))
+    return GATE_FAILED if any(row["status"] == "fail" for row in rows) else PASSED
+
+
+def pools(given: argparse.Namespace) -> int:
+    """Show the table of the pools."""
+    database = given.database or _published(given) / publish.DATABASE
+    with _connect(database) as connection:
+        if not files.has(connection, METRICS):
+            raise InputError(f"{database} has no {METRICS}: build it with 'dbt build' first")
+        rows = files.records(
+            connection, f"select * from {METRICS} order by pool = 'PORTFOLIO', pool"
+        )
+    print(messages.metrics_table(rows))
+    return PASSED
+
+
+def list_runs(given: argparse.Namespace) -> int:
+    """List the runs that are there."""
+    root = _root(given)
+    published = publish.current(root)
+    columns = ("", "run", "status", "output_root", "partial", "seconds", "synthetic", "gate")
+    rows = []
+    for manifest in publish.runs(root.parent):
+        statuses = [check["status"] for check in manifest["gate"]]
+        counts = [f"{statuses.count(name)} {name}" for name in ("fail", "warn", "pass")]
+        is_current = published is not None and manifest["run_id"] == published.name
+        values = (
+            "*" if is_current else "",
+            manifest["run_id"],
+            manifest["status"],
+            manifest["output_root"],
+            ", ".join(manifest["partial"]),
+            manifest["seconds"],
+            manifest["is_synthetic"],
+            ", ".join(counts) if statuses else manifest["fault"],
+        )
+        rows.append(values)
+    print(render(columns, rows))
+    print(f"* published as {root}" if published else f"Nothing is published as {root}.")
+    return PASSED
+
+
+def diff(given: argparse.Namespace) -> int:
+    """Show what differs between two runs."""
+    base = _root(given).parent
+    runs = [publish.find(base, run_id)[0] for run_id in (given.a, given.b)]
+    for name, rows in compare(*runs).items():
+        print(f"{name}: {len(rows)} differ")
+        if rows:
+            print(render(list(rows[0]), [list(row.values()) for row in rows]) + "\n")
+    return PASSED
+
+
+def restore(given: argparse.Namespace) -> int:
+    """Publish an earlier run again."""
+    root = _root(given)
+    if not root.parent.is_dir():
+        raise InputError(f"no runs in {root.parent}")
+    with run_lock(root.parent, f"restore {given.run_id}", now(), print):
+        publish.restore(root, given.run_id)
+    print(f"Published {given.run_id} again as {root}")
+    return PASSED
+
+
+def _root(given: argparse.Namespace) -> Path:
+    """Return the output root: on a machine with synthetic data only, the one for that."""
+    root = output_root(given.output_root, os.environ)
+    if given.output_root or root.is_symlink():
+        return root
+    synthetic = output_root(None, os.environ, is_synthetic=True)
+    return synthetic if synthetic.is_symlink() else root
+
+
+def _published(given: argparse.Namespace) -> Path:
+    root = _root(given)
+    published = publish.current(root)
+    if published is None:
+        raise InputError(f"nothing is published as {root}; run 'etf-rotation run' first")
+    return published
+
+
+def _connect(database: str | Path) -> duckdb.DuckDBPyConnection:
+    if not Path(database).is_file():
+        raise InputError(f"no database {database}")
+    return duckdb.connect(str(database), read_only=True)

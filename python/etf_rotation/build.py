@@ -1,0 +1,185 @@
+"""Run dbt in this process and say what came of each node."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from etf_rotation.progress import Progress
+from etf_rotation.publish import DATABASE
+from etf_rotation.settings import Settings
+
+# Besides the database, what dbt writes on the way: kept of a failed run only.
+WORK = "dbt"
+GATE_REPORT = "gate_report"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node that did not simply succeed: `status` is dbt's (error, fail, warn, skipped)."""
+
+    name: str
+    status: str
+    message: str
+    reads_gate: bool = False
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it could not be computed or judged at all."""
+        return self.status in ("error", "runtime error")
+
+    @property
+    def check_status(self) -> str:
+        """What it is as a check of the gate: error, fail, warn, or nothing."""
+        if self.is_error:
+            return "error"
+        return self.status if self.status in ("fail", "warn") else ""
+
+
+@dataclass(frozen=True)
+class Build:
+    """What came of a build: nodes counted, those that failed or warned, and a fault of dbt's."""
+
+    nodes: int
+    notable: tuple[Node, ...]
+    fault: str = ""
+
+    @property
+    def could_not_run(self) -> bool:
+        """Whether something was not computed because of an error, not of a judgement."""
+        return bool(self.fault) or any(node.is_error for node in self.notable)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a test said no."""
+        return any(node.status == "fail" for node in self.notable)
+
+
+def build(settings: Settings, run: Path, before: Path | None, progress: Progress) -> Build:
+    """Build the project into `run`, in target `prod`; nothing is written anywhere else.
+
+    Parameters
+    ----------
+    settings : Settings
+        What to build from what.
+    run : Path
+        The run's directory; gets `etf_rotation.duckdb`, `gate_report/` and `dbt/`.
+    before : Path or None
+        The published database, which the gate compares with.
+    progress : Progress
+        Counts the nodes.
+    """
+    # Three seconds to import: not for the commands that only look.
+    from dbt.cli.main import dbtRunner  # noqa: PLC0415
+
+    counter = _Counter(progress)
+    arguments = ["--quiet", "--no-print", "--log-level-file", "info", "build"]
+    arguments += ["--target", "prod", "--vars", json.dumps(settings.dbt_vars)]
+    for option in ("select", "exclude"):
+        values = getattr(settings, option)
+        arguments += [f"--{option}", *values] if values else []
+    if settings.select or settings.exclude:
+        # A test that also reads what is left out has nothing to judge.
+        arguments += ["--indirect-selection", "cautious"]
+    with _environment(_variables(settings, run, before)), _directory(settings.project):
+        result = dbtRunner(callbacks=[counter]).invoke(arguments)
+        _release_database()
+    if isinstance(result.exception, (KeyboardInterrupt, SystemExit)):
+        raise result.exception
+    nodes = [] if result.result is None else list(result.result)
+    notable = tuple(
+        Node(node.node.name, str(node.status), plain(node.message or ""), _reads_gate(node.node))
+        for node in nodes
+        if str(node.status) not in ("success", "pass", "no-op")
+    )
+    fault = plain(str(result.exception)) if result.exception else ""
+    if not nodes and not fault:
+        fault = "dbt built nothing"
+    return Build(len(nodes), notable, fault)
+
+
+def plain(message: str) -> str:
+    """Return dbt's message without its frame: the line that a model raised, or all on one line."""
+    raised = re.search(r"InputError: (.*)", message, re.DOTALL)
+    text = raised[1] if raised else message
+    lines = [line.strip() for line in text.splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith("compiled code at"))
+
+
+def _reads_gate(node) -> bool:
+    # Such a test repeats what the table says, and less of it.
+    return any(name.endswith(".gate_checks") for name in node.depends_on_nodes)
+
+
+def _variables(settings: Settings, run: Path, before: Path | None) -> dict[str, str]:
+    return {
+        "ETF_PROJECT_DIR": str(settings.project),
+        "ETF_DATABASE": str(run / DATABASE),
+        "ETF_DATA_DOCS": str(run / GATE_REPORT),
+        "ETF_PUBLISHED_DATABASE": str(before or ""),
+        "ETF_RAW_ROOT": str(settings.raw_root),
+        "ETF_LANGUAGE": settings.language,
+        "DBT_PROJECT_DIR": str(settings.project),
+        "DBT_PROFILES_DIR": str(settings.project),
+        "DBT_TARGET_PATH": str(run / WORK / "target"),
+        "DBT_LOG_PATH": str(run / WORK / "logs"),
+    }
+
+
+class _Counter:
+    """Follows dbt's events."""
+
+    def __init__(self, progress: Progress):
+        self.progress = progress
+        self.total = 0
+        self.done = 0
+
+    def __call__(self, event) -> None:
+        if event.info.name == "ConcurrencyLine":
+            self.total = event.data.node_count
+        elif event.info.name == "NodeFinished":
+            self.done += 1
+            info = event.data.node_info
+            self.progress.nodes(self.done, self.total, f"{info.resource_type} {info.node_name}")
+
+
+def _release_database() -> None:
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager  # noqa: PLC0415
+
+    # It stays open as long as the process otherwise, and nothing else may read it.
+    if DuckDBConnectionManager._ENV is not None:
+        DuckDBConnectionManager._ENV.close()
+        DuckDBConnectionManager._ENV = None
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    # The settings are vars by now.
+    for name in ("ETF_AS_OF", "ETF_POOLS"):
+        os.environ.pop(name, None)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def _directory(path: Path) -> Iterator[None]:
+    before = os.open(".", os.O_RDONLY)
+    os.chdir(path)
+    try:
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)
+
+
+Builder = Callable[[Settings, Path, Path | None, Progress], Build]

@@ -1,0 +1,132 @@
+"""The command line: one production run, parts of it, and looking at what runs left."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+
+import duckdb
+
+from etf_rotation import browse, channels, commands
+from etf_rotation.errors import InputError
+from etf_rotation.production import COULD_NOT_RUN, reason
+
+CODES = "Exit codes: 0 it passed, 1 the gate failed, 2 it could not run."
+SETTINGS = """
+environment:
+  ETF_RAW_ROOT, ETF_OUTPUT_ROOT, ETF_AS_OF, ETF_POOLS, ETF_UNIVERSE
+                          where nothing is given on the command line
+  ETF_LANGUAGE            en or zh, the language of the messages
+  DINGTALK_WEBHOOK, DINGTALK_SECRET
+                          the robot of a DingTalk group; with the secret the signed form
+  SMTP_SERVER, SMTP_PORT, EMAIL_SENDER, EMAIL_PASSWORD, EMAIL_RECIPIENTS
+                          e-mail: TLS on port 465, else STARTTLS (587); addresses by commas
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    given = parser().parse_args(arguments)
+    # From here on nothing but the notifications knows them, dbt and its log least of all.
+    secrets = channels.take_settings(os.environ)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if given.action in (commands.run, commands.notify_test):
+            return given.action(given, secrets)
+        return given.action(given)
+    except (InputError, OSError, duckdb.Error) as error:
+        print(reason(error), file=sys.stderr)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+    return COULD_NOT_RUN
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="etf-rotation", description=__doc__.splitlines()[0], epilog=CODES
+    )
+    subparsers = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, action, summary: str, *options) -> argparse.ArgumentParser:
+        new = subparsers.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            epilog=f"{CODES}\n{SETTINGS if options else ''}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        new.set_defaults(action=action)
+        for option in options:
+            option(new)
+        return new
+
+    full = command(
+        "run",
+        commands.run,
+        "Build everything, judge it by the gate, publish it whole or not at all, and tell.",
+        _input,
+        _output,
+    )
+    for name, what in (
+        ("backtest", "no backtest, and nothing that reads it: no capacity, orders and gate"),
+        ("capacity", "no capacity, and nothing that reads it"),
+        ("snapshot", "build and judge, but publish nothing"),
+    ):
+        full.add_argument(f"--skip-{name}", action="store_true", help=what)
+    full.add_argument(
+        "--dry-run", action="store_true", help="say what would be done, and do nothing"
+    )
+
+    panels = command(
+        "panels", commands.panels, "Build panels and factor summaries only.", _input, _output
+    )
+    panels.add_argument("--symbols", help="a panel of these funds instead, separated by commas")
+    panels.add_argument("--pool-name", help="the name of the pool that they form")
+    backtest = command(
+        "backtest", commands.backtest, "Build backtest and capacity only.", _input, _output
+    )
+    for part in (panels, backtest):
+        part.add_argument("--output-dir", help="copy the folders panel_{POOL} here too")
+
+    judged = command("gate", browse.gate, "Show the gate over a finished folder or a database.")
+    _output(judged)
+    place = judged.add_mutually_exclusive_group()
+    place.add_argument("--output-dir", help="a run's folder (default: what is published)")
+    place.add_argument("--database", help="a database, such as dbt build leaves")
+
+    table = command("pools", browse.pools, "Show the metrics of the pools and of PORTFOLIO.")
+    _output(table)
+    table.add_argument("--database", help="a database (default: the published one)")
+
+    command("notify-test", commands.notify_test, "Send a test message.").epilog += SETTINGS
+    _output(command("list", browse.list_runs, "List the runs that are kept."))
+    compared = command("diff", browse.diff, "Compare two runs: metrics, weights, factors.")
+    compared.add_argument("a", metavar="A", help="a run's id, see list")
+    compared.add_argument("b", metavar="B", help="another's")
+    _output(compared)
+    restored = command("restore", browse.restore, "Publish an earlier run again.")
+    restored.add_argument("run_id", metavar="ID", help="the run's id, see list")
+    _output(restored)
+    return top
+
+
+def _input(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--raw-root", help="the folder above ETF/daily")
+    command.add_argument("--pools", help="these pools only, separated by commas; never published")
+    command.add_argument("--as-of", help="YYYY-MM-DD: as if nothing later were known")
+    command.add_argument("--vars", help="dbt vars as YAML, such as '{rebalance: weekly}'")
+
+
+def _output(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--output-root",
+        help="the link to publish to (default: factor_output/etf_rotation_production in the "
+        "project, for synthetic data factor_output/synthetic/etf_rotation_production)",
+    )

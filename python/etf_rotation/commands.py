@@ -1,0 +1,154 @@
+"""The commands that build: the full run, and parts of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+
+from etf_rotation import channels, messages, publish
+from etf_rotation.custom import project_with_pool
+from etf_rotation.errors import InputError
+from etf_rotation.notify import SPOOL, tell
+from etf_rotation.production import (
+    COULD_NOT_RUN,
+    PASSED,
+    Outcome,
+    Production,
+    now,
+    reason,
+)
+from etf_rotation.progress import Progress
+from etf_rotation.settings import Settings, language, output_root, resolve
+
+PANELS = ("+factor_panel", "+factor_summary", "+run_metadata")
+BACKTEST = ("+path:models/backtest", "+path:models/capacity", "+pool_metrics_summary")
+
+
+def run(given: argparse.Namespace, secrets: dict[str, str]) -> int:
+    """Run all of it, with notification."""
+    progress = Progress()
+    if given.dry_run:
+        return _dry_run(resolve(vars(given), os.environ), secrets)
+    tell_all = partial(_tell, secrets=secrets, progress=progress)
+    try:
+        settings = resolve(vars(given), os.environ)
+        production = Production(settings, progress, "run")
+        send = partial(_after, settings=settings, progress=progress, tell_all=tell_all)
+        return production.run(send).code
+    except (InputError, OSError, duckdb.Error) as error:
+        # Nothing has begun; who waits for the result must hear of it all the same.
+        outcome = Outcome(fault=reason(error), seconds=progress.seconds)
+        base = output_root(given.output_root, os.environ).parent
+        tell_all(outcome, base, language({}, os.environ), owns_lock=False)
+        raise
+
+
+def _after(
+    outcome: Outcome, run: Path, *, settings: Settings, progress: Progress, tell_all
+) -> None:
+    progress.say("\n" + messages.closing(outcome, settings))
+    if settings.is_synthetic:
+        progress.say("Synthetic data: nobody is notified.")
+    else:
+        tell_all(outcome, settings.base, settings.language, owns_lock=True)
+
+
+def _tell(
+    outcome: Outcome,
+    base: Path,
+    in_language: str,
+    *,
+    owns_lock: bool,
+    secrets: dict[str, str],
+    progress: Progress,
+) -> None:
+    found, lines = channels.configured(secrets)
+    message = messages.compose(outcome, in_language)
+    lines += tell(message, found, base / SPOOL, with_older=owns_lock)
+    for line in lines:
+        progress.say(line)
+
+
+def _dry_run(settings: Settings, secrets: dict[str, str]) -> int:
+    published = publish.current(settings.output_root)
+    raw_files = len(list((settings.raw_root / "ETF" / "daily").glob("*.parquet")))
+    then = f"kept beside, not published ({', '.join(settings.partial)})"
+    if not settings.partial:
+        then = f"published as {settings.output_root} if the gate passes"
+    print(f"raw data:    {settings.raw_root}, {raw_files} files")
+    if settings.is_synthetic:
+        print("             SYNTHETIC DATA, nobody is notified")
+    print(f"vars:        {settings.dbt_vars}")
+    print(f"left out:    {', '.join(settings.exclude) or 'nothing'}")
+    print(f"a new run:   {settings.base / publish.SNAPSHOTS}/{now():%Y%m%dT%H%M%S}, {then}")
+    print(f"published:   {published.name if published else 'nothing so far'}")
+    found, lines = channels.configured(secrets)
+    print(f"notified by: {', '.join(channel.name for channel in found) or 'nothing'}")
+    print("\n".join([*lines, "Dry run: nothing was built, written or sent."]))
+    return PASSED
+
+
+def panels(given: argparse.Namespace) -> int:
+    """Panels only."""
+    if bool(given.symbols) != bool(given.pool_name):
+        raise InputError("--symbols and --pool-name go together")
+    settings = resolve(vars(given), os.environ).parts(PANELS, "panels")
+    if not given.symbols:
+        return _part(settings, "panels", given.output_dir)
+    symbols = [symbol.strip() for symbol in given.symbols.split(",")]
+    with project_with_pool(
+        settings.project, settings.raw_root, symbols, given.pool_name
+    ) as project:
+        dbt_vars = {key: value for key, value in settings.dbt_vars.items() if key != "pools"}
+        custom = replace(settings, project=project, dbt_vars=dbt_vars)
+        return _part(custom, "panels --symbols", given.output_dir)
+
+
+def backtest(given: argparse.Namespace) -> int:
+    """Backtest and capacity only."""
+    settings = resolve(vars(given), os.environ).parts(BACKTEST, "backtest")
+    return _part(settings, "backtest", given.output_dir)
+
+
+def _part(settings: Settings, command: str, output_dir: str | None) -> int:
+    progress = Progress()
+
+    def after(outcome: Outcome, run: Path) -> None:
+        if outcome.code == PASSED and output_dir:
+            _copy_folders(run, Path(output_dir))
+            progress.say(f"Written to {output_dir}")
+        progress.say("\n" + messages.closing(outcome, settings))
+
+    return Production(settings, progress, command).run(after).code
+
+
+def _copy_folders(run: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in [*run.glob("panel_*"), *run.glob("SYNTHETIC")]:
+        new = folder / f".{source.name}.new"
+        target = folder / source.name
+        if source.is_file():
+            shutil.copy2(source, target)
+            continue
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.copytree(source, new)
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(new, target)
+
+
+def notify_test(given: argparse.Namespace, secrets: dict[str, str]) -> int:
+    """Send a test message."""
+    found, lines = channels.configured(secrets)
+    with TemporaryDirectory() as nowhere:
+        lines += tell(messages.sample(language({}, os.environ)), found, Path(nowhere))
+        is_left = any(Path(nowhere).iterdir())
+    print("\n".join(lines))
+    return COULD_NOT_RUN if is_left or not found else PASSED

@@ -1,0 +1,99 @@
+"""What differs between two runs: metrics, weights, factors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from etf_rotation.files import records
+from etf_rotation.publish import DATABASE
+
+METRICS = """
+    unpivot (
+        select pool, columns(* exclude (pool))::varchar from {run}.marts.pool_metrics_summary
+    )
+    on columns(* exclude (pool)) into name metric value figure
+"""
+
+WEIGHTS = """
+    select pool, symbol, trade_date, target_weight from {run}.signals.target_weights
+    qualify trade_date = max(trade_date) over (partition by pool)
+"""
+
+FACTORS = """
+    select 'panel' as pool, column_name as factor_id
+    from duckdb_columns()
+    where database_name = '{run}' and schema_name = 'signals' and table_name = 'factor_panel'
+    union all
+    select pool || ' production', factor_id from {run}.signals.factor_summary where is_production
+"""
+
+
+def compare(a: Path, b: Path) -> dict[str, list[dict]]:
+    """Return what differs from run `a` to run `b`, each as rows: metrics, weights, factors.
+
+    Parameters
+    ----------
+    a, b : Path
+        Directories of two runs.
+
+    Returns
+    -------
+    dict
+        metrics: pool, metric, a, b, change; weights (of each pool's last rebalance): pool, symbol,
+        date_a, weight_a, date_b, weight_b; factors: where (panel, or a pool's production factors),
+        factor_id, change (added, lost).
+    """
+    with duckdb.connect() as connection:
+        for name, run in (("a", a), ("b", b)):
+            path = str(run / DATABASE).replace("'", "''")
+            connection.execute(f"attach '{path}' as {name} (read_only)")
+        return {
+            "metrics": records(connection, _metrics()),
+            "weights": records(connection, _weights()),
+            "factors": records(connection, _factors()),
+        }
+
+
+def _metrics() -> str:
+    return f"""
+        with a_metrics as ({METRICS.format(run="a")}),
+        b_metrics as ({METRICS.format(run="b")})
+        select
+            pool,
+            metric,
+            a.figure as a,
+            b.figure as b,
+            try_cast(b.figure as double) - try_cast(a.figure as double) as change
+        from a_metrics as a
+        full join b_metrics as b using (pool, metric)
+        where a.figure is distinct from b.figure
+        order by pool = 'PORTFOLIO', pool, metric"""
+
+
+def _weights() -> str:
+    return f"""
+        select
+            pool,
+            symbol,
+            a.trade_date as date_a,
+            a.target_weight as weight_a,
+            b.trade_date as date_b,
+            b.target_weight as weight_b
+        from ({WEIGHTS.format(run="a")}) as a
+        full join ({WEIGHTS.format(run="b")}) as b using (pool, symbol)
+        where a.target_weight is distinct from b.target_weight
+        order by pool, symbol"""
+
+
+def _factors() -> str:
+    return f"""
+        select
+            pool as "where",
+            factor_id,
+            case when a.factor_id is null then 'added' else 'lost' end as change
+        from ({FACTORS.format(run="a")}) as a
+        full join ({FACTORS.format(run="b")}) as b using (pool, factor_id)
+        where a.factor_id is null or b.factor_id is null
+        order by pool, factor_id"""

@@ -1,0 +1,68 @@
+"""A panel for a list of funds: the project with another seed of pools."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from etf_rotation.errors import InputError
+
+SHARED = ("dbt_project.yml", "profiles.yml", "macros", "models", "python", "tests")
+POOLS = "etf_pools.csv"
+
+
+@contextmanager
+def project_with_pool(
+    project: Path, raw_root: Path, symbols: list[str], pool: str
+) -> Iterator[Path]:
+    """Yield a folder that is the project, but for its seed of pools: one pool of these funds.
+
+    Parameters
+    ----------
+    project : Path
+        The project; its folders are linked, its seeds are copied.
+    raw_root : Path
+        Must hold a file of every fund.
+    symbols : list of str
+        The funds. Name and category come from the project's seed where it knows them.
+    pool : str
+        The pool's name.
+
+    Raises
+    ------
+    InputError
+        A fund twice or without a file, or a name that cannot be a folder's.
+    """
+    if not pool.replace("_", "").isalnum():
+        raise InputError(f"--pool-name {pool!r} may hold letters, digits and underscores only")
+    names = [path.name for path in (raw_root / "ETF" / "daily").glob("*.parquet")]
+    for symbol in symbols:
+        if symbols.count(symbol) > 1:
+            raise InputError(f"--symbols names {symbol} twice")
+        if not any(name.startswith(symbol) for name in names):
+            raise InputError(f"--symbols: no file of {symbol} in {raw_root}/ETF/daily")
+    with TemporaryDirectory(prefix="etf_rotation.") as folder:
+        copy = Path(folder)
+        for name in SHARED:
+            (copy / name).symlink_to(project / name)
+        shutil.copytree(project / "seeds", copy / "seeds")
+        _write_pools(copy / "seeds" / POOLS, symbols, pool)
+        yield copy
+
+
+def _write_pools(path: Path, symbols: list[str], pool: str) -> None:
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        known = {row["symbol"]: row for row in reader}
+        columns = list(reader.fieldnames or [])
+    unknown = {"category": "other", "asset_class": "equity", "is_broad": "false"}
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        for symbol in symbols:
+            row = known.get(symbol, unknown | {"symbol": symbol, "name": symbol})
+            writer.writerow(row | {"pool": pool})

@@ -1,0 +1,388 @@
+"""Great Expectations suites over the raw rows and the published tables.
+
+A suite is a list of expectations on one table. Running one gives a row an expectation, and pages
+that can be read offline.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import great_expectations as gx
+import great_expectations.expectations as gxe
+import pyarrow as pa
+from great_expectations.data_context.types.base import (
+    DataContextConfig,
+    InMemoryStoreBackendDefaults,
+)
+
+SCHEMA = pa.schema(
+    [
+        ("suite", pa.string()),
+        ("table_name", pa.string()),
+        ("expectation", pa.string()),
+        ("column_name", pa.string()),
+        ("is_blocking", pa.bool_()),
+        ("success", pa.bool_()),
+        ("observed", pa.string()),
+        ("unexpected_count", pa.int64()),
+        ("details", pa.string()),
+    ]
+)
+
+SYMBOL = r"^[0-9]{6}\.(?:SH|SZ)$"
+EXAMPLES = 3
+
+# A raw row that breaks an expectation goes to the quarantine and is counted there. Only where most
+# rows do is there nothing left to compute with.
+MOST = 0.5
+
+
+@dataclass
+class Suite:
+    """Expectations on one table.
+
+    Parameters
+    ----------
+    table : str
+        Name of the table.
+    columns : str
+        SQL list of the columns to look at.
+    row_keys : tuple of str
+        Columns that name a row in an example.
+    expectations : list
+        Great Expectations' objects; `meta` may hold `is_blocking` (True where it is absent).
+    """
+
+    table: str
+    columns: str
+    row_keys: tuple[str, ...]
+    expectations: list = field(default_factory=list)
+
+
+def _may_break(expectation: Callable, **arguments) -> object:
+    """Return an expectation that does not stop the build."""
+    return expectation(meta={"is_blocking": False}, **arguments)
+
+
+def _not_null(*columns: str) -> list:
+    return [gxe.ExpectColumnValuesToNotBeNull(column=column) for column in columns]
+
+
+def _between(low: float | None, high: float | None, *columns: str, strict: bool = False) -> list:
+    return [
+        gxe.ExpectColumnValuesToBeBetween(
+            column=column, min_value=low, max_value=high, strict_min=strict
+        )
+        for column in columns
+    ]
+
+
+def _unique(*columns: str) -> gxe.UnexpectedRowsExpectation:
+    if len(columns) == 1:
+        return gxe.ExpectColumnValuesToBeUnique(column=columns[0])
+    return gxe.ExpectCompoundColumnsToBeUnique(column_list=list(columns))
+
+
+def raw_suites() -> list[Suite]:
+    """Return what raw rows must hold to be computed with, and what they should hold."""
+    numbers = ("open", "high", "low", "close", "vol", "amount")
+    rows = [
+        gxe.ExpectTableRowCountToBeBetween(min_value=1),
+        gxe.ExpectColumnValuesToNotBeNull(column="raw_symbol", mostly=MOST),
+        gxe.ExpectColumnValuesToMatchRegex(column="raw_symbol", regex=SYMBOL, mostly=MOST),
+        gxe.ExpectColumnValuesToNotBeNull(column="trade_date", mostly=MOST),
+        gxe.ExpectColumnValuesToBeNull(column="date_fault", mostly=MOST),
+        *(gxe.ExpectColumnValuesToNotBeNull(column=name, mostly=MOST) for name in numbers),
+        gxe.ExpectColumnValuesToBeNull(column="text_column", mostly=MOST),
+        gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+            column_A="high",
+            column_B="low",
+            or_equal=True,
+            mostly=MOST,
+            ignore_row_if="either_value_is_missing",
+        ),
+        _may_break(gxe.ExpectColumnValuesToNotBeNull, column="raw_symbol"),
+        _may_break(gxe.ExpectColumnValuesToMatchRegex, column="raw_symbol", regex=SYMBOL),
+        _may_break(gxe.ExpectColumnValuesToNotBeNull, column="trade_date"),
+        _may_break(gxe.ExpectColumnValuesToBeNull, column="date_fault"),
+        _may_break(gxe.ExpectColumnValuesToBeNull, column="text_column"),
+        _may_break(
+            gxe.ExpectCompoundColumnsToBeUnique,
+            column_list=["raw_symbol", "trade_date"],
+            ignore_row_if="any_value_is_missing",
+        ),
+        _may_break(
+            gxe.ExpectColumnPairValuesAToBeGreaterThanB,
+            column_A="high",
+            column_B="low",
+            or_equal=True,
+            ignore_row_if="either_value_is_missing",
+        ),
+        *(
+            _may_break(gxe.ExpectColumnValuesToBeBetween, column=name, min_value=0, max_value=1e15)
+            for name in numbers
+        ),
+    ]
+    files = [
+        gxe.ExpectTableRowCountToBeBetween(min_value=1),
+        *_not_null("source_file", "sha256", "column_types"),
+        *_between(1, None, "rows"),
+        gxe.ExpectColumnValuesToBeUnique(column="source_file"),
+    ]
+    columns = "source_file, source_row, raw_symbol, trade_date, date_fault, text_column"
+    return [
+        Suite("raw_files", "source_file, sha256, column_types, rows", ("source_file",), files),
+        Suite("raw_rows", f"{columns}, {', '.join(numbers)}", ("source_file", "source_row"), rows),
+    ]
+
+
+def published_suites() -> list[Suite]:
+    """Return what readers of the published tables may rely on."""
+    prices = [f"{adjusted}{name}" for adjusted in ("", "adj_") for name in ("open", "high", "low")]
+    key = ("symbol", "trade_date")
+    row = ("pool", "trade_date", "symbol")
+    return [
+        Suite(
+            "stg_etf_daily",
+            f"{', '.join(key)}, pool, {', '.join(prices)}, close, adj_close, volume, amount, adj",
+            key,
+            [
+                gxe.ExpectTableRowCountToBeBetween(min_value=1),
+                gxe.ExpectColumnValuesToMatchRegex(column="symbol", regex=SYMBOL),
+                *_not_null("trade_date", "pool"),
+                _unique(*key),
+                *_not_null(*prices, "close", "adj_close", "adj"),
+                *_between(0, 1e9, *prices, "close", "adj_close", "adj", strict=True),
+                *_between(1, None, "volume"),
+                *_between(0, 1e15, "amount"),
+                gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+                    column_A="high", column_B="low", or_equal=True
+                ),
+            ],
+        ),
+        Suite(
+            "factor_panel",
+            "symbol, trade_date, as_of_date, pool",
+            key,
+            [
+                gxe.ExpectTableRowCountToBeBetween(min_value=1),
+                *_not_null("symbol", "trade_date", "as_of_date", "pool"),
+                _unique(*key),
+                gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+                    column_A="trade_date", column_B="as_of_date"
+                ),
+            ],
+        ),
+        Suite(
+            "scores",
+            "pool, trade_date, symbol, as_of_date, score, rank",
+            row,
+            [
+                *_not_null("pool", "trade_date", "symbol", "as_of_date"),
+                _unique("symbol", "trade_date"),
+                *_between(0, 1, "score", strict=True),
+                *_between(1, None, "rank"),
+            ],
+        ),
+        Suite(
+            "target_weights",
+            "pool, trade_date, symbol, target_weight, score, rank, adv20",
+            row,
+            [
+                _unique(*row),
+                *_not_null("target_weight", "score", "rank", "adv20"),
+                *_between(0, 1, "target_weight", strict=True),
+                *_between(0, None, "adv20", strict=True),
+            ],
+        ),
+        Suite(
+            "trades",
+            "pool, trade_date, symbol, sequence, side, shares, price, value, commission, slippage",
+            row,
+            [
+                _unique("pool", "trade_date", "symbol"),
+                gxe.ExpectColumnValuesToBeInSet(column="side", value_set=["buy", "sell"]),
+                *_not_null("shares", "price", "value", "commission", "slippage"),
+                *_between(0, None, "shares", "price", "value", "commission", strict=True),
+                *_between(0, None, "slippage"),
+            ],
+        ),
+        Suite(
+            "positions_daily",
+            "pool, trade_date, symbol, shares, close, market_value, weight",
+            row,
+            [
+                _unique(*row),
+                *_between(0, None, "shares", "close", "market_value", strict=True),
+                *_between(0, 1 + 1e-9, "weight", strict=True),
+            ],
+        ),
+        Suite(
+            "equity_daily",
+            "pool, trade_date, equity, cash, holdings_value, daily_return, drawdown",
+            ("pool", "trade_date"),
+            [
+                _unique("pool", "trade_date"),
+                *_not_null("equity", "cash", "holdings_value", "daily_return", "drawdown"),
+                *_between(0, None, "equity", strict=True),
+                *_between(0, None, "cash", "holdings_value"),
+                *_between(-1, 0, "drawdown"),
+            ],
+        ),
+    ]
+
+
+def run_suites(name: str, suites: list[Suite], tables: dict, docs: Path) -> pa.Table:
+    """Run suites and write their pages.
+
+    Parameters
+    ----------
+    name : str
+        Name of the set of suites, and of the folder of its pages.
+    suites : list of Suite
+        One a table.
+    tables : dict of str to DuckDBPyRelation
+        Every table that a suite names.
+    docs : Path
+        Folder of all pages; gets `{name}/` anew and, once, an `index.html` that links to each.
+
+    Returns
+    -------
+    pa.Table
+        `SCHEMA`, one row an expectation. An expectation that cannot be evaluated did not succeed.
+    """
+    context = _context()
+    rows = []
+    for suite in suites:
+        relation = tables[suite.table].project(suite.columns)
+        rows += _run(context, name, suite, relation)
+    _write_pages(context, docs, name)
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _context():
+    # Anything else would leave a folder in the temporary directory each time.
+    stores = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    context = gx.get_context(
+        mode="ephemeral", project_config=DataContextConfig(store_backend_defaults=stores)
+    )
+    context.variables.progress_bars = {"globally": False}
+    return context
+
+
+def _run(context, name: str, suite: Suite, relation: duckdb.DuckDBPyRelation) -> list[dict]:
+    asset = context.data_sources.add_pandas(suite.table).add_dataframe_asset(suite.table)
+    expectations = gx.ExpectationSuite(name=suite.table)
+    for expectation in suite.expectations:
+        expectations.add_expectation(expectation)
+    validation = gx.ValidationDefinition(
+        name=suite.table,
+        data=asset.add_batch_definition_whole_dataframe("all"),
+        suite=context.suites.add(expectations),
+    )
+    result = context.validation_definitions.add(validation).run(
+        batch_parameters={"dataframe": relation.df()},
+        result_format={
+            "result_format": "SUMMARY",
+            "unexpected_index_column_names": list(suite.row_keys),
+            "partial_unexpected_count": EXAMPLES,
+        },
+    )
+    return [_row(name, suite, one.to_json_dict()) for one in result.results]
+
+
+def _row(name: str, suite: Suite, result: dict) -> dict:
+    config, found = result["expectation_config"], result["result"]
+    arguments = config["kwargs"]
+    columns = [arguments[key] for key in ("column", "column_A", "column_B") if key in arguments]
+    columns = columns or arguments.get("column_list", [])
+    return {
+        "suite": name,
+        "table_name": suite.table,
+        "expectation": config["type"],
+        "column_name": ", ".join(columns) or None,
+        "is_blocking": (config.get("meta") or {}).get("is_blocking", True),
+        "success": result["success"],
+        "observed": _text(found.get("observed_value", found.get("unexpected_percent"))),
+        "unexpected_count": found.get("unexpected_count"),
+        "details": None if result["success"] else _details(suite, found, result["exception_info"]),
+    }
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _details(suite: Suite, found: dict, exceptions: dict) -> str:
+    examples = found.get("partial_unexpected_index_list") or []
+    where = [" ".join(str(row[key]) for key in suite.row_keys) for row in examples[:EXAMPLES]]
+    if where:
+        return f"{found['unexpected_count']} rows, such as {'; '.join(where)}"
+    if "observed_value" in found:
+        return f"observed {found['observed_value']}"
+    failures = [exceptions, *(value for value in exceptions.values() if isinstance(value, dict))]
+    messages = [one["exception_message"] for one in failures if one.get("exception_message")]
+    return f"cannot be evaluated: {messages[0] if messages else 'no reason was given'}"
+
+
+STYLE = """<style>
+body { font: 15px/1.5 system-ui, sans-serif; margin: 1rem auto; max-width: 70rem; padding: 0 1rem;
+       color: #222; background: #fff; }
+table { border-collapse: collapse; width: 100%; }
+td, th { border-bottom: 1px solid #ddd; padding: .3rem .6rem; text-align: left;
+         vertical-align: top; }
+ul, ol { padding-left: 1.2rem; } li { margin: .1rem 0; } img { max-width: 12rem; }
+.fa-check-circle::before { content: "\\2713"; color: #17803d; }
+.fa-times::before, .fa-exclamation-triangle::before { content: "\\2717"; color: #b3261e; }
+.modal, .navbar-toggler, .dropdown-menu, iframe { display: none; }
+.collapse { display: block; }
+</style>"""
+
+
+def _write_pages(context, docs: Path, name: str) -> None:
+    folder = (docs / name).absolute()
+    if folder.exists():
+        shutil.rmtree(folder)
+    context.add_data_docs_site(
+        name,
+        {
+            "class_name": "SiteBuilder",
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            "store_backend": {
+                "class_name": "TupleFilesystemStoreBackend",
+                "base_directory": str(folder),
+            },
+        },
+    )
+    context.build_data_docs()
+    # The pages fetch style sheets and scripts from the network; readers may have none.
+    for page in folder.rglob("*.html"):
+        page.write_text(offline(page.read_text(encoding="utf-8")), encoding="utf-8")
+    links = "".join(
+        f'<li><a href="{path.name}/index.html">{path.name}</a></li>'
+        for path in sorted(docs.iterdir())
+        if (path / "index.html").is_file()
+    )
+    (docs / "index.html").write_text(
+        f'<!DOCTYPE html><html><head><meta charset="utf-8"><title>Expectations</title>{STYLE}'
+        "</head>"
+        f"<body><h1>Expectations</h1><ul>{links}</ul></body></html>\n",
+        encoding="utf-8",
+    )
+
+
+def offline(page: str) -> str:
+    """Return an HTML page without anything that it would fetch from the network."""
+    page = re.sub(r'<script\b[^>]*\bsrc="https?://[^>]*>\s*</script>', "", page)
+    page = re.sub(r'<link\b[^>]*\bhref="https?://[^>]*>', "", page)
+    page = re.sub(r"<iframe\b.*?</iframe>", "", page, flags=re.DOTALL)
+    page = re.sub(r'\bsrc="https?://[^"]*"', "", page)
+    return page.replace("</head>", f"{STYLE}</head>", 1)

@@ -1,0 +1,194 @@
+"""Write the files of the output tree from a finished database.
+
+Numbers are numbers, dates are ISO texts, an unknown value is null.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import json
+import math
+from pathlib import Path
+
+import duckdb
+
+from etf_rotation.panel import KEYS
+from etf_rotation.raw import MARKER
+
+SYNTHETIC_NOTE = "Synthetic data, not market data.\n"
+PUBLISHED_SCHEMAS = ("staging", "factors", "signals", "backtest", "capacity", "gate", "marts")
+
+
+def write_all(connection: duckdb.DuckDBPyConnection, folder: Path, *, is_synthetic: bool) -> None:
+    """Write what the database holds: a folder a pool, and the table of the pools.
+
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+        The finished database, read only.
+    folder : Path
+        Exists; gets `panel_{POOL}/…` and `pool_metrics_summary.csv`.
+    is_synthetic : bool
+        Every file says so, and a marker file stands beside them.
+    """
+    if is_synthetic:
+        (folder / MARKER).write_text(SYNTHETIC_NOTE, encoding="utf-8")
+    for pool in pools(connection):
+        _write_pool(connection, pool, folder / f"panel_{pool}", is_synthetic)
+    if has(connection, "marts.pool_metrics_summary"):
+        table = "select * from marts.pool_metrics_summary order by pool = 'PORTFOLIO', pool"
+        _write_csv(connection, table, folder / "pool_metrics_summary.csv", is_synthetic)
+
+
+def pools(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the pools that have a panel."""
+    rows = connection.execute("select distinct pool from signals.factor_panel order by pool")
+    return [row[0] for row in rows.fetchall()]
+
+
+def has(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Return whether the database holds `schema.table`."""
+    query = "select count(*) from duckdb_tables() where schema_name || '.' || table_name = ?"
+    return connection.execute(query, [table]).fetchall()[0][0] > 0
+
+
+def records(connection: duckdb.DuckDBPyConnection, query: str, values: list | None = None) -> list:
+    """Return the rows of a query as dicts that JSON can hold."""
+    cursor = connection.execute(query, values or [])
+    names = [column[0] for column in cursor.description]
+    return [
+        {name: _plain(value) for name, value in zip(names, row, strict=True)}
+        for row in cursor.fetchall()
+    ]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, (dt.date, dt.datetime)):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write one JSON document."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def row_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Return the number of rows of every table that is not internal, by `schema.table`."""
+    rows = connection.execute(
+        "select schema_name || '.' || table_name from duckdb_tables() "
+        "where list_contains(?, schema_name) and not starts_with(table_name, 'int_') order by 1",
+        [list(PUBLISHED_SCHEMAS)],
+    )
+    names = [row[0] for row in rows.fetchall()]
+    return {
+        name: connection.execute(f"select count(*) from {name}").fetchall()[0][0] for name in names
+    }
+
+
+def _write_pool(
+    connection: duckdb.DuckDBPyConnection, pool: str, folder: Path, is_synthetic: bool
+) -> None:
+    folder.mkdir()
+    facts = records(
+        connection,
+        "select count(*) as rows, count(distinct symbol) as symbols, "
+        "min(trade_date) as first_date, max(trade_date) as last_date "
+        "from signals.factor_panel where pool = ?",
+        [pool],
+    )[0]
+    span = f"{facts['first_date']}_{facts['last_date']}".replace("-", "")
+    of_pool = f"where pool = {_text(pool)}"
+    panel = f"select * from signals.factor_panel {of_pool} order by symbol, trade_date"
+    _write_parquet(connection, panel, folder / f"panel_FULL_{span}.parquet", is_synthetic)
+    columns = [row[0] for row in connection.execute("describe signals.factor_panel").fetchall()]
+    factors = [column for column in columns if column not in KEYS]
+    summary = (
+        f"select * from signals.factor_summary {of_pool} "
+        f"order by list_position([{', '.join(map(_text, factors))}], factor_id)"
+    )
+    _write_csv(connection, summary, folder / f"factor_summary_{span}.csv", is_synthetic)
+    rows = connection.execute(f"select factor_id from ({summary}) where is_production").fetchall()
+    text = "".join(f"{row[0]}\n" for row in rows)
+    (folder / "production_factors.txt").write_text(text, encoding="utf-8")
+    facts |= {"factors": len(factors), "production_factors": len(rows)}
+    own = {"pool": pool, "is_synthetic": is_synthetic}
+    write_json(
+        folder / "panel_meta.json", run_metadata(connection) | own | facts | {"columns": columns}
+    )
+
+    if has(connection, "backtest.metrics"):
+        _write_parquet(
+            connection, _results(pool), folder / "backtest_results.parquet", is_synthetic
+        )
+        metrics = records(connection, f"select * from backtest.metrics {of_pool}")
+        if metrics:
+            write_json(folder / "backtest_metrics.json", metrics[0] | own)
+    if has(connection, "capacity.capacity_checks"):
+        tables = ("pool_capacity", "capacity_checks")
+        report = {
+            table: records(connection, f"select * from capacity.{table} {of_pool} order by all")
+            for table in tables
+        }
+        write_json(folder / "capacity_constraints_report.json", own | report)
+
+
+def run_metadata(connection: duckdb.DuckDBPyConnection) -> dict:
+    """Return the build's metadata (`gate.run_metadata`), empty where it was not built."""
+    if not has(connection, "gate.run_metadata"):
+        return {}
+    return records(connection, "select * from gate.run_metadata")[0]
+
+
+def _results(pool: str) -> str:
+    """One row a session; the positions at its close are a list, empty when all is in cash."""
+    return f"""
+        select
+            equity.trade_date,
+            equity.equity,
+            equity.cash,
+            equity.holdings_value,
+            equity.daily_return,
+            equity.drawdown,
+            coalesce(held.positions, []) as positions
+        from backtest.equity_daily as equity
+        left join (
+            select
+                trade_date,
+                list(
+                    {{symbol: symbol, shares: shares, close: close, market_value: market_value,
+                    weight: weight}} order by symbol
+                ) as positions
+            from backtest.positions_daily
+            where pool = {_text(pool)}
+            group by trade_date
+        ) as held
+            on equity.trade_date = held.trade_date
+        where equity.pool = {_text(pool)}
+        order by equity.trade_date"""
+
+
+def _write_parquet(
+    connection: duckdb.DuckDBPyConnection, query: str, path: Path, is_synthetic: bool
+) -> None:
+    connection.execute(
+        f"copy ({query}) to {_text(path)} (format parquet, compression zstd, "
+        f"kv_metadata {{'etf_rotation.synthetic': '{str(is_synthetic).lower()}'}})"
+    )
+
+
+def _write_csv(
+    connection: duckdb.DuckDBPyConnection, query: str, path: Path, is_synthetic: bool
+) -> None:
+    labelled = f"select *, {str(is_synthetic).lower()} as is_synthetic from ({query})"
+    connection.execute(f"copy ({labelled}) to {_text(path)} (format csv, header)")
+
+
+def _text(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"

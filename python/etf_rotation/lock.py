@@ -1,0 +1,83 @@
+"""One run at a time: a lock on the folder that holds the snapshots."""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from etf_rotation.errors import InputError
+
+LOCK_FILE = ".lock"
+
+
+class RunningError(InputError):
+    """Another run holds the lock."""
+
+
+@contextmanager
+def run_lock(
+    base: Path, command: str, started_at: dt.datetime, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Hold the lock of `base` while the body runs.
+
+    The kernel's lock on the file decides, and goes with the process that held it, however that
+    ended; the file's text only says who it is.
+
+    Parameters
+    ----------
+    base : Path
+        The folder of the output root; the lock is its file `.lock`.
+    command : str
+        What runs, for the message a second run gets.
+    started_at : datetime
+        When it began, for the same message.
+    say : callable
+        Gets a line when the lock's last holder died without letting go.
+
+    Raises
+    ------
+    RunningError
+        Names the process that holds the lock, its command and its start.
+    """
+    descriptor = os.open(base / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunningError(
+                f"another run works in {base}: {_who(_read(descriptor))}; wait for it to end"
+            ) from None
+        before = _read(descriptor)
+        if before:
+            say(f"The lock was left by {_who(before)}, which ended early: taken over.")
+        own = {"pid": os.getpid(), "command": command, "started_at": f"{started_at:%F %T%z}"}
+        _write(descriptor, json.dumps(own))
+        try:
+            yield
+        finally:
+            # The file stays: unlinking it would let two runs hold locks on two files of one name.
+            _write(descriptor, "")
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int) -> str:
+    return os.pread(descriptor, 4096, 0).decode(errors="replace")
+
+
+def _write(descriptor: int, text: str) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, text.encode(), 0)
+
+
+def _who(text: str) -> str:
+    try:
+        holder = json.loads(text)
+        return f"process {holder['pid']} ({holder['command']}, started {holder['started_at']})"
+    except (ValueError, KeyError, TypeError):
+        return "a process that left no name"

@@ -1,0 +1,107 @@
+"""Seeds that say which fund is in which pool, checked before anything is read."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from etf_rotation.errors import InputError
+
+RESERVED = ("MARKET", "PORTFOLIO", "BUILD")
+SYMBOL = r"[0-9]{6}[.](SH|SZ)"
+FIELDS = ("symbol", "pool", "category", "is_broad")
+
+
+def check_seeds(
+    funds: list[tuple], weights: list[tuple[str, float]], selected: Iterable[str] = ()
+) -> None:
+    """Refuse seeds that no pool can be computed from.
+
+    Parameters
+    ----------
+    funds : list of tuple
+        Rows of the seed etf_pools: `FIELDS`.
+    weights : list of (pool, portfolio_weight)
+        Rows of the seed pool_constraints.
+    selected : iterable of str
+        Pools of the build, none for all.
+
+    Raises
+    ------
+    InputError
+        Names the seed, the fund or pool, and what to do.
+    """
+    pools_of: dict[str, list[str]] = {}
+    for fund in funds:
+        row = dict(zip(FIELDS, fund, strict=True))
+        for name, value in row.items():
+            if value is None or str(value).strip() == "":
+                raise InputError(
+                    f"seed etf_pools: {row['symbol']} ({row['pool']}) has no {name}; fill it in"
+                )
+        if not re.fullmatch(SYMBOL, row["symbol"]):
+            raise InputError(f"seed etf_pools: {row['symbol']} is no symbol like 510300.SH")
+        if row["pool"] in RESERVED:
+            raise InputError(
+                f"seed etf_pools: {row['symbol']} is in {row['pool']}, a name with a meaning of "
+                "its own; choose another"
+            )
+        pools_of.setdefault(row["symbol"], []).append(row["pool"])
+    for symbol, pools in pools_of.items():
+        if len(pools) > 1:
+            raise InputError(
+                f"seed etf_pools: {symbol} is listed {len(pools)} times, in {' and '.join(pools)}; "
+                "a fund belongs to one pool, once"
+            )
+    _check_constraints({pool for pools in pools_of.values() for pool in pools}, weights)
+    unknown = sorted(set(selected) - {pool for pool, _ in weights} - {"MARKET"})
+    if unknown:
+        raise InputError(
+            f"var pools names {', '.join(unknown)}, which the seed pool_constraints does not have"
+        )
+
+
+def _check_constraints(pools: set[str], weights: list[tuple[str, float]]) -> None:
+    counts = Counter(pool for pool, _ in weights)
+    twice = [pool for pool, count in counts.items() if count > 1]
+    lacking = sorted(pools - set(counts))
+    if twice:
+        raise InputError(f"seed pool_constraints: {twice[0]} has more than one row")
+    if lacking:
+        raise InputError(
+            f"seed pool_constraints: no row for the pool {lacking[0]} of the seed etf_pools"
+        )
+    total = sum(weight for _, weight in weights)
+    if total and abs(total - 1) > 1e-9:
+        raise InputError(f"seed pool_constraints: portfolio_weight adds up to {total:g}, not to 1")
+
+
+def check_every_pool_has_rows(
+    funds: list[tuple[str, str]], symbols: set[str], selected: Iterable[str] = ()
+) -> None:
+    """Refuse a build in which a pool has no raw row at all.
+
+    Parameters
+    ----------
+    funds : list of (symbol, pool)
+        Rows of the seed etf_pools.
+    symbols : set of str
+        Funds with a raw row.
+    selected : iterable of str
+        Pools of the build, none for all.
+
+    Raises
+    ------
+    InputError
+        Names the pool and its funds.
+    """
+    wanted = set(selected)
+    for pool in sorted({pool for _, pool in funds}):
+        members = sorted(symbol for symbol, own in funds if own == pool)
+        if (not wanted or pool in wanted) and symbols.isdisjoint(members):
+            more = f" and {len(members) - 3} more" if len(members) > 3 else ""
+            raise InputError(
+                f"pool {pool} has no raw row at all (its funds are {', '.join(members[:3])}{more}); "
+                "fetch their files, or leave the pool out with the var pools"
+            )

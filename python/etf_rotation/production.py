@@ -1,0 +1,231 @@
+"""The production run: build, gate, files, manifest, and the rename that publishes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+from etf_rotation import files, metadata, publish, verify
+from etf_rotation.build import WORK, Build, Builder, build
+from etf_rotation.errors import InputError
+from etf_rotation.lock import run_lock
+from etf_rotation.progress import Progress
+from etf_rotation.settings import Settings, claim
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+PASSED, GATE_FAILED, COULD_NOT_RUN = 0, 1, 2
+GATE, METRICS = "gate.gate_checks", "marts.pool_metrics_summary"
+_NODE = ("BUILD", "", None, None, None)
+
+
+def now() -> dt.datetime:
+    """Return the time in Shanghai."""
+    return dt.datetime.now(SHANGHAI)
+
+
+@dataclass
+class Outcome:
+    """What a run came to: `code` is the exit code, `fault` why it could not run."""
+
+    code: int = COULD_NOT_RUN
+    run_id: str = ""
+    is_published: bool = False
+    fault: str = ""
+    seconds: float = 0.0
+    gate: list[dict] = field(default_factory=list)
+    metrics: list[dict] = field(default_factory=list)
+    metrics_before: list[dict] = field(default_factory=list)
+    orders: list[dict] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Production:
+    """A run of production.
+
+    `clock` tells the time in Shanghai, `builder` fills the run's directory, `command` is the name
+    that the lock and the manifest carry.
+    """
+
+    settings: Settings
+    progress: Progress
+    command: str
+    clock: Callable[[], dt.datetime] = now
+    builder: Builder = build
+
+    def run(self, after: Callable[[Outcome, Path], None] = lambda outcome, run: None) -> Outcome:
+        """Build, judge, write, and publish what is whole and passes its gate.
+
+        Parameters
+        ----------
+        after : callable
+            Called with the outcome and the run's directory while the lock is still held.
+
+        Raises
+        ------
+        InputError
+            Before anything is built: another run at work, an output root that cannot be one.
+        OSError
+            Where the output folder cannot be written.
+        """
+        base, started_at = self.settings.base, self.clock()
+        claim(self.settings)
+        with run_lock(base, self.command, started_at, self.progress.say):
+            publish.clean_up(base, self.progress.say)
+            run = publish.new_run(base, started_at)
+            outcome = Outcome(run_id=run.name)
+            try:
+                self._fill(run, outcome)
+            except BaseException as error:
+                # An interruption too: whatever ended the run, somebody must be told.
+                outcome.code, outcome.fault = COULD_NOT_RUN, reason(error)
+            try:
+                self._conclude(run, started_at, outcome)
+            except BaseException as error:
+                self._give_up(run, outcome, reason(error))
+            outcome.seconds = self.progress.seconds
+            after(outcome, run)
+        return outcome
+
+    def _fill(self, run: Path, outcome: Outcome) -> None:
+        settings, progress = self.settings, self.progress
+        data = "SYNTHETIC DATA, " if settings.is_synthetic else ""
+        progress.stage(f"run {run.name}: {data}{settings.raw_root}")
+        before = self._published_database(outcome)
+        built = self.builder(settings, run, before, progress)
+        if not (run / publish.DATABASE).is_file():
+            outcome.fault = built.fault or "the build left no database"
+            return
+        with duckdb.connect(str(run / publish.DATABASE), read_only=True) as connection:
+            has_gate = _read(connection, built, outcome)
+            outcome.code, outcome.fault = self._judge(built, outcome.gate, has_gate)
+            if outcome.code != PASSED:
+                return
+            progress.stage("files")
+            files.write_all(connection, run, is_synthetic=settings.is_synthetic)
+        is_full = not settings.partial
+        checks = verify.check_folder(run, is_full=is_full, is_synthetic=settings.is_synthetic)
+        outcome.gate += checks
+        if any(check["status"] == "fail" for check in checks):
+            outcome.code = GATE_FAILED
+
+    def _published_database(self, outcome: Outcome) -> Path | None:
+        """Take the metrics to compare with; what cannot be read must not stop a new build."""
+        published = publish.current(self.settings.output_root)
+        if published is None:
+            return None
+        database = published / publish.DATABASE
+        try:
+            with duckdb.connect(str(database), read_only=True) as connection:
+                outcome.metrics_before = _metrics(connection)
+        except duckdb.Error as error:
+            self.progress.say(f"Nothing to compare with: {database} ({type(error).__name__}).")
+            return None
+        return database
+
+    def _judge(self, built: Build, gate: list[dict], has_gate: bool) -> tuple[int, str]:
+        if built.could_not_run:
+            lines = [f"{node.name}: {node.message}" for node in built.notable if node.is_error]
+            return COULD_NOT_RUN, "; ".join([built.fault] * bool(built.fault) + lines)
+        if built.has_failed or any(row["status"] == "fail" for row in gate):
+            return GATE_FAILED, ""
+        if not (has_gate or self.settings.partial):
+            return COULD_NOT_RUN, "the build has no gate.gate_checks; nothing is published without"
+        return PASSED, ""
+
+    def _conclude(self, run: Path, started_at: dt.datetime, outcome: Outcome) -> None:
+        """Write the manifest, publish what is fit for it, and remove what is too old."""
+        settings, progress = self.settings, self.progress
+        status = publish.PARTIAL if settings.partial else publish.PASSED
+        status = status if outcome.code == PASSED else publish.FAILED
+        if status != publish.FAILED:
+            progress.stage("manifest")
+            if (run / WORK).exists():
+                shutil.rmtree(run / WORK)
+        content = {
+            "status": status,
+            "output_root": settings.output_root.name,
+            "command": self.command,
+            "is_synthetic": settings.is_synthetic,
+            "partial": list(settings.partial),
+            "started_at": started_at.isoformat(timespec="seconds"),
+            "finished_at": self.clock().isoformat(timespec="seconds"),
+            "seconds": round(self.progress.seconds, 1),
+            "fault": outcome.fault,
+            **_facts(settings, run),
+            "gate": outcome.gate,
+        }
+        publish.write_manifest(run, content)
+        if status == publish.PASSED:
+            progress.stage("publish")
+            publish.switch(settings.output_root, run)
+            outcome.is_published = True
+        publish.prune(settings.base)
+
+    def _give_up(self, run: Path, outcome: Outcome, why: str) -> None:
+        if outcome.is_published:
+            self.progress.say(f"Published, but old runs were not removed: {why}")
+            return
+        outcome.code = COULD_NOT_RUN
+        outcome.fault = outcome.fault or why
+        # Where not even a manifest fits on the disk, what is kept for inspection goes.
+        shutil.rmtree(run, ignore_errors=True)
+
+
+def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome) -> bool:
+    """Take gate, metrics and orders from the database; return whether there is a gate."""
+    has_gate = files.has(connection, GATE)
+    if has_gate:
+        outcome.gate = files.records(connection, f"select * from {GATE} order by all")
+    outcome.gate += [
+        dict(zip(verify.COLUMNS, (*_NODE, node.check_status, node.message), strict=True))
+        | {"check_name": node.name}
+        for node in built.notable
+        if node.check_status and not (has_gate and node.reads_gate)
+    ]
+    if files.has(connection, METRICS):
+        outcome.metrics = _metrics(connection)
+    if files.has(connection, "marts.next_session_orders"):
+        query = "select * from marts.next_session_orders order by is_simulated_pool, pool, all"
+        outcome.orders = files.records(connection, query)
+    return has_gate
+
+
+def _facts(settings: Settings, run: Path) -> dict:
+    facts = {
+        "code_version": metadata.code_version(settings.project),
+        "input_fingerprint": None,
+        "vars": settings.dbt_vars,
+        "row_counts": {},
+    }
+    database = run / publish.DATABASE
+    if database.is_file():
+        with duckdb.connect(str(database), read_only=True) as connection:
+            described = files.run_metadata(connection)
+            facts["input_fingerprint"] = described.get("input_fingerprint")
+            facts["code_version"] = described.get("code_version") or facts["code_version"]
+            facts["row_counts"] = files.row_counts(connection)
+    return facts
+
+
+def _metrics(connection: duckdb.DuckDBPyConnection) -> list[dict]:
+    return files.records(connection, f"select * from {METRICS} order by pool = 'PORTFOLIO', pool")
+
+
+def reason(error: BaseException) -> str:
+    """Return an error as one line; of one that nobody foresaw, print where it came from."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if not isinstance(error, (OSError, duckdb.Error, InputError)):
+        traceback.print_exception(error)
+        return f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{where}"
+    return " ".join(str(error).split()) or type(error).__name__

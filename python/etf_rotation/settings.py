@@ -1,0 +1,182 @@
+"""What a production command works on: folders, vars, language, and what it leaves out."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from etf_rotation import raw
+from etf_rotation.errors import InputError
+from etf_rotation.publish import check_root
+
+PROJECT = Path(__file__).resolve().parents[2]
+OUTPUT_ROOT = "factor_output/etf_rotation_production"
+SYNTHETIC_OUTPUT_ROOT = "factor_output/synthetic/etf_rotation_production"
+LANGUAGES = ("en", "zh")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides what is built and where it goes.
+
+    `partial` names what makes the run a partial one, which never publishes; `select` and `exclude`
+    are dbt's node selection.
+    """
+
+    project: Path
+    raw_root: Path
+    output_root: Path
+    is_synthetic: bool
+    dbt_vars: dict
+    language: str
+    partial: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    @property
+    def base(self) -> Path:
+        """The folder of the link, the snapshots, the lock and the undelivered messages."""
+        return self.output_root.parent
+
+    def parts(self, select: tuple[str, ...], reason: str) -> Settings:
+        """Return the settings of a run of some nodes only."""
+        return replace(self, select=select, partial=(*self.partial, reason))
+
+
+def resolve(given: Mapping, environment: Mapping[str, str]) -> Settings:
+    """Settle the settings: the command line first, then `--vars`, the environment, the project.
+
+    Parameters
+    ----------
+    given : mapping
+        Options by name, absent or None where not given: raw_root, output_root, pools, as_of, vars
+        (YAML), skip_backtest, skip_capacity, skip_snapshot. Relative paths are the caller's;
+        those of the environment and the defaults are the project's.
+    environment : mapping
+        ETF_RAW_ROOT, ETF_OUTPUT_ROOT, ETF_AS_OF, ETF_POOLS, ETF_LANGUAGE.
+
+    Raises
+    ------
+    InputError
+        A value that means nothing, no data, or an output root that cannot be one.
+    """
+    dbt_vars = _vars(given.get("vars"))
+    for name in ("as_of", "pools"):
+        value = given.get(name) or dbt_vars.get(name) or environment.get(f"ETF_{name.upper()}")
+        dbt_vars.pop(name, None)
+        if value:
+            dbt_vars[name] = str(value) if not isinstance(value, list) else ",".join(value)
+    if "as_of" in dbt_vars:
+        _check_date(dbt_vars["as_of"])
+    if "pools" in dbt_vars:
+        _check_pools(dbt_vars["pools"])
+
+    raw_root = _path(given.get("raw_root") or dbt_vars.get("raw_root"), Path.cwd())
+    raw_root = raw_root or _path(environment.get("ETF_RAW_ROOT"), PROJECT) or PROJECT / "raw"
+    raw_root = raw.resolve_root(str(raw_root), str(PROJECT / "sample"))
+    is_synthetic = (raw_root / raw.MARKER).is_file()
+    dbt_vars["raw_root"] = str(raw_root)
+    dbt_vars["language"] = language(dbt_vars, environment)
+
+    skipped = [name for name in ("backtest", "capacity") if given.get(f"skip_{name}")]
+    partial = [f"--skip-{name}" for name in skipped]
+    partial += ["--skip-snapshot"] if given.get("skip_snapshot") else []
+    partial += ["--pools"] if "pools" in dbt_vars else []
+    return Settings(
+        project=PROJECT,
+        raw_root=raw_root,
+        output_root=output_root(given.get("output_root"), environment, is_synthetic=is_synthetic),
+        is_synthetic=is_synthetic,
+        dbt_vars=dbt_vars,
+        language=dbt_vars["language"],
+        partial=tuple(partial),
+        exclude=tuple(f"path:models/{name}+" for name in skipped),
+    )
+
+
+def output_root(
+    given: str | None, environment: Mapping[str, str], *, is_synthetic: bool = False
+) -> Path:
+    """Return the link that runs publish to, refused where it cannot be one.
+
+    Raises
+    ------
+    InputError
+        Not a link, or a folder of synthetic runs for real data, or the other way round.
+    """
+    root = _path(given, Path.cwd()) or _path(environment.get("ETF_OUTPUT_ROOT"), PROJECT)
+    default = PROJECT / (SYNTHETIC_OUTPUT_ROOT if is_synthetic else OUTPUT_ROOT)
+    root = root or default
+    check_root(root)
+    return root
+
+
+def claim(settings: Settings) -> None:
+    """Make the folder of the output root, kept for either synthetic or real data.
+
+    Raises
+    ------
+    InputError
+        If the folder already holds runs of the other kind.
+    """
+    base, marker = settings.base, settings.base / raw.MARKER
+    base.mkdir(parents=True, exist_ok=True)
+    is_used = (base / "snapshots").exists()
+    if settings.is_synthetic and not marker.is_file():
+        if is_used:
+            raise InputError(
+                f"{base} holds runs on real data, and this data is synthetic; name another "
+                "--output-root"
+            )
+        marker.write_text("Runs on synthetic data, not on market data.\n", encoding="utf-8")
+    if not settings.is_synthetic and marker.is_file():
+        raise InputError(f"{base} is for synthetic data; name another --output-root")
+
+
+def language(dbt_vars: Mapping, environment: Mapping[str, str]) -> str:
+    """Return the language of messages: var `language`, ETF_LANGUAGE, the project's var, `en`."""
+    project_vars = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8")).get("vars", {})
+    value = dbt_vars.get("language") or environment.get("ETF_LANGUAGE")
+    value = str(value or project_vars.get("language") or LANGUAGES[0])
+    if value not in LANGUAGES:
+        raise InputError(f"language is {value!r}, which must be one of: {', '.join(LANGUAGES)}")
+    return value
+
+
+def _path(value: str | None, start: Path) -> Path | None:
+    # Not resolved: the output root is itself a link.
+    return start / Path(value).expanduser() if value else None
+
+
+def _vars(text: str | None) -> dict:
+    try:
+        value = yaml.safe_load(text or "{}")
+    except yaml.YAMLError:
+        value = None
+    if not isinstance(value, dict):
+        raise InputError(f"--vars must be a YAML mapping such as '{{top: 1}}', not {text!r}")
+    return value
+
+
+def _check_date(value: str) -> None:
+    try:
+        dt.date.fromisoformat(value)
+    except ValueError:
+        raise InputError(f"as_of is {value!r}, which must be a date YYYY-MM-DD") from None
+
+
+def _check_pools(value: str) -> None:
+    with (PROJECT / "seeds" / "etf_pools.csv").open(encoding="utf-8", newline="") as file:
+        known = {row["pool"] for row in csv.DictReader(file)} | {"MARKET"}
+    names = [name.strip() for name in value.split(",")]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(
+            f"no pool {', '.join(unknown)} in the seed etf_pools; there are "
+            f"{', '.join(sorted(known))}"
+        )

@@ -1,0 +1,160 @@
+"""A stand-in for dbt: leaves a small finished database, so that what follows can be tested often.
+
+As a program it is a whole production run with that build, to be killed, starved or doubled:
+    python finished_build.py OUTPUT_ROOT [--seconds S] [--rows N] [--status S] [--real]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+
+from etf_rotation.build import Build, Node
+from etf_rotation.metadata import code_version
+from etf_rotation.messages import closing
+from etf_rotation.production import Production
+from etf_rotation.progress import Progress
+from etf_rotation.settings import PROJECT, Settings
+
+POOLS = ("A_SHARE", "QDII")
+
+TABLES = """
+create schema staging; create schema signals; create schema backtest; create schema capacity;
+create schema gate; create schema marts;
+
+create table signals.factor_panel as
+    select
+        format('51{{:04}}.SH', fund) as symbol,
+        date '2020-01-01' + day::integer as trade_date,
+        date '2020-01-01' + day::integer - 1 as as_of_date,
+        ['A_SHARE', 'QDII'][fund % 2 + 1] as pool,
+        hash(fund, day, {seed}) / 1e19 as sma_5,
+        case when day >= 20 then (fund * day) % 7 + {seed} end::double as rsi_14
+    from range(10) as funds (fund), range({rows}) as days (day)
+    -- Not as the files must be.
+    order by hash(fund, day);
+
+create table signals.factor_summary as
+    select pool, factor_id, 0.9 as coverage, false as zero_variance, null::varchar as duplicate_of,
+        20 as min_history, 'trend' as family, true as is_production, 'production' as reason
+    from (values ('A_SHARE'), ('QDII')) as pools (pool), (values ('rsi_14'), ('sma_5')) as f (factor_id);
+
+create table signals.target_weights as
+    select pool, date '2020-02-03' as trade_date, symbol, 0.2 as target_weight, 0.5 as score,
+        1 as rank, 1e7 as adv20
+    from (select distinct pool, symbol from signals.factor_panel);
+
+create table backtest.equity_daily as
+    select pool, date '2020-02-03' + day::integer as trade_date, 1e6 + day as equity,
+        1e5::double as cash, 9e5 + day as holdings_value, 0.0001 as daily_return, 0.0 as drawdown
+    from (values ('A_SHARE'), ('QDII'), ('PORTFOLIO')) as pools (pool), range(20) as days (day);
+
+create table backtest.positions_daily as
+    select pool, trade_date, '510000.SH' as symbol, 100.0 as shares, 9.0 as close,
+        900.0 as market_value, 0.9 as weight
+    from backtest.equity_daily where pool <> 'PORTFOLIO' and trade_date > date '2020-02-03';
+
+create table backtest.metrics as
+    select pool, date '2020-02-03' as first_date, date '2020-02-22' as last_date, 20 as sessions,
+        0.2871 + {seed} as annual_return, 0.11 as benchmark_return, -0.12 as max_drawdown,
+        1.5 as sharpe, 0.6 as monthly_win_rate, 3.2 as annual_turnover, null::double as beta
+    from (values ('A_SHARE'), ('QDII'), ('PORTFOLIO')) as pools (pool);
+
+create table marts.pool_metrics_summary as from backtest.metrics;
+
+create table marts.next_session_orders as
+    select * from (values
+        ('A_SHARE', 1, '510300.SH', date '2020-02-24', date '2020-02-22', 'simulated', false, 'buy',
+            12300.0, 0.25, 12300.0, 4.1, 4.51, 3.69, 'rebalance: enter'),
+        ('QDII', 0, null, date '2020-02-24', date '2020-02-22', 'simulated', false, null, null, null,
+            null, null, null, null, 'no order: next rebalance on 2020-03-02'),
+        ('OTHER', 1, '518880.SH', date '2020-02-24', date '2020-02-22', 'simulated', true, 'sell',
+            500.0, 0.0, 0.0, 4.1, 4.51, 3.69, 'rebalance: exit')
+    ) as orders (pool, sequence, symbol, trade_date, as_of_date, basis, is_simulated_pool, side,
+        shares, target_weight, target_shares, last_close, limit_up, limit_down, reason);
+
+create table capacity.capacity_checks as
+    select 'A_SHARE' as pool, date '2020-02-03' as trade_date, '510300.SH' as symbol, 0.01 as adv_pct;
+create table capacity.pool_capacity as
+    select 'A_SHARE' as pool, date '2020-02-22' as trade_date, 5e7 as capacity_cny;
+
+create table gate.gate_checks as
+    select * from (values
+        ('A_SHARE', 'factor_coverage', 0.93, 0.8, 0.7, 'pass', 'ok'),
+        ('A_SHARE', 'min_annual_return', 0.05, null, 0.08, 'warn', '0.05 is below 0.08: look'),
+        ('BUILD', 'lag_static', 0.0, null, 0.0, '{status}', 'an edge: read the lagged relation')
+    ) as checks (pool, check_name, value, warn_threshold, fail_threshold, status, message);
+
+create table gate.run_metadata as
+    select 'engine 1' as engine_version, 'hfq' as price_adjustment,
+        timestamptz '2020-02-22 10:00:00+00' as generated_at, date '2020-01-01' as first_date,
+        date '2020-02-22' as last_date, '{{}}' as run_parameters, 'abc' as panel_column_hash,
+        'A_SHARE,QDII' as pools, 'def' as input_fingerprint, '{code}' as code_version;
+"""
+
+
+class FinishedBuild:
+    """Called in place of `build.build`."""
+
+    def __init__(self, *, rows=60, seed=0, status="pass", seconds=0.0, nodes=(), fault=""):
+        self.rows, self.seed, self.status, self.seconds = rows, seed, status, seconds
+        self.nodes, self.fault = nodes, fault
+
+    def __call__(self, settings: Settings, run: Path, before: Path | None, progress: Progress) -> Build:
+        self.before = before
+        with duckdb.connect(str(run / "etf_rotation.duckdb")) as connection:
+            connection.execute(
+                TABLES.format(
+                    rows=self.rows,
+                    seed=self.seed,
+                    status=self.status,
+                    code=code_version(PROJECT),
+                )
+            )
+        (run / "gate_report").mkdir()
+        (run / "gate_report" / "index.html").write_text("<html></html>")
+        (run / "dbt").mkdir()
+        (run / "dbt" / "dbt.log").write_text("built")
+        time.sleep(self.seconds)
+        nodes = tuple(Node(*node) for node in self.nodes)
+        return Build(60, nodes, self.fault)
+
+
+def settings(output_root: Path, **changes) -> Settings:
+    """Settings of a full run on real data."""
+    values = {
+        "project": PROJECT,
+        "raw_root": Path("/nowhere"),
+        "output_root": output_root,
+        "is_synthetic": False,
+        "dbt_vars": {},
+        "language": "en",
+    }
+    return Settings(**values | changes)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("output_root", type=Path)
+    parser.add_argument("--seconds", type=float, default=0)
+    parser.add_argument("--rows", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    builder = FinishedBuild(rows=given.rows, seed=given.seed, seconds=given.seconds)
+    its_settings = settings(given.output_root)
+    print("imported", flush=True)
+    try:
+        outcome = Production(its_settings, Progress(), "run", builder=builder).run()
+    except Exception as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(closing(outcome, its_settings))
+    return outcome.code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,560 @@
+"""Publishing whole or not at all: the link, the lock, kills, full disks, readers."""
+
+import datetime as dt
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from etf_rotation import files, publish, verify
+from etf_rotation.compare import compare
+from etf_rotation.errors import InputError
+from etf_rotation.lock import LOCK_FILE, RunningError, run_lock
+from etf_rotation.production import SHANGHAI, Production
+from etf_rotation.progress import Progress
+from finished_build import FinishedBuild, settings
+
+HERE = Path(__file__).parent
+PROGRAM = HERE / "finished_build.py"
+NOON = dt.datetime(2026, 3, 2, 12, 0, 0, tzinfo=SHANGHAI)
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "factor_output" / "etf_rotation_production"
+
+
+def produce(root, *, at=NOON, **options):
+    """One run with the stand-in build, at a given time."""
+    builder_options = {
+        name: options.pop(name)
+        for name in ("rows", "seed", "status", "nodes", "fault")
+        if name in options
+    }
+    builder = FinishedBuild(**builder_options)
+    run = Production(settings(root, **options), Progress(), "run", lambda: at, builder)
+    return run.run()
+
+
+def start(root, *options, **popen):
+    environment = os.environ | {"PYTHONPATH": f"{HERE.parents[1] / 'python'}"}
+    command = [sys.executable, str(PROGRAM), str(root), *options]
+    return subprocess.Popen(
+        command,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **popen,
+    )
+
+
+def status_of(root, run_id):
+    return publish.read_manifest(root.parent / "snapshots" / run_id)["status"]
+
+
+def assert_whole(root):
+    run = publish.current(root)
+    assert run is not None
+    assert publish.faults(run) == []
+    assert all(row["status"] == "pass" for row in verify.check_folder(root, is_full=True))
+    return run.name
+
+
+# ---------------------------------------------------------------- what is published
+
+
+def test_a_passed_run_is_published_with_all_its_files(root):
+    outcome = produce(root)
+    assert (outcome.code, outcome.is_published) == (0, True)
+    assert os.readlink(root) == "snapshots/20260302T120000"
+    assert_whole(root)
+    names = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    of_pool = {
+        "panel_FULL_20200101_20200229.parquet",
+        "factor_summary_20200101_20200229.csv",
+        "panel_meta.json",
+        "production_factors.txt",
+        "backtest_results.parquet",
+        "backtest_metrics.json",
+        "capacity_constraints_report.json",
+    }
+    wanted = {f"panel_{pool}/{name}" for pool in ("A_SHARE", "QDII") for name in of_pool}
+    wanted |= {"pool_metrics_summary.csv", "gate_report/index.html"}
+    assert names == wanted | {"etf_rotation.duckdb", "manifest.json"}
+
+
+def test_the_manifest_says_what_was_built(root):
+    produce(root, dbt_vars={"rebalance": "weekly"})
+    manifest = json.loads((root / "manifest.json").read_text())
+    assert manifest["run_id"] == "20260302T120000"
+    assert manifest["vars"] == {"rebalance": "weekly"}
+    assert manifest["input_fingerprint"] == "def"
+    assert len(manifest["code_version"]) == 64
+    assert manifest["row_counts"]["signals.factor_panel"] == 600
+    assert {row["status"] for row in manifest["gate"]} == {"pass", "warn"}
+    assert set(manifest["files"]["etf_rotation.duckdb"]) == {"bytes", "sha256"}
+
+
+def test_panels_are_sorted_and_read_by_pandas_polars_and_duckdb(root):
+    produce(root)
+    path = next(root.glob("panel_QDII/panel_FULL_*.parquet"))
+    panel = pd.read_parquet(path)
+    assert len(panel) == 300
+    assert panel[["symbol", "trade_date"]].apply(tuple, axis=1).is_monotonic_increasing
+    assert duckdb.sql(f"select count(rsi_14) from '{path}'").fetchall() == [(200,)]
+    results = pd.read_parquet(root / "panel_QDII" / "backtest_results.parquet")
+    assert list(results["positions"].map(len)) == [0] + [1] * 19
+    assert results["positions"][1][0]["symbol"] == "510000.SH"
+    polars = pytest.importorskip("polars")
+    assert polars.read_parquet(path).height == 300
+
+
+def test_numbers_in_files_are_numbers(root):
+    produce(root)
+    metrics = json.loads((root / "panel_QDII" / "backtest_metrics.json").read_text())
+    assert metrics["annual_return"] == 0.2871
+    assert metrics["beta"] is None
+    summary = pd.read_csv(root / "pool_metrics_summary.csv")
+    assert list(summary["pool"]) == ["A_SHARE", "QDII", "PORTFOLIO"]
+    assert summary["annual_return"].dtype == float
+    factors = (root / "panel_QDII" / "production_factors.txt").read_text()
+    assert factors == "sma_5\nrsi_14\n"  # the catalogue's order, which is the panel's
+    meta = json.loads((root / "panel_QDII" / "panel_meta.json").read_text())
+    assert (meta["rows"], meta["symbols"], meta["factors"]) == (300, 5, 2)
+
+
+def test_synthetic_runs_say_so_everywhere(root):
+    produce(root, is_synthetic=True)
+    assert (root / "SYNTHETIC").is_file()
+    assert (root.parent / "SYNTHETIC").is_file()
+    assert json.loads((root / "manifest.json").read_text())["is_synthetic"] is True
+    for path in root.rglob("*.json"):
+        assert json.loads(path.read_text())["is_synthetic"] is True, path
+    for path in root.rglob("*.csv"):
+        assert pd.read_csv(path)["is_synthetic"].all(), path
+    for path in root.rglob("*.parquet"):
+        query = f"select decode(value) from parquet_kv_metadata('{path}') where decode(key) = ?"
+        assert duckdb.execute(query, ["etf_rotation.synthetic"]).fetchall() == [("true",)]
+
+
+def test_synthetic_and_real_runs_never_share_a_folder(root, tmp_path):
+    produce(root)
+    with pytest.raises(InputError, match="holds runs on real data"):
+        produce(root, is_synthetic=True)
+    other = tmp_path / "synthetic" / "etf"
+    produce(other, is_synthetic=True)
+    with pytest.raises(InputError, match="is for synthetic data"):
+        produce(other)
+
+
+# ---------------------------------------------------------------- what is not
+
+
+def test_a_failed_gate_publishes_nothing(root):
+    produce(root)
+    outcome = produce(root, status="fail", at=NOON + dt.timedelta(hours=1))
+    assert (outcome.code, outcome.is_published) == (1, False)
+    assert assert_whole(root) == "20260302T120000"
+    assert status_of(root, outcome.run_id) == "failed"
+    assert (root.parent / "snapshots" / outcome.run_id / "dbt").exists()
+
+
+@pytest.mark.parametrize(
+    ("node", "code"),
+    [
+        (("not_null_key", "fail", "3 rows"), 1),
+        (("raw_files", "error", "x.parquet: the file has no bytes"), 2),
+        (("some_test", "warn", "2 rows"), 0),
+        (("some_model", "skipped", ""), 0),
+    ],
+)
+def test_a_node_that_fails_or_errs_decides_the_code(root, node, code):
+    outcome = produce(root, nodes=[node])
+    assert outcome.code == code
+    assert outcome.is_published is (code == 0)
+    assert ("no bytes" in outcome.fault) is (code == 2)
+
+
+def test_a_full_run_without_a_gate_is_not_published(root):
+    class NoGate(FinishedBuild):
+        def __call__(self, its_settings, run, before, progress):
+            built = super().__call__(its_settings, run, before, progress)
+            with duckdb.connect(str(run / "etf_rotation.duckdb")) as connection:
+                connection.execute("drop table gate.gate_checks")
+            return built
+
+    outcome = Production(settings(root), Progress(), "run", builder=NoGate()).run()
+    assert outcome.code == 2
+    assert "gate_checks" in outcome.fault
+    assert not root.exists()
+
+
+def test_a_partial_run_never_moves_the_link(root):
+    produce(root)
+    outcome = produce(root, partial=("--pools",), at=NOON + dt.timedelta(hours=1))
+    assert (outcome.code, outcome.is_published) == (0, False)
+    assert assert_whole(root) == "20260302T120000"
+    assert status_of(root, outcome.run_id) == "partial"
+    with pytest.raises(InputError, match="only a passed run"):
+        publish.restore(root, outcome.run_id)
+
+
+def test_an_export_out_of_order_fails_the_gate(root, monkeypatch):
+    monkeypatch.setattr(
+        files, "_write_parquet", lambda c, query, path, _: _write_reversed(c, query, path)
+    )
+    outcome = produce(root)
+    assert outcome.code == 1
+    row = next(row for row in outcome.gate if row["check_name"] == "export_index")
+    assert row["status"] == "fail"
+    assert "panel_FULL" in row["message"]
+
+
+def _write_reversed(connection, query, path):
+    reversed_query = f"select * from ({query}) order by trade_date desc"
+    connection.execute(f"copy ({reversed_query}) to '{path}' (format parquet)")
+
+
+def test_metadata_that_is_missing_fails_the_gate(root, monkeypatch):
+    monkeypatch.setattr(files, "run_metadata", lambda connection: {})
+    outcome = produce(root)
+    assert outcome.code == 1
+    messages = [row["message"] for row in outcome.gate if row["check_name"] == "export_metadata"]
+    assert "engine_version is missing" in messages[0]
+
+
+@pytest.mark.parametrize("kind", ["directory", "file", "foreign link"])
+def test_what_is_not_our_link_is_refused(root, kind):
+    root.parent.mkdir()
+    if kind == "directory":
+        root.mkdir()
+    elif kind == "file":
+        root.write_text("")
+    else:
+        root.symlink_to("/tmp")
+    with pytest.raises(InputError, match=str(root)):
+        publish.check_root(root)
+
+
+# ---------------------------------------------------------------- kept, restored, compared
+
+
+def test_ten_passed_runs_one_partial_and_one_failed_are_kept(root):
+    for minute in range(12):
+        produce(root, at=NOON + dt.timedelta(minutes=minute))
+    for minute in (20, 21):
+        produce(root, at=NOON + dt.timedelta(minutes=minute), status="fail")
+    for minute in (30, 31):
+        produce(root, at=NOON + dt.timedelta(minutes=minute), partial=("panels",))
+    kept = publish.runs(root.parent)
+    by_status = pd.Series([run["status"] for run in kept]).value_counts().to_dict()
+    assert by_status == {"passed": 10, "failed": 1, "partial": 1}
+    assert kept[0]["run_id"] == "20260302T120200"
+    assert kept[-1]["run_id"] == "20260302T123100"
+
+
+def test_a_restored_run_outlives_newer_ones(root):
+    first = produce(root).run_id
+    for minute in range(1, 4):
+        produce(root, at=NOON + dt.timedelta(minutes=minute))
+    publish.restore(root, first)
+    assert assert_whole(root) == first
+    for minute in range(4, 16):
+        outcome = produce(root, at=NOON + dt.timedelta(minutes=minute), status="fail")
+        assert outcome.code == 1
+    assert assert_whole(root) == first
+
+
+def test_a_changed_run_is_not_restored(root):
+    first = produce(root).run_id
+    produce(root, at=NOON + dt.timedelta(minutes=1))
+    path = root.parent / "snapshots" / first / "pool_metrics_summary.csv"
+    path.write_text(path.read_text().replace("0.2871", "0.3871"))
+    with pytest.raises(InputError, match=r"pool_metrics_summary.csv: changed"):
+        publish.restore(root, first)
+    with pytest.raises(InputError, match="no finished run"):
+        publish.restore(root, "../../etc")
+
+
+def test_diff_shows_metrics_weights_and_factors(root):
+    a = produce(root).run_id
+    b = produce(root, seed=1, at=NOON + dt.timedelta(minutes=1)).run_id
+    with duckdb.connect(str(root / "etf_rotation.duckdb")) as connection:
+        connection.execute("alter table signals.factor_panel drop rsi_14")
+        connection.execute("alter table signals.factor_panel add column obv double")
+        connection.execute("update signals.target_weights set target_weight = 0.3 where symbol < '510001'")
+    differences = compare(*(root.parent / "snapshots" / run_id for run_id in (a, b)))
+    assert differences["metrics"][0] == {
+        "pool": "A_SHARE",
+        "metric": "annual_return",
+        "a": "0.2871",
+        "b": "1.2871",
+        "change": pytest.approx(1.0),
+    }
+    assert len(differences["metrics"]) == 3
+    assert [row["weight_b"] for row in differences["weights"]] == [0.3]
+    assert [(row["factor_id"], row["change"]) for row in differences["factors"]] == [
+        ("obv", "added"),
+        ("rsi_14", "lost"),
+    ]
+
+
+# ---------------------------------------------------------------- the clock
+
+
+def test_runs_around_midnight_and_new_year_stay_in_order(root):
+    times = [
+        dt.datetime(2026, 12, 31, 23, 59, 59, tzinfo=SHANGHAI),
+        dt.datetime(2027, 1, 1, 0, 0, 0, tzinfo=SHANGHAI),
+        dt.datetime(2027, 1, 1, 0, 0, 0, tzinfo=SHANGHAI),
+    ]
+    ids = [produce(root, at=at).run_id for at in times]
+    assert ids == ["20261231T235959", "20270101T000000", "20270101T000000-2"]
+    assert [run["run_id"] for run in publish.runs(root.parent)] == ids
+    assert assert_whole(root) == ids[-1]
+
+
+def test_a_run_across_midnight_keeps_the_day_it_began(root):
+    ticks = iter([dt.datetime(2026, 12, 31, 23, 59, 59, tzinfo=SHANGHAI)])
+    later = dt.datetime(2027, 1, 1, 0, 1, 0, tzinfo=SHANGHAI)
+    run = Production(
+        settings(root), Progress(), "run", lambda: next(ticks, later), FinishedBuild()
+    ).run()
+    manifest = publish.read_manifest(root)
+    assert run.run_id == "20261231T235959"
+    assert manifest["started_at"] == "2026-12-31T23:59:59+08:00"
+    assert manifest["finished_at"] == "2027-01-01T00:01:00+08:00"
+
+
+def test_a_clock_that_goes_back_overwrites_nothing(root):
+    first = produce(root).run_id
+    again = produce(root).run_id
+    earlier = produce(root, at=NOON - dt.timedelta(hours=1)).run_id
+    assert len({first, again, earlier}) == 3
+    assert assert_whole(root) == earlier
+
+
+def test_run_ids_sort_by_number():
+    ids = [f"20260302T120000-{number}" for number in (10, 9, 2)] + ["20260302T120000"]
+    assert sorted(ids, key=publish.order_of)[-1] == "20260302T120000-10"
+
+
+# ---------------------------------------------------------------- two at once, readers
+
+
+def test_a_second_run_is_refused_and_names_the_first(root):
+    first = start(root, "--seconds", "5")
+    wait_for(lambda: (root.parent / LOCK_FILE).exists() and (root.parent / LOCK_FILE).read_text())
+    second = start(root)
+    _, errors = second.communicate(timeout=30)
+    assert second.returncode == 2
+    assert len(errors.strip().splitlines()) == 1
+    assert f"process {first.pid} (run, started 20" in errors
+    first.communicate(timeout=30)
+    assert first.returncode == 0
+    assert_whole(root)
+
+
+def wait_for(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
+    said = []
+    dead = {"pid": 999999, "command": "run", "started_at": "2026-01-01"}
+    (tmp_path / LOCK_FILE).write_text(json.dumps(dead))
+    with run_lock(tmp_path, "run", NOON, said.append):
+        assert "process 999999" in said[0]
+        with pytest.raises(RunningError, match=f"process {os.getpid()}"):
+            with run_lock(tmp_path, "run", NOON, said.append):
+                pass
+    with run_lock(tmp_path, "run", NOON, said.append):
+        assert len(said) == 1
+
+
+def test_a_reader_of_the_old_database_is_not_disturbed(root):
+    produce(root)
+    with duckdb.connect(str(root / "etf_rotation.duckdb"), read_only=True) as reader:
+        query = "select min(annual_return) from backtest.metrics"
+        assert produce(root, seed=1, at=NOON + dt.timedelta(minutes=1)).is_published
+        assert reader.sql(query).fetchall() == [(0.2871,)]
+    with duckdb.connect(str(root / "etf_rotation.duckdb"), read_only=True) as reader:
+        assert reader.sql(query).fetchall() == [(1.2871,)]
+
+
+def test_a_published_database_that_someone_writes_to_stops_nothing(root):
+    produce(root)
+    path = root / "etf_rotation.duckdb"
+    held = subprocess.Popen(
+        [sys.executable, "-c", f"import duckdb; c = duckdb.connect({str(path)!r}); print(1, flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    held.stdout.readline()
+    outcome = produce(root, at=NOON + dt.timedelta(minutes=1))
+    held.communicate(b"\n")
+    assert outcome.is_published
+    assert outcome.metrics_before == []
+
+
+# ---------------------------------------------------------------- killed, no room, no right
+
+
+def test_killed_at_any_moment_what_is_published_is_whole(root):
+    """Twenty kills, most of them while files, manifest and link are written."""
+    produce(root, seed=0)
+    ready = time.monotonic()
+    process = start(root, "--rows", "20000")
+    process.stdout.readline()
+    begin = time.monotonic()
+    process.communicate(timeout=60)
+    duration = time.monotonic() - begin
+    assert process.returncode == 0, ready
+    before = assert_whole(root)
+
+    draw = random.Random(4)
+    ends = set()
+    for _ in range(20):
+        process = start(root, "--rows", "20000")
+        assert process.stdout.readline() == "imported\n"
+        time.sleep(draw.uniform(0.2, 1.05) * duration)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        after = assert_whole(root)
+        ends.add("new" if after != before else "old")
+        before = after
+    assert "old" in ends
+
+    outcome = produce(root, at=dt.datetime.now(SHANGHAI))
+    assert outcome.is_published
+    assert_whole(root)
+    names = {path.name for path in (root.parent / "snapshots").iterdir()}
+    assert names == {run["run_id"] for run in publish.runs(root.parent)}
+    assert not list(root.parent.glob(".*.new"))
+
+
+def test_every_step_of_publishing_can_be_the_last(root, monkeypatch):
+    """Each call that changes the disk is made the process's last, one after the other."""
+    produce(root)
+    calls = ["fsync", "replace", "symlink"]
+    steps = 0
+    while True:
+        count = [0]
+
+        def stopping(original):
+            def call(*arguments, **keywords):
+                count[0] += 1
+                if count[0] > steps:
+                    os._exit(9)
+                return original(*arguments, **keywords)
+
+            return call
+
+        child = os.fork()
+        if child == 0:
+            for name in calls:
+                setattr(os, name, stopping(getattr(os, name)))
+            produce(root, at=NOON + dt.timedelta(minutes=1))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        run = assert_whole(root)
+        if os.waitstatus_to_exitcode(status) == 0:
+            break
+        assert run in ("20260302T120000", "20260302T120100")
+        if run == "20260302T120100":  # published, and killed after that
+            publish.restore(root, "20260302T120000")
+            shutil.rmtree(root.parent / "snapshots" / "20260302T120100")
+        steps += 1
+    assert steps > 25
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_disk_leaves_what_was_published(root, tmp_path):
+    root.parent.mkdir()
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(root.parent)]
+    if subprocess.run(mounted, check=False, capture_output=True).returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    try:
+        produce(root)
+        for rows in (200_000, 60_000, 30_000):
+            process = start(root, "--rows", str(rows))
+            output, errors = process.communicate(timeout=60)
+            assert process.returncode == 2, output + errors
+            assert "Could not run" in output
+            assert assert_whole(root) == "20260302T120000"
+        assert produce(root, at=dt.datetime.now(SHANGHAI)).is_published
+    finally:
+        subprocess.run(["umount", "-l", str(root.parent)], check=True)
+
+
+def test_a_limit_on_file_size_leaves_what_was_published(root):
+    produce(root)
+
+    def limit():
+        import resource  # noqa: PLC0415
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
+
+    process = start(root, "--rows", "100000", preexec_fn=limit)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 2, output + errors
+    assert assert_whole(root) == "20260302T120000"
+    assert produce(root, at=dt.datetime.now(SHANGHAI)).is_published
+
+
+def test_an_output_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    process = start(tmp_path / "file" / "etf")
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert len(errors.strip().splitlines()) == 1
+    assert str(tmp_path / "file") in errors
+
+
+def test_an_interrupted_run_is_kept_as_failed(root):
+    class Interrupted(FinishedBuild):
+        def __call__(self, *arguments):
+            raise KeyboardInterrupt
+
+    outcome = Production(settings(root), Progress(), "run", builder=Interrupted()).run()
+    assert (outcome.code, outcome.fault) == (2, "interrupted")
+    assert status_of(root, outcome.run_id) == "failed"
+
+
+def test_checks_see_each_damage_to_a_folder(root):
+    produce(root)
+    folder = root.resolve()
+    for name, check in [
+        ("panel_QDII/panel_meta.json", "export_metadata"),
+        ("panel_QDII/production_factors.txt", "files_complete"),
+        ("panel_A_SHARE/backtest_metrics.json", "files_complete"),
+        ("etf_rotation.duckdb", "files_complete"),
+    ]:
+        kept = (folder / name).read_bytes()
+        (folder / name).unlink()
+        rows = verify.check_folder(folder, is_full=True)
+        assert check in {row["check_name"] for row in rows if row["status"] == "fail"}, name
+        (folder / name).write_bytes(kept)
+    assert {row["status"] for row in verify.check_folder(folder, is_full=True)} == {"pass"}
+
+
+def test_status_words_are_those_of_the_gate(root):
+    produce(root)
+    rows = verify.check_folder(root, is_full=True)
+    assert all(tuple(row) == verify.COLUMNS for row in rows)
+    assert [a["check_name"] != b["check_name"] for a, b in pairwise(rows)]
