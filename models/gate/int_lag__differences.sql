@@ -71,25 +71,28 @@ different_keys as (
 {% for family, (relation, columns) in families.items() %}
 {{ family }} as (
 
-    unpivot (
-        select
+    select
+        panel.symbol,
+        panel.trade_date,
+        unnest([
             {% for column in columns %}
-            {
-                'n': count(*) filter (where panel.{{ column }} is distinct from own.{{ column }}),
-                'first': min({'symbol': panel.symbol, 'trade_date': panel.trade_date})
-                    filter (where panel.{{ column }} is distinct from own.{{ column }})
-            } as {{ column }}{{ ',' if not loop.last }}
+            case when panel.{{ column }} is distinct from own.{{ column }} then '{{ column }}' end{{ ',' if not loop.last }}
             {% endfor %}
-        from panel
-        inner join expected
-            on
-                panel.symbol = expected.symbol
-                and panel.trade_date = expected.trade_date
-        inner join {{ relation }} as own
-            on
-                expected.symbol = own.symbol
-                and expected.as_of_date = own.trade_date
-    ) on columns(*) into name column_name value found
+        ]) as column_name
+    from panel
+    inner join expected
+        on
+            panel.symbol = expected.symbol
+            and panel.trade_date = expected.trade_date
+    left join {{ relation }} as own
+        on
+            expected.symbol = own.symbol
+            and expected.as_of_date = own.trade_date
+    -- One cheap pass over all rows, and nearly always the only one.
+    where
+        {% for column in columns %}
+        panel.{{ column }} is distinct from own.{{ column }}{{ ' or' if not loop.last }}
+        {% endfor %}
 
 ),
 
@@ -97,26 +100,29 @@ different_keys as (
 differences as (
 
     select
-        'row keys' as column_name,
-        {'n': count(*), 'first': min({'symbol': symbol, 'trade_date': trade_date})} as found
+        symbol,
+        trade_date,
+        'row keys' as column_name
     from different_keys
     {% for family in families %}
     union all
     select
-        column_name,
-        found
+        symbol,
+        trade_date,
+        column_name
     from {{ family }}
+    where column_name is not null
     {% endfor %}
 
 )
 
 select
     column_name,
-    found.first.symbol as symbol,
-    found.first.trade_date as trade_date,
-    found.n as n_rows
+    arg_min(symbol, (trade_date, symbol)) as symbol,
+    min(trade_date) as trade_date,
+    count(*) as n_rows
 from differences
-where found.n > 0
+group by column_name
 {% for column in missing %}
 union all
 select

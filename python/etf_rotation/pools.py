@@ -73,7 +73,7 @@ def _check_constraints(pools: set[str], weights: list[tuple[str, float]]) -> Non
             f"seed pool_constraints: no row for the pool {lacking[0]} of the seed etf_pools"
         )
     total = sum(weight for _, weight in weights)
-    if total and abs(total - 1) > 1e-9:
+    if total and round(total, 9) != 1:
         raise InputError(f"seed pool_constraints: portfolio_weight adds up to {total:g}, not to 1")
 
 
@@ -100,8 +100,7 @@ def check_every_pool_has_rows(
     for pool in sorted({pool for _, pool in funds}):
         members = sorted(symbol for symbol, own in funds if own == pool)
         if (not wanted or pool in wanted) and symbols.isdisjoint(members):
-            more = f" and {len(members) - 3} more" if len(members) > 3 else ""
             raise InputError(
-                f"pool {pool} has no raw row at all (its funds are {', '.join(members[:3])}{more}); "
+                f"pool {pool} has no raw row of any of its {len(members)} funds, {members[0]} first; "
                 "fetch their files, or leave the pool out with the var pools"
             )
