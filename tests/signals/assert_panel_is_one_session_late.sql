@@ -2,8 +2,8 @@
 -- row of each bar, under the session after it, and every value of that row.
 
 {% set families = [
-    'moving_averages', 'smoothed', 'regression', 'direction', 'oscillators', 'returns', 'bands',
-    'volatility', 'volume', 'cross_section',
+    'moving_averages', 'macd', 'rsi', 'regression', 'direction', 'oscillators', 'returns', 'bands',
+    'true_range', 'volatility', 'volume', 'cross_section',
 ] %}
 {% set panel = ref('factor_panel') %}
 {% set columns = {} %}
