@@ -248,7 +248,7 @@ class Page:
             ),
             "trading": self._trading(days),
         }
-        if len(days) >= WINDOW:
+        if len(days) >= WINDOW and self.parameters:
             drawn["rolling"] = plots.rolling(
                 self.columns,
                 dates[WINDOW - 1 :],

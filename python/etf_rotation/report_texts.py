@@ -73,7 +73,7 @@ TEXTS = {
         "growth": "Growth of 1 CNY",
         "growth_caption": "Equity at each close against the equal-weight benchmark, both from 1. {scale} The benchmark pays no costs.",
         "scale_log": "Logarithmic axis: equal distances are equal percentages.",
-        "scale_linear": "Linear axis.",
+        "scale_linear": "Linear axis that does not start at 0.",
         "drawdown": "Drawdown",
         "drawdown_caption": "How far equity stands below its highest close so far; 0 is a new high. Deepest: {depth} on {date}.",
         "months": "Monthly returns",
@@ -127,7 +127,7 @@ TEXTS = {
         "rolling_ic_caption": "Correlation of the factor's ranking with the ranking of the next {horizon} sessions' returns, mean over "
         "{window} sessions. Above 0 the factor pointed the right way; factors with a minus count the other way round in the score.",
         "quantiles": "Returns by quantile",
-        "quantiles_caption": "Mean return over the next {horizon} sessions of the funds in each {n}th of the ranking, less that "
+        "quantiles_caption": "Mean return over the next {horizon} sessions of the funds in each of {n} equal parts of the ranking, less that "
         "of all the pool's funds. A factor that works rises from left to right (falls, where the score counts less as better).",
         "quantile": "quantile {n}",
         "correlations": "How alike the factors are",
@@ -223,7 +223,7 @@ TEXTS = {
         "growth": "1 元的增长",
         "growth_caption": "每日收盘权益与等权基准，均从 1 起算。{scale}基准不计成本。",
         "scale_log": "对数坐标：相等的距离代表相等的百分比。",
-        "scale_linear": "线性坐标。",
+        "scale_linear": "线性坐标，不从 0 开始。",
         "drawdown": "回撤",
         "drawdown_caption": "权益低于此前最高收盘的幅度，0 表示创新高。最深 {depth}，发生在 {date}。",
         "months": "月度收益",

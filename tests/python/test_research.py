@@ -119,7 +119,9 @@ def test_quantile_returns_are_alphalens_mean_return_by_quantile(
     research, factor_values, forward_returns, horizon
 ):
     """Factors without ties; where edges coincide pandas gives up, and the table goes on."""
-    published = research(f"from research.factor_quantile_returns where horizon_sessions = {horizon}")
+    published = research(
+        f"from research.factor_quantile_returns where horizon_sessions = {horizon}"
+    )
     funds = research("select pool, count(*) as n from seeds.etf_pools group by pool")
     funds = funds.set_index("pool").n
     assert set(funds < 10) == {True, False}, "the sample has no small pool"
@@ -134,7 +136,10 @@ def test_quantile_returns_are_alphalens_mean_return_by_quantile(
         frame = pd.concat([day.assign(quantile=quantile) for day, quantile in cut])
         frame["excess"] = frame["forward"] - frame.groupby("date")["forward"].transform("mean")
         expected = frame.groupby("quantile").agg(
-            mean=("forward", "mean"), excess=("excess", "mean"), sd=("excess", "std"), n=("excess", "size")
+            mean=("forward", "mean"),
+            excess=("excess", "mean"),
+            sd=("excess", "std"),
+            n=("excess", "size"),
         )
         own = published.query("pool == @pool and factor_id == @factor_id")
         own = own.set_index("factor_quantile")

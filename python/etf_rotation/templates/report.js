@@ -33,16 +33,17 @@
             paper_bgcolor: "rgba(0,0,0,0)",
             plot_bgcolor: "rgba(0,0,0,0)",
             font: { color: colour("ink"), size: isNarrow ? 10 : 12, family: getComputedStyle(document.body).fontFamily },
-            margin: { l: 8, r: 8, t: 12, b: 8 },
+            margin: { l: 8, r: 8, t: 30, b: 8 },
             hovermode: "x unified",
             hoverlabel: { bgcolor: colour("panel"), bordercolor: colour("rule"), font: { color: colour("ink"), size: 11 } },
             legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: isNarrow ? 9 : 11 } },
+            modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("soft"), activecolor: colour("ink") },
             // A finger on a plot must still scroll the page.
             dragmode: isTouch ? false : "zoom",
         };
         Plotly.react(plot, data, { ...common, ...layout, ...axes, width, autosize: !width }, {
             responsive: true, displaylogo: false, displayModeBar: isTouch ? false : "hover",
-            modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+            modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
         });
         plot.dataset.drawn = "yes";
     };
