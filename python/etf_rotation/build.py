@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from etf_rotation import dbt
 from etf_rotation.progress import Progress
 from etf_rotation.publish import DATABASE
 from etf_rotation.settings import Settings
@@ -74,21 +72,32 @@ def build(settings: Settings, run: Path, before: Path | None, progress: Progress
     progress : Progress
         Counts the nodes.
     """
-    # Three seconds to import: not for the commands that only look.
-    from dbt.cli.main import dbtRunner  # noqa: PLC0415
-
     counter = _Counter(progress)
-    arguments = ["--quiet", "--no-print", "--log-level-file", "info", "build"]
-    arguments += ["--target", "prod", "--vars", json.dumps(settings.dbt_vars)]
+    # What goes wrong is told once, at the end; the log has every detail.
+    arguments = ["--quiet", "--no-print", "--log-level", "none", "--log-level-file", "info"]
+    arguments += ["build", "--target", "prod", "--vars", json.dumps(settings.dbt_vars)]
+    # Unit tests judge the code, not the data: they are part of the tests of the project.
+    arguments += ["--exclude-resource-type", "unit_test"]
     for option in ("select", "exclude"):
         values = getattr(settings, option)
         arguments += [f"--{option}", *values] if values else []
     if settings.select or settings.exclude:
         # A test that also reads what is left out has nothing to judge.
         arguments += ["--indirect-selection", "cautious"]
-    with _environment(_variables(settings, run, before)), _directory(settings.project):
-        result = dbtRunner(callbacks=[counter]).invoke(arguments)
-        _release_database()
+    variables = {
+        "ETF_DATA_DOCS": str(run / GATE_REPORT),
+        "ETF_PUBLISHED_DATABASE": str(before or ""),
+        "ETF_RAW_ROOT": str(settings.raw_root),
+        "ETF_LANGUAGE": settings.language,
+    }
+    result = dbt.invoke(
+        arguments,
+        database=run / DATABASE,
+        folder=run / WORK,
+        project=settings.project,
+        variables=variables,
+        callbacks=[counter],
+    )
     if isinstance(result.exception, (KeyboardInterrupt, SystemExit)):
         raise result.exception
     nodes = [] if result.result is None else list(result.result)
@@ -104,31 +113,21 @@ def build(settings: Settings, run: Path, before: Path | None, progress: Progress
 
 
 def plain(message: str) -> str:
-    """Return dbt's message without its frame: the line that a model raised, or all on one line."""
-    raised = re.search(r"InputError: (.*)", message, re.DOTALL)
-    text = raised[1] if raised else message
-    lines = [line.strip() for line in text.splitlines()]
-    return " ".join(line for line in lines if line and not line.startswith("compiled code at"))
+    """Return dbt's message on one line, without the frame around it."""
+    lines = [line.strip() for line in message.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("compiled code at")]
+    raised = [number for number, line in enumerate(lines) if line.startswith("InputError: ")]
+    if raised:
+        return " ".join(lines[raised[0] :]).removeprefix("InputError: ")
+    if any(line.startswith("Traceback ") for line in lines):
+        # The head names the model; of the stack only what was raised says something here.
+        return f"{lines[0]}: {lines[-1]}"
+    return " ".join(lines)
 
 
 def _reads_gate(node) -> bool:
     # Such a test repeats what the table says, and less of it.
     return any(name.endswith(".gate_checks") for name in node.depends_on_nodes)
-
-
-def _variables(settings: Settings, run: Path, before: Path | None) -> dict[str, str]:
-    return {
-        "ETF_PROJECT_DIR": str(settings.project),
-        "ETF_DATABASE": str(run / DATABASE),
-        "ETF_DATA_DOCS": str(run / GATE_REPORT),
-        "ETF_PUBLISHED_DATABASE": str(before or ""),
-        "ETF_RAW_ROOT": str(settings.raw_root),
-        "ETF_LANGUAGE": settings.language,
-        "DBT_PROJECT_DIR": str(settings.project),
-        "DBT_PROFILES_DIR": str(settings.project),
-        "DBT_TARGET_PATH": str(run / WORK / "target"),
-        "DBT_LOG_PATH": str(run / WORK / "logs"),
-    }
 
 
 class _Counter:
@@ -146,40 +145,6 @@ class _Counter:
             self.done += 1
             info = event.data.node_info
             self.progress.nodes(self.done, self.total, f"{info.resource_type} {info.node_name}")
-
-
-def _release_database() -> None:
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager  # noqa: PLC0415
-
-    # It stays open as long as the process otherwise, and nothing else may read it.
-    if DuckDBConnectionManager._ENV is not None:
-        DuckDBConnectionManager._ENV.close()
-        DuckDBConnectionManager._ENV = None
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    # The settings are vars by now.
-    for name in ("ETF_AS_OF", "ETF_POOLS"):
-        os.environ.pop(name, None)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-@contextmanager
-def _directory(path: Path) -> Iterator[None]:
-    before = os.open(".", os.O_RDONLY)
-    os.chdir(path)
-    try:
-        yield
-    finally:
-        os.fchdir(before)
-        os.close(before)
 
 
 Builder = Callable[[Settings, Path, Path | None, Progress], Build]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import logging
 import smtplib
 import ssl
 import time
@@ -38,6 +39,9 @@ SMTP_PERMANENT = 500
 DINGTALK_LATER = (-1, 130101)
 DINGTALK_REFUSED = 310000
 DINGTALK_BYTES = 18_000  # a message of more than 20,000 is refused
+
+# At its debug level it logs addresses, and the robot's holds its token.
+logging.getLogger("urllib3").setLevel(logging.INFO)
 
 
 class DeliveryError(Exception):

@@ -12,14 +12,14 @@ from tempfile import TemporaryDirectory
 from etf_rotation.errors import InputError
 
 SHARED = ("dbt_project.yml", "profiles.yml", "macros", "models", "python", "tests")
-POOLS = "etf_pools.csv"
+POOLS, CONSTRAINTS = "etf_pools.csv", "pool_constraints.csv"
 
 
 @contextmanager
 def project_with_pool(
     project: Path, raw_root: Path, symbols: list[str], pool: str
 ) -> Iterator[Path]:
-    """Yield a folder that is the project, but for its seed of pools: one pool of these funds.
+    """Yield a folder that is the project, but for its seeds of pools: one pool of these funds.
 
     Parameters
     ----------
@@ -50,19 +50,30 @@ def project_with_pool(
         for name in SHARED:
             (copy / name).symlink_to(project / name)
         shutil.copytree(project / "seeds", copy / "seeds")
-        _write_pools(copy / "seeds" / POOLS, symbols, pool)
+        _write_seeds(copy / "seeds", symbols, pool)
         yield copy
 
 
-def _write_pools(path: Path, symbols: list[str], pool: str) -> None:
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        known = {row["symbol"]: row for row in reader}
-        columns = list(reader.fieldnames or [])
+def _write_seeds(folder: Path, symbols: list[str], pool: str) -> None:
+    known = {row["symbol"]: row for row in _read(folder / POOLS)}
     unknown = {"category": "other", "asset_class": "equity", "is_broad": "false"}
+    funds = [
+        known.get(symbol, unknown | {"symbol": symbol, "name": symbol}) | {"pool": pool}
+        for symbol in symbols
+    ]
+    _write(folder / POOLS, funds)
+    # A pool must have its constraints; without a weight nothing is traded on them.
+    constraints = _read(folder / CONSTRAINTS)[0] | {"pool": pool, "portfolio_weight": "0"}
+    _write(folder / CONSTRAINTS, [constraints])
+
+
+def _read(path: Path) -> list[dict]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _write(path: Path, rows: list[dict]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns)
+        writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
-        for symbol in symbols:
-            row = known.get(symbol, unknown | {"symbol": symbol, "name": symbol})
-            writer.writerow(row | {"pool": pool})
+        writer.writerows(rows)

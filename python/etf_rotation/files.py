@@ -95,17 +95,38 @@ def row_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 def _write_pool(
     connection: duckdb.DuckDBPyConnection, pool: str, folder: Path, is_synthetic: bool
 ) -> None:
+    """Write what of a pool was built: of a run of some parts only, the rest is not there."""
     folder.mkdir()
+    own = {"pool": pool, "is_synthetic": is_synthetic}
+    of_pool = f"where pool = {_text(pool)}"
+    if has(connection, "signals.factor_summary"):
+        _write_panel(connection, own, of_pool, folder)
+    if has(connection, "backtest.metrics"):
+        metrics = records(connection, f"select * from backtest.metrics {of_pool}")
+        if metrics:
+            results = folder / "backtest_results.parquet"
+            _write_parquet(connection, _results(pool), results, is_synthetic)
+            write_json(folder / "backtest_metrics.json", metrics[0] | own)
+    if has(connection, "capacity.capacity_checks"):
+        report = {
+            table: records(connection, f"select * from capacity.{table} {of_pool} order by all")
+            for table in ("pool_capacity", "capacity_checks")
+        }
+        write_json(folder / "capacity_constraints_report.json", own | report)
+
+
+def _write_panel(
+    connection: duckdb.DuckDBPyConnection, own: dict, of_pool: str, folder: Path
+) -> None:
     facts = records(
         connection,
         "select count(*) as rows, count(distinct symbol) as symbols, "
         "min(trade_date) as first_date, max(trade_date) as last_date "
-        "from signals.factor_panel where pool = ?",
-        [pool],
+        f"from signals.factor_panel {of_pool}",
     )[0]
     span = f"{facts['first_date']}_{facts['last_date']}".replace("-", "")
-    of_pool = f"where pool = {_text(pool)}"
     panel = f"select * from signals.factor_panel {of_pool} order by symbol, trade_date"
+    is_synthetic = own["is_synthetic"]
     _write_parquet(connection, panel, folder / f"panel_FULL_{span}.parquet", is_synthetic)
     columns = [row[0] for row in connection.execute("describe signals.factor_panel").fetchall()]
     factors = [column for column in columns if column not in KEYS]
@@ -117,26 +138,8 @@ def _write_pool(
     rows = connection.execute(f"select factor_id from ({summary}) where is_production").fetchall()
     text = "".join(f"{row[0]}\n" for row in rows)
     (folder / "production_factors.txt").write_text(text, encoding="utf-8")
-    facts |= {"factors": len(factors), "production_factors": len(rows)}
-    own = {"pool": pool, "is_synthetic": is_synthetic}
-    write_json(
-        folder / "panel_meta.json", run_metadata(connection) | own | facts | {"columns": columns}
-    )
-
-    if has(connection, "backtest.metrics"):
-        _write_parquet(
-            connection, _results(pool), folder / "backtest_results.parquet", is_synthetic
-        )
-        metrics = records(connection, f"select * from backtest.metrics {of_pool}")
-        if metrics:
-            write_json(folder / "backtest_metrics.json", metrics[0] | own)
-    if has(connection, "capacity.capacity_checks"):
-        tables = ("pool_capacity", "capacity_checks")
-        report = {
-            table: records(connection, f"select * from capacity.{table} {of_pool} order by all")
-            for table in tables
-        }
-        write_json(folder / "capacity_constraints_report.json", own | report)
+    facts |= {"factors": len(factors), "production_factors": len(rows), "columns": columns}
+    write_json(folder / "panel_meta.json", run_metadata(connection) | own | facts)
 
 
 def run_metadata(connection: duckdb.DuckDBPyConnection) -> dict:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from etf_rotation.build import WORK
 from etf_rotation.channels import Message
 from etf_rotation.production import COULD_NOT_RUN, GATE_FAILED, PASSED, Outcome
+from etf_rotation.publish import SNAPSHOTS
 from etf_rotation.settings import Settings
 from etf_rotation.tables import render
 
@@ -22,7 +24,8 @@ LISTED = 20  # checks in a message; the published gate table has them all
 
 WORDS = {
     "en": {
-        "name": "ETF rotation",
+        "title": "ETF rotation: {}",
+        "comma": ", ",
         "published": "published",
         "partial": "built in part, not published",
         GATE_FAILED: "GATE FAILED, nothing published",
@@ -47,7 +50,8 @@ WORDS = {
         "annual_turnover": "turnover",
     },
     "zh": {
-        "name": "ETF 轮动",
+        "title": "ETF 轮动：{}",
+        "comma": "，",
         "published": "已发布",
         "partial": "部分构建，未发布",
         GATE_FAILED: "质量门未通过，未发布",
@@ -90,13 +94,13 @@ def compose(outcome: Outcome, language: str) -> Message:
     lines += _gate_lines(outcome, words)
     if outcome.code == PASSED:
         lines += _metric_lines(outcome, words) + _order_lines(outcome, words)
-    return Message(f"{words['name']}: {', '.join(parts)}", "\n".join(lines))
+    return Message(words["title"].format(words["comma"].join(parts)), "\n".join(lines))
 
 
 def sample(language: str) -> Message:
     """Return the test message."""
     words = WORDS[language]
-    return Message(f"{words['name']}: {words['test']}", words["test_text"])
+    return Message(words["title"].format(words["test"]), words["test_text"])
 
 
 def _counts(gate: list[dict]) -> tuple[int, int, int]:
@@ -179,12 +183,14 @@ def closing(outcome: Outcome, settings: Settings) -> str:
     if outcome.is_published:
         end = f"Published {outcome.run_id} as {settings.output_root}"
     elif outcome.code == PASSED:
-        where = settings.base / "snapshots" / outcome.run_id
+        where = settings.base / SNAPSHOTS / outcome.run_id
         end = f"Not published ({', '.join(settings.partial)}): {where}"
     else:
         end = words[outcome.code].capitalize()
         end += f": {outcome.fault}" if outcome.fault else ""
-    return "\n\n".join([*parts, f"{end}, after {outcome.seconds:.1f} s"])
+        log = settings.base / SNAPSHOTS / outcome.run_id / WORK / "logs" / "dbt.log"
+        end += f"\nDetails: {log}" if log.is_file() else ""
+    return "\n\n".join([*parts, f"{end} ({outcome.seconds:.1f} s)"])
 
 
 def gate_table(rows: list[dict]) -> str:

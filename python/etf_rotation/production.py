@@ -192,7 +192,7 @@ def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome)
     if files.has(connection, METRICS):
         outcome.metrics = _metrics(connection)
     if files.has(connection, "marts.next_session_orders"):
-        query = "select * from marts.next_session_orders order by is_simulated_pool, pool, all"
+        query = "select * from marts.next_session_orders order by is_simulated_pool, pool, sequence"
         outcome.orders = files.records(connection, query)
     return has_gate
 

@@ -12,7 +12,7 @@ import yaml
 
 from etf_rotation import raw
 from etf_rotation.errors import InputError
-from etf_rotation.publish import check_root
+from etf_rotation.publish import SNAPSHOTS, check_root
 
 PROJECT = Path(__file__).resolve().parents[2]
 OUTPUT_ROOT = "factor_output/etf_rotation_production"
@@ -126,7 +126,7 @@ def claim(settings: Settings) -> None:
     """
     base, marker = settings.base, settings.base / raw.MARKER
     base.mkdir(parents=True, exist_ok=True)
-    is_used = (base / "snapshots").exists()
+    is_used = (base / SNAPSHOTS).exists()
     if settings.is_synthetic and not marker.is_file():
         if is_used:
             raise InputError(

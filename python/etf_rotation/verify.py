@@ -65,7 +65,8 @@ def check_folder(folder: Path, *, is_full: bool, is_synthetic: bool | None = Non
         )
     for panel in panels:
         pool = panel.name.removeprefix("panel_")
-        checks += [_index(pool, panel), _metadata(pool, panel, is_synthetic)]
+        if is_full or any(panel.glob(OF_A_POOL[0])):
+            checks += [_index(pool, panel), _metadata(pool, panel, is_synthetic)]
     return checks
 
 
@@ -90,7 +91,8 @@ def _check(pool: str, name: str, violations: list[str], what_to_do: str) -> dict
 def _missing(folder: Path, panels: list[Path], is_full: bool) -> dict:
     wanted = ["panel_*"]
     for panel in panels:
-        names = OF_A_POOL
+        # A run of the backtest alone has no panel to write.
+        names = OF_A_POOL if is_full or any(panel.glob(OF_A_POOL[0])) else ()
         if is_full and panel.name != f"panel_{NEVER_TRADED}":
             names += OF_A_BACKTEST
         wanted += [f"{panel.name}/{name}" for name in names]

@@ -12,10 +12,9 @@ import time
 from pathlib import Path
 
 import duckdb
-
 from etf_rotation.build import Build, Node
-from etf_rotation.metadata import code_version
 from etf_rotation.messages import closing
+from etf_rotation.metadata import code_version
 from etf_rotation.production import Production
 from etf_rotation.progress import Progress
 from etf_rotation.settings import PROJECT, Settings
@@ -41,7 +40,8 @@ create table signals.factor_panel as
 create table signals.factor_summary as
     select pool, factor_id, 0.9 as coverage, false as zero_variance, null::varchar as duplicate_of,
         20 as min_history, 'trend' as family, true as is_production, 'production' as reason
-    from (values ('A_SHARE'), ('QDII')) as pools (pool), (values ('rsi_14'), ('sma_5')) as f (factor_id);
+    from (values ('A_SHARE'), ('QDII')) as pools (pool),
+        (values ('rsi_14'), ('sma_5')) as factors (factor_id);
 
 create table signals.target_weights as
     select pool, date '2020-02-03' as trade_date, symbol, 0.2 as target_weight, 0.5 as score,
@@ -60,8 +60,8 @@ create table backtest.positions_daily as
 
 create table backtest.metrics as
     select pool, date '2020-02-03' as first_date, date '2020-02-22' as last_date, 20 as sessions,
-        0.2871 + {seed} as annual_return, 0.11 as benchmark_return, -0.12 as max_drawdown,
-        1.5 as sharpe, 0.6 as monthly_win_rate, 3.2 as annual_turnover, null::double as beta
+        0.2871e0 + {seed} as annual_return, 11e-2 as benchmark_return, -12e-2 as max_drawdown,
+        15e-1 as sharpe, 6e-1 as monthly_win_rate, 32e-1 as annual_turnover, null::double as beta
     from (values ('A_SHARE'), ('QDII'), ('PORTFOLIO')) as pools (pool);
 
 create table marts.pool_metrics_summary as from backtest.metrics;
@@ -70,15 +70,16 @@ create table marts.next_session_orders as
     select * from (values
         ('A_SHARE', 1, '510300.SH', date '2020-02-24', date '2020-02-22', 'simulated', false, 'buy',
             12300.0, 0.25, 12300.0, 4.1, 4.51, 3.69, 'rebalance: enter'),
-        ('QDII', 0, null, date '2020-02-24', date '2020-02-22', 'simulated', false, null, null, null,
-            null, null, null, null, 'no order: next rebalance on 2020-03-02'),
+        ('QDII', 0, null, date '2020-02-24', date '2020-02-22', 'simulated', false, null, null,
+            null, null, null, null, null, 'no order: next rebalance on 2020-03-02'),
         ('OTHER', 1, '518880.SH', date '2020-02-24', date '2020-02-22', 'simulated', true, 'sell',
             500.0, 0.0, 0.0, 4.1, 4.51, 3.69, 'rebalance: exit')
     ) as orders (pool, sequence, symbol, trade_date, as_of_date, basis, is_simulated_pool, side,
         shares, target_weight, target_shares, last_close, limit_up, limit_down, reason);
 
 create table capacity.capacity_checks as
-    select 'A_SHARE' as pool, date '2020-02-03' as trade_date, '510300.SH' as symbol, 0.01 as adv_pct;
+    select 'A_SHARE' as pool, date '2020-02-03' as trade_date, '510300.SH' as symbol,
+        0.01 as adv_pct;
 create table capacity.pool_capacity as
     select 'A_SHARE' as pool, date '2020-02-22' as trade_date, 5e7 as capacity_cny;
 
@@ -104,7 +105,9 @@ class FinishedBuild:
         self.rows, self.seed, self.status, self.seconds = rows, seed, status, seconds
         self.nodes, self.fault = nodes, fault
 
-    def __call__(self, settings: Settings, run: Path, before: Path | None, progress: Progress) -> Build:
+    def __call__(
+        self, settings: Settings, run: Path, before: Path | None, progress: Progress
+    ) -> Build:
         self.before = before
         with duckdb.connect(str(run / "etf_rotation.duckdb")) as connection:
             connection.execute(

@@ -15,7 +15,6 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
-
 from etf_rotation import files, publish, verify
 from etf_rotation.compare import compare
 from etf_rotation.errors import InputError
@@ -106,7 +105,7 @@ def test_the_manifest_says_what_was_built(root):
     assert set(manifest["files"]["etf_rotation.duckdb"]) == {"bytes", "sha256"}
 
 
-def test_panels_are_sorted_and_read_by_pandas_polars_and_duckdb(root):
+def test_panels_are_sorted_and_read_by_pandas_and_duckdb(root):
     produce(root)
     path = next(root.glob("panel_QDII/panel_FULL_*.parquet"))
     panel = pd.read_parquet(path)
@@ -116,8 +115,15 @@ def test_panels_are_sorted_and_read_by_pandas_polars_and_duckdb(root):
     results = pd.read_parquet(root / "panel_QDII" / "backtest_results.parquet")
     assert list(results["positions"].map(len)) == [0] + [1] * 19
     assert results["positions"][1][0]["symbol"] == "510000.SH"
+
+
+def test_panels_are_read_by_polars(root):
     polars = pytest.importorskip("polars")
-    assert polars.read_parquet(path).height == 300
+    produce(root)
+    panel = polars.read_parquet(next(root.glob("panel_QDII/panel_FULL_*.parquet")))
+    assert (panel.height, panel["rsi_14"].null_count()) == (300, 100)
+    results = polars.read_parquet(root / "panel_QDII" / "backtest_results.parquet")
+    assert results["positions"].list.len().to_list() == [0] + [1] * 19
 
 
 def test_numbers_in_files_are_numbers(root):
@@ -250,30 +256,57 @@ def test_what_is_not_our_link_is_refused(root, kind):
 # ---------------------------------------------------------------- kept, restored, compared
 
 
+def finished(root, minute, status="passed"):
+    """A run directory as one leaves it, without the build."""
+    run = publish.new_run(root.parent, NOON + dt.timedelta(minutes=minute))
+    (run / "pool_metrics_summary.csv").write_text("pool\n")
+    publish.write_manifest(run, {"status": status, "output_root": root.name})
+    if status == "passed":
+        publish.switch(root, run)
+    publish.prune(root.parent)
+    return run.name
+
+
 def test_ten_passed_runs_one_partial_and_one_failed_are_kept(root):
     for minute in range(12):
-        produce(root, at=NOON + dt.timedelta(minutes=minute))
+        finished(root, minute)
     for minute in (20, 21):
-        produce(root, at=NOON + dt.timedelta(minutes=minute), status="fail")
+        finished(root, minute, "failed")
     for minute in (30, 31):
-        produce(root, at=NOON + dt.timedelta(minutes=minute), partial=("panels",))
+        finished(root, minute, "partial")
     kept = publish.runs(root.parent)
     by_status = pd.Series([run["status"] for run in kept]).value_counts().to_dict()
     assert by_status == {"passed": 10, "failed": 1, "partial": 1}
     assert kept[0]["run_id"] == "20260302T120200"
-    assert kept[-1]["run_id"] == "20260302T123100"
+    assert [run["run_id"] for run in kept[-2:]] == ["20260302T122100", "20260302T123100"]
 
 
-def test_a_restored_run_outlives_newer_ones(root):
-    first = produce(root).run_id
-    for minute in range(1, 4):
-        produce(root, at=NOON + dt.timedelta(minutes=minute))
+def test_two_output_roots_of_one_folder_keep_ten_each(root):
+    other = root.with_name("other")
+    for minute in range(12):
+        finished(root, minute)
+    finished(other, 30)
+    names = [run["output_root"] for run in publish.runs(root.parent)]
+    assert names.count(root.name) == 10
+    assert names.count("other") == 1
+
+
+def test_a_restored_run_is_kept_though_it_is_old(root):
+    first = finished(root, 0)
+    for minute in range(1, 10):
+        finished(root, minute)
     publish.restore(root, first)
-    assert assert_whole(root) == first
-    for minute in range(4, 16):
-        outcome = produce(root, at=NOON + dt.timedelta(minutes=minute), status="fail")
-        assert outcome.code == 1
-    assert assert_whole(root) == first
+    # An eleventh that was killed between its manifest and the link.
+    run = publish.new_run(root.parent, NOON + dt.timedelta(minutes=10))
+    publish.write_manifest(run, {"status": "passed", "output_root": root.name})
+    for minute in range(11, 20):
+        finished(root, minute, "failed")
+    assert publish.current(root).name == first
+    statuses = [run["status"] for run in publish.runs(root.parent)]
+    assert (statuses.count("passed"), statuses.count("failed")) == (10, 1)
+    # The next passed run moves the link on.
+    finished(root, 21)
+    assert publish.current(root).name == "20260302T122100"
 
 
 def test_a_changed_run_is_not_restored(root):
@@ -293,13 +326,15 @@ def test_diff_shows_metrics_weights_and_factors(root):
     with duckdb.connect(str(root / "etf_rotation.duckdb")) as connection:
         connection.execute("alter table signals.factor_panel drop rsi_14")
         connection.execute("alter table signals.factor_panel add column obv double")
-        connection.execute("update signals.target_weights set target_weight = 0.3 where symbol < '510001'")
+        connection.execute(
+            "update signals.target_weights set target_weight = 0.3 where symbol < '510001'"
+        )
     differences = compare(*(root.parent / "snapshots" / run_id for run_id in (a, b)))
     assert differences["metrics"][0] == {
         "pool": "A_SHARE",
         "metric": "annual_return",
         "a": "0.2871",
-        "b": "1.2871",
+        "b": "1.2871000000000001",
         "change": pytest.approx(1.0),
     }
     assert len(differences["metrics"]) == 3
@@ -379,9 +414,9 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
     (tmp_path / LOCK_FILE).write_text(json.dumps(dead))
     with run_lock(tmp_path, "run", NOON, said.append):
         assert "process 999999" in said[0]
+        second = run_lock(tmp_path, "run", NOON, said.append)
         with pytest.raises(RunningError, match=f"process {os.getpid()}"):
-            with run_lock(tmp_path, "run", NOON, said.append):
-                pass
+            second.__enter__()
     with run_lock(tmp_path, "run", NOON, said.append):
         assert len(said) == 1
 
@@ -393,14 +428,18 @@ def test_a_reader_of_the_old_database_is_not_disturbed(root):
         assert produce(root, seed=1, at=NOON + dt.timedelta(minutes=1)).is_published
         assert reader.sql(query).fetchall() == [(0.2871,)]
     with duckdb.connect(str(root / "etf_rotation.duckdb"), read_only=True) as reader:
-        assert reader.sql(query).fetchall() == [(1.2871,)]
+        assert reader.sql(query).fetchall()[0] == pytest.approx((1.2871,))
 
 
 def test_a_published_database_that_someone_writes_to_stops_nothing(root):
     produce(root)
     path = root / "etf_rotation.duckdb"
     held = subprocess.Popen(
-        [sys.executable, "-c", f"import duckdb; c = duckdb.connect({str(path)!r}); print(1, flush=True); input()"],
+        [
+            sys.executable,
+            "-c",
+            f"import duckdb; c = duckdb.connect({str(path)!r}); print(1, flush=True); input()",
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -414,72 +453,85 @@ def test_a_published_database_that_someone_writes_to_stops_nothing(root):
 # ---------------------------------------------------------------- killed, no room, no right
 
 
+def in_a_child(action):
+    """Run `action` in a forked process; returns its id. Nothing of the test goes on there."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = action()
+        finally:
+            os._exit(code)
+    return child
+
+
 def test_killed_at_any_moment_what_is_published_is_whole(root):
     """Twenty kills, most of them while files, manifest and link are written."""
-    produce(root, seed=0)
-    ready = time.monotonic()
-    process = start(root, "--rows", "20000")
-    process.stdout.readline()
+    produce(root)
+    before = assert_whole(root)
+
+    def a_run():
+        return produce(root, rows=20_000, at=dt.datetime.now(SHANGHAI)).code
+
     begin = time.monotonic()
-    process.communicate(timeout=60)
+    assert os.waitpid(in_a_child(a_run), 0)[1] == 0
     duration = time.monotonic() - begin
-    assert process.returncode == 0, ready
     before = assert_whole(root)
 
     draw = random.Random(4)
-    ends = set()
+    killed = 0
     for _ in range(20):
-        process = start(root, "--rows", "20000")
-        assert process.stdout.readline() == "imported\n"
-        time.sleep(draw.uniform(0.2, 1.05) * duration)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        child = in_a_child(a_run)
+        time.sleep(draw.uniform(0.1, 1.0) * duration)
+        os.kill(child, signal.SIGKILL)
+        killed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
         after = assert_whole(root)
-        ends.add("new" if after != before else "old")
+        assert publish.order_of(after) >= publish.order_of(before)
         before = after
-    assert "old" in ends
+    assert killed >= 10
 
     outcome = produce(root, at=dt.datetime.now(SHANGHAI))
     assert outcome.is_published
-    assert_whole(root)
+    assert assert_whole(root) == outcome.run_id
     names = {path.name for path in (root.parent / "snapshots").iterdir()}
     assert names == {run["run_id"] for run in publish.runs(root.parent)}
     assert not list(root.parent.glob(".*.new"))
 
 
-def test_every_step_of_publishing_can_be_the_last(root, monkeypatch):
-    """Each call that changes the disk is made the process's last, one after the other."""
-    produce(root)
-    calls = ["fsync", "replace", "symlink"]
-    steps = 0
-    while True:
-        count = [0]
+def test_every_step_of_publishing_can_be_the_last(root):
+    """Each call that puts something on the disk for good is made the process's last, in turn."""
+    first = produce(root).run_id
+    seen = set()
+    for steps in range(200):
 
-        def stopping(original):
-            def call(*arguments, **keywords):
-                count[0] += 1
-                if count[0] > steps:
-                    os._exit(9)
-                return original(*arguments, **keywords)
+        def dies_after(calls=steps):
+            left = iter(range(calls))
 
-            return call
+            def counted(original):
+                def call(*arguments, **keywords):
+                    if next(left, None) is None:
+                        os._exit(9)
+                    return original(*arguments, **keywords)
 
-        child = os.fork()
-        if child == 0:
-            for name in calls:
-                setattr(os, name, stopping(getattr(os, name)))
-            produce(root, at=NOON + dt.timedelta(minutes=1))
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
+                return call
+
+            for name in ("fsync", "replace", "symlink"):
+                setattr(os, name, counted(getattr(os, name)))
+            return produce(root, at=NOON + dt.timedelta(minutes=1)).code
+
+        status = os.waitpid(in_a_child(dies_after), 0)[1]
         run = assert_whole(root)
         if os.waitstatus_to_exitcode(status) == 0:
             break
-        assert run in ("20260302T120000", "20260302T120100")
-        if run == "20260302T120100":  # published, and killed after that
-            publish.restore(root, "20260302T120000")
-            shutil.rmtree(root.parent / "snapshots" / "20260302T120100")
-        steps += 1
+        seen.add("old" if run == first else "new")
+        # Back to the start for the next step.
+        publish.switch(root, root.parent / "snapshots" / first)
+        for left in (root.parent / "snapshots").iterdir():
+            if left.name != first:
+                shutil.rmtree(left)
+    assert seen == {"old", "new"}
     assert steps > 25
+    assert run != first
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
@@ -490,12 +542,16 @@ def test_a_full_disk_leaves_what_was_published(root, tmp_path):
         pytest.skip("mounting is not allowed here")
     try:
         produce(root)
-        for rows in (200_000, 60_000, 30_000):
-            process = start(root, "--rows", str(rows))
-            output, errors = process.communicate(timeout=60)
-            assert process.returncode == 2, output + errors
-            assert "Could not run" in output
+        used = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+        ballast = root.parent / "ballast"
+        for share in (0.02, 0.3, 0.8, 0.95, 0.99):
+            free = shutil.disk_usage(root.parent).free
+            ballast.write_bytes(b"x" * (free - int(share * used)))
+            outcome = produce(root, at=NOON + dt.timedelta(minutes=1))
+            assert (outcome.code, outcome.is_published) == (2, False), share
+            assert "space" in outcome.fault, outcome.fault
             assert assert_whole(root) == "20260302T120000"
+            ballast.unlink()
         assert produce(root, at=dt.datetime.now(SHANGHAI)).is_published
     finally:
         subprocess.run(["umount", "-l", str(root.parent)], check=True)

@@ -1,0 +1,132 @@
+"""The cron script as cron runs it: no environment, another folder, nobody at the terminal."""
+
+import datetime as dt
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "bin" / "cron_daily.sh"
+
+
+@pytest.fixture
+def project(tmp_path):
+    """The script in a project whose command only says how it was called."""
+    root = tmp_path / "pro ject"
+    (root / "bin").mkdir(parents=True)
+    script = root / "bin" / "cron_daily.sh"
+    script.write_bytes(SCRIPT.read_bytes())
+    command = root / "bin" / "etf-rotation"
+    command.write_text(
+        "#!/usr/bin/env bash\n"
+        'echo "called with $*, root $ETF_RAW_ROOT, webhook set: ${DINGTALK_WEBHOOK:+yes}"\n'
+        'echo "an error" >&2\n'
+        "exit ${TEST_CODE:-0}\n"
+    )
+    for path in (script, command):
+        path.chmod(0o755)
+    return root
+
+
+def cron(project, *arguments, folder="/", **environment):
+    return subprocess.run(
+        [str(project / "bin" / "cron_daily.sh"), *arguments],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def log_of(project):
+    (log,) = (project / "factor_output" / "logs").glob("cron_*.log")
+    return log.read_text()
+
+
+def test_nothing_is_printed_when_all_went_well(project):
+    done = cron(project, "--as-of", "2024-01-05")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert "called with run --as-of 2024-01-05" in log_of(project)
+    assert "exit code 0" in log_of(project)
+
+
+@pytest.mark.parametrize("code", [1, 2, 137])
+def test_the_exit_code_is_passed_on(project, code):
+    done = cron(project, TEST_CODE=str(code))
+    assert done.returncode == code
+    assert f"ended with code {code}" in done.stderr
+    assert f"exit code {code}" in log_of(project)
+    assert "an error" in log_of(project)
+
+
+def test_settings_come_from_a_file(project):
+    (project / ".env").write_text("ETF_RAW_ROOT='/data/raw'\nDINGTALK_WEBHOOK=https://x/?token=1\n")
+    cron(project)
+    assert "root /data/raw, webhook set: yes" in log_of(project)
+    assert "token=1" not in log_of(project)
+    other = project / "other.env"
+    other.write_text("ETF_RAW_ROOT=/other\n")
+    cron(project, ETF_ENV_FILE=str(other))
+    assert "root /other, webhook set: \n" in log_of(project)
+
+
+def test_a_broken_settings_file_runs_nothing(project):
+    (project / ".env").write_text("ETF_RAW_ROOT='\n")
+    done = cron(project)
+    assert done.returncode != 0
+    assert not (project / "factor_output").exists()
+
+
+def test_logs_are_kept_for_thirty_days(project):
+    logs = project / "factor_output" / "logs"
+    logs.mkdir(parents=True)
+    for name, days in [("cron_20240101.log", 32), ("cron_20240102.log", 29), ("mine.txt", 99)]:
+        (logs / name).write_text("x")
+        then = (dt.datetime.now() - dt.timedelta(days=days)).timestamp()
+        os.utime(logs / name, (then, then))
+    cron(project)
+    names = {path.name for path in logs.iterdir()}
+    assert "cron_20240101.log" not in names
+    assert {"cron_20240102.log", "mine.txt"} < names
+    assert len(names) == 3
+
+
+def test_the_log_of_a_day_is_that_of_shanghai_and_grows(project):
+    cron(project)
+    cron(project)
+    (log,) = (project / "factor_output" / "logs").glob("cron_*.log")
+    today = dt.datetime.now(dt.timezone(dt.timedelta(hours=8)))
+    assert log.name in {f"cron_{today - dt.timedelta(seconds=s):%Y%m%d}.log" for s in (0, 60)}
+    assert log.read_text().count("exit code 0") == 2
+    assert log.stat().st_mode & 0o077 == 0
+
+
+def test_a_log_folder_that_cannot_be_made_is_code_2(project):
+    (project / "factor_output").write_text("")
+    assert cron(project).returncode == 2
+
+
+def test_the_real_command_is_found_without_an_environment(tmp_path):
+    """Through the real command, to where it says that there is no data."""
+    done = subprocess.run(
+        [str(SCRIPT), "--raw-root", str(tmp_path), "--output-root", str(tmp_path / "etf")],
+        cwd="/",
+        env={"ETF_LOG_DIR": str(tmp_path / "logs"), "ETF_ENV_FILE": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    (log,) = (tmp_path / "logs").iterdir()
+    assert "no raw data" in log.read_text()
+
+
+def test_called_through_a_link(project, tmp_path):
+    link = tmp_path / "daily"
+    link.symlink_to(project / "bin" / "cron_daily.sh")
+    done = subprocess.run([str(link)], cwd="/", env={}, capture_output=True, check=False)
+    assert done.returncode == 0
+    assert "called with run" in log_of(project)

@@ -1,0 +1,590 @@
+"""Notifications through real servers on this machine: a robot over HTTP, mail over SMTP."""
+
+import asyncio
+import base64
+import datetime as dt
+import hashlib
+import hmac
+import ipaddress
+import json
+import ssl
+import threading
+import time
+import traceback
+import urllib.parse
+from contextlib import contextmanager
+from email import message_from_bytes, policy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from etf_rotation import channels, messages
+from etf_rotation.channels import DingTalk, Email, Message
+from etf_rotation.notify import tell
+from etf_rotation.production import Outcome
+
+TOKEN = "token-1f9c7e5a"
+SECRET = "SEC-8d2b60aa"
+PASSWORD = "pass-77e1c0 word"
+SECRETS = (TOKEN, SECRET, PASSWORD)
+HELLO = Message("标题 title", "**正文** body\n\n- 510300.SH")
+FAST = (0.01, 0.01, 0.01)
+
+
+class Robot:
+    """A DingTalk robot: `answers` are used one a request, the last one for all further."""
+
+    def __init__(self, secret=""):
+        self.secret = secret
+        self.answers = ["ok"]
+        self.requests = []
+        robot = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):  # noqa: N802
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                robot.requests.append((self.path, json.loads(body)))
+                robot.answer(self)
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.webhook = f"http://127.0.0.1:{self.server.server_port}/robot/send?access_token={TOKEN}"
+
+    def answer(self, handler):
+        kind = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if kind == "hang":
+            time.sleep(30)
+            return
+        if kind == "drop":
+            handler.connection.close()
+            return
+        if isinstance(kind, int) and 300 <= kind < 600:
+            handler.send_response(kind)
+            handler.send_header("Location", "http://127.0.0.1:1/elsewhere")
+            handler.end_headers()
+            return
+        code = {"ok": 0}.get(kind, kind)
+        if self.secret and not self.is_signed(handler.path):
+            code = 310000
+        text = "<html>" if kind == "html" else json.dumps({"errcode": code, "errmsg": handler.path})
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(text.encode())
+
+    def is_signed(self, path):
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(path).query))
+        text = f"{query.get('timestamp')}\n{self.secret}".encode()
+        digest = hmac.new(self.secret.encode(), text, hashlib.sha256).digest()
+        is_recent = abs(time.time() * 1000 - int(query.get("timestamp", 0))) < 3_600_000
+        return is_recent and query.get("sign") == base64.b64encode(digest).decode()
+
+
+@pytest.fixture
+def robot():
+    robot = Robot()
+    yield robot
+    robot.server.shutdown()
+
+
+@pytest.fixture
+def signed_robot():
+    robot = Robot(SECRET)
+    yield robot
+    robot.server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A self-signed certificate of 127.0.0.1, made here; returns the paths of it and its key."""
+    folder = tmp_path_factory.mktemp("certificate")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    today = dt.datetime.now(dt.UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(today - dt.timedelta(days=1))
+        .not_valid_after(today + dt.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(built.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return folder / "cert.pem", folder / "key.pem"
+
+
+class Mailbox:
+    """What the mail server is told; `fault` is its answer to the data where it refuses."""
+
+    def __init__(self):
+        self.mails = []
+        self.sessions = []
+        self.fault = ""
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+        self.sessions.append((session.ssl is not None, session.authenticated))
+        if self.fault:
+            return self.fault
+        self.mails.append((envelope.rcpt_tos, envelope.content))
+        return "250 taken"
+
+
+def check_login(server, session, envelope, mechanism, data):
+    is_right = data.password == PASSWORD.encode() and data.login == b"robot@example.com"
+    return AuthResult(success=is_right, handled=False)
+
+
+@contextmanager
+def mail_server(certificate, *, tls):
+    """A mail server with STARTTLS, or with TLS from the first byte; yields mailbox and port."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    mailbox = Mailbox()
+    options = (
+        {"ssl_context": context} if tls else {"tls_context": context, "require_starttls": True}
+    )
+    controller = _Controller(
+        mailbox,
+        hostname="127.0.0.1",
+        port=0,
+        authenticator=check_login,
+        auth_required=True,
+        auth_require_tls=not tls,
+        **options,
+    )
+    controller.start()
+    try:
+        yield mailbox, controller.server.sockets[0].getsockname()[1]
+    finally:
+        controller.stop()
+
+
+class _Controller(Controller):
+    def _trigger_server(self):
+        # The free port is known only now.
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()
+
+
+@pytest.fixture
+def trusted(certificate, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+
+
+def email(port, password=PASSWORD, recipients=("a@example.com", "b@example.com")):
+    return Email("127.0.0.1", port, "robot@example.com", password, recipients)
+
+
+def send(message, to, spool, **options):
+    return tell(message, to, spool, **{"waits": FAST, "time_limit": 20} | options)
+
+
+def spooled(spool):
+    return sorted(path.name for path in spool.glob("*"))
+
+
+# ---------------------------------------------------------------- DingTalk
+
+
+def test_the_robot_gets_markdown(robot, tmp_path):
+    lines = send(HELLO, [DingTalk(robot.webhook)], tmp_path)
+    assert lines == ["Notification by dingtalk: sent."]
+    path, body = robot.requests[0]
+    assert path == f"/robot/send?access_token={TOKEN}"
+    assert body["msgtype"] == "markdown"
+    assert body["markdown"]["title"] == "标题 title"
+    assert body["markdown"]["text"].endswith(HELLO.text)
+    assert spooled(tmp_path) == []
+
+
+def test_the_signed_form_is_accepted_by_a_robot_that_checks(signed_robot, tmp_path):
+    lines = send(HELLO, [DingTalk(signed_robot.webhook, SECRET)], tmp_path)
+    assert lines == ["Notification by dingtalk: sent."]
+
+
+@pytest.mark.parametrize("secret", ["", "SEC-wrong"])
+def test_a_bad_signature_is_not_tried_again(signed_robot, tmp_path, secret):
+    lines = send(HELLO, [DingTalk(signed_robot.webhook, secret)], tmp_path)
+    assert "errcode 310000: signature, keyword or address refused" in lines[0]
+    assert "kept for the next run" in lines[0]
+    assert len(signed_robot.requests) == 1
+
+
+@pytest.mark.parametrize("answer", [500, 503, 429, -1, 130101, "drop", "html"])
+def test_a_passing_fault_is_tried_again(robot, tmp_path, answer):
+    robot.answers = [answer, answer, "ok"]
+    assert send(HELLO, [DingTalk(robot.webhook)], tmp_path) == ["Notification by dingtalk: sent."]
+    assert len(robot.requests) == 3
+
+
+@pytest.mark.parametrize("answer", [400, 403, 404, 302, 300001])
+def test_a_lasting_fault_is_not_tried_again(robot, tmp_path, answer):
+    robot.answers = [answer]
+    lines = send(HELLO, [DingTalk(robot.webhook)], tmp_path)
+    assert f"{answer}" in lines[0]
+    assert len(robot.requests) == 1
+    assert len(spooled(tmp_path)) == 1
+
+
+def test_a_robot_that_never_recovers_gets_four_attempts(robot, tmp_path):
+    robot.answers = [500]
+    lines = send(HELLO, [DingTalk(robot.webhook)], tmp_path)
+    assert lines == [
+        "Notification by dingtalk: 1 not delivered (HTTP status 500), kept for the next run."
+    ]
+    assert len(robot.requests) == 4
+
+
+def test_the_waits_grow(robot, tmp_path):
+    robot.answers = [500]
+    begin = time.monotonic()
+    send(HELLO, [DingTalk(robot.webhook)], tmp_path, waits=(0.1, 0.2, 0.4))
+    assert 0.7 <= time.monotonic() - begin < 3
+
+
+def test_a_robot_that_hangs_ends_at_the_time_limit(robot, tmp_path):
+    robot.answers = ["hang"]
+    begin = time.monotonic()
+    lines = send(HELLO, [DingTalk(robot.webhook)], tmp_path, time_limit=1)
+    assert time.monotonic() - begin < 3
+    assert "no answer within the time limit" in lines[0]
+    assert len(spooled(tmp_path)) == 1
+
+
+def test_one_channel_that_hangs_holds_up_no_other(robot, certificate, trusted, tmp_path):
+    robot.answers = ["hang"]
+    with mail_server(certificate, tls=False) as (mailbox, port):
+        lines = send(HELLO, [DingTalk(robot.webhook), email(port)], tmp_path, time_limit=3)
+        assert len(mailbox.mails) == 1
+    assert lines[1] == "Notification by email: sent."
+
+
+def test_a_long_message_is_cut_to_what_the_robot_takes(robot, tmp_path):
+    send(Message("t", "轮动" * 10_000), [DingTalk(robot.webhook)], tmp_path)
+    text = robot.requests[0][1]["markdown"]["text"]
+    assert 17_900 < len(text.encode()) < 20_000
+    assert text.endswith("…")
+
+
+@pytest.mark.parametrize(
+    "webhook", [f"http://127.0.0.1:9/send?access_token={TOKEN}", f"not an address {TOKEN}"]
+)
+def test_nobody_there(tmp_path, webhook):
+    lines = send(HELLO, [DingTalk(webhook)], tmp_path)
+    assert "1 not delivered" in lines[0]
+
+
+# ---------------------------------------------------------------- e-mail
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["STARTTLS", "TLS"])
+def test_mail_is_encrypted_and_authenticated(certificate, trusted, tmp_path, monkeypatch, tls):
+    with mail_server(certificate, tls=tls) as (mailbox, port):
+        if tls:
+            monkeypatch.setattr(channels, "TLS_PORT", port)
+        lines = send(HELLO, [email(port)], tmp_path)
+        assert lines == ["Notification by email: sent."]
+        # Where TLS came first, the server's session does not know of it.
+        assert mailbox.sessions == [(not tls, True)]
+        recipients, content = mailbox.mails[0]
+    mail = message_from_bytes(content, policy=policy.default)
+    assert recipients == ["a@example.com", "b@example.com"]
+    assert mail["Subject"] == "标题 title"
+    assert mail.get_content().splitlines() == HELLO.text.splitlines()
+
+
+def test_port_465_means_tls_from_the_first_byte():
+    assert channels.TLS_PORT == 465
+
+
+def test_a_wrong_password_is_not_tried_again(certificate, trusted, tmp_path):
+    with mail_server(certificate, tls=False) as (mailbox, port):
+        lines = send(HELLO, [email(port, "wrong-" + PASSWORD)], tmp_path)
+    assert "SMTPAuthenticationError 535" in lines[0]
+    assert mailbox.mails == []
+    assert len(spooled(tmp_path)) == 1
+
+
+def test_a_certificate_nobody_vouches_for_is_refused(certificate, tmp_path):
+    with mail_server(certificate, tls=False) as (mailbox, port):
+        lines = send(HELLO, [email(port)], tmp_path)
+    assert "SSLCertVerificationError" in lines[0]
+    assert mailbox.sessions == []
+
+
+def test_a_server_without_starttls_gets_no_password(tmp_path):
+    heard = []
+
+    async def serve(reader, writer):
+        writer.write(b"220 here\r\n")
+        while line := await reader.readline():
+            heard.append(line)
+            is_end = line.startswith(b"QUIT")
+            writer.write(b"221 bye\r\n" if is_end else b"250 fine\r\n")
+            if is_end:
+                break
+        writer.close()
+
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0))
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    lines = send(HELLO, [email(server.sockets[0].getsockname()[1])], tmp_path)
+    loop.call_soon_threadsafe(loop.stop)
+    assert "SMTPNotSupportedError" in lines[0]
+    assert not any(b"AUTH" in line or b"DATA" in line for line in heard)
+
+
+@pytest.mark.parametrize(("fault", "attempts"), [("451 later", 4), ("554 never", 1)])
+def test_a_mail_server_that_refuses(certificate, trusted, tmp_path, fault, attempts):
+    with mail_server(certificate, tls=False) as (mailbox, port):
+        mailbox.fault = fault
+        lines = send(HELLO, [email(port)], tmp_path)
+    assert fault[:3] in lines[0]
+    assert len(mailbox.sessions) == attempts
+
+
+# ---------------------------------------------------------------- kept and sent later
+
+
+def test_what_was_not_delivered_is_sent_first_by_the_next_run(robot, tmp_path):
+    robot.answers = [500]
+    first, second = Message("one", "1"), Message("two", "2")
+    send(first, [DingTalk(robot.webhook)], tmp_path)
+    robot.answers = ["ok"]
+    robot.requests.clear()
+    lines = send(second, [DingTalk(robot.webhook)], tmp_path)
+    assert lines == ["Notification by dingtalk: sent; 1 kept from earlier runs sent."]
+    assert [body["markdown"]["title"] for _, body in robot.requests] == ["one", "two"]
+    assert spooled(tmp_path) == []
+
+
+def test_each_channel_keeps_its_own(robot, certificate, trusted, tmp_path):
+    robot.answers = [500]
+    with mail_server(certificate, tls=False) as (mailbox, port):
+        send(HELLO, [DingTalk(robot.webhook), email(port)], tmp_path)
+        robot.answers = ["ok"]
+        send(None, [DingTalk(robot.webhook), email(port)], tmp_path)
+        assert len(mailbox.mails) == 1
+    assert spooled(tmp_path) == []
+
+
+def test_a_refused_run_leaves_what_is_kept_to_the_one_at_work(robot, tmp_path):
+    robot.answers = [500]
+    send(HELLO, [DingTalk(robot.webhook)], tmp_path)
+    robot.answers = ["ok"]
+    robot.requests.clear()
+    send(Message("two", "2"), [DingTalk(robot.webhook)], tmp_path, with_older=False)
+    assert [body["markdown"]["title"] for _, body in robot.requests] == ["two"]
+    assert len(spooled(tmp_path)) == 1
+
+
+def test_a_kept_message_that_is_refused_holds_up_no_other(robot, tmp_path):
+    robot.answers = [400, "ok"]
+    send(HELLO, [DingTalk(robot.webhook)], tmp_path)
+    robot.answers = [400, "ok"]
+    lines = send(Message("two", "2"), [DingTalk(robot.webhook)], tmp_path)
+    assert lines == [
+        "Notification by dingtalk: sent; 1 not delivered (HTTP status 400), kept for the next run."
+    ]
+
+
+def test_kept_messages_that_are_old_or_damaged_are_named(robot, tmp_path):
+    (tmp_path / "20200101T000000000000-1-dingtalk.json").write_text("{}")
+    (tmp_path / "20990101T000000000000-1-dingtalk.json").write_text("{")
+    lines = send(HELLO, [DingTalk(robot.webhook)], tmp_path)
+    assert lines[0].startswith("Undelivered for 30 days, given up: 20200101")
+    assert lines[1].endswith("cannot be read; remove it.")
+    assert lines[2] == "Notification by dingtalk: sent."
+
+
+def test_a_spool_that_cannot_be_written_stops_no_message(robot, tmp_path):
+    (tmp_path / "file").write_text("")
+    robot.answers = ["ok"]
+    lines = send(HELLO, [DingTalk(robot.webhook)], tmp_path / "file")
+    assert "cannot be kept" in lines[0]
+    assert lines[1] == "Notification by dingtalk: sent."
+    robot.answers = [400]
+    assert "not kept" in send(HELLO, [DingTalk(robot.webhook)], tmp_path / "file")[1]
+
+
+# ---------------------------------------------------------------- settings, secrets, texts
+
+
+def environment(**values):
+    return channels.take_settings(dict(values))
+
+
+def test_nothing_configured_is_one_line():
+    found, lines = channels.configured(environment())
+    assert found == []
+    assert len(lines) == 1
+
+
+def test_settings_leave_the_environment():
+    variables = {"DINGTALK_WEBHOOK": "w", "EMAIL_PASSWORD": "p", "HOME": "/"}
+    channels.take_settings(variables)
+    assert variables == {"HOME": "/"}
+
+
+def test_both_channels_are_read_from_the_environment():
+    found, lines = channels.configured(
+        environment(
+            DINGTALK_WEBHOOK="https://example.com",
+            SMTP_SERVER="smtp.example.com",
+            EMAIL_SENDER="a@example.com",
+            EMAIL_PASSWORD="x",
+            EMAIL_RECIPIENTS="b@example.com; c@example.com,",
+        )
+    )
+    assert [channel.name for channel in found] == ["dingtalk", "email"]
+    assert (found[1].port, found[1].recipients) == (587, ("b@example.com", "c@example.com"))
+    assert lines == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        ({"DINGTALK_SECRET": SECRET}, "DINGTALK_WEBHOOK"),
+        ({"SMTP_SERVER": "smtp.example.com"}, "EMAIL_SENDER, EMAIL_RECIPIENTS"),
+        (
+            {"SMTP_SERVER": "s", "EMAIL_SENDER": "a", "EMAIL_RECIPIENTS": "b", "SMTP_PORT": "x"},
+            "SMTP_PORT",
+        ),
+    ],
+)
+def test_half_a_configuration_is_named(variables, name):
+    found, lines = channels.configured(environment(**variables))
+    assert found == []
+    assert name in lines[0]
+    assert SECRET not in "".join(lines)
+
+
+def test_no_secret_in_any_line_file_representation_or_exception(
+    robot, signed_robot, certificate, tmp_path, request
+):
+    names = ("trusted", "capfd", "caplog")
+    _, capfd, caplog = (request.getfixturevalue(name) for name in names)
+    caplog.set_level("DEBUG")
+    said = []
+    with mail_server(certificate, tls=False) as (mailbox, port):
+        mailbox.fault = f"554 {PASSWORD}"
+        to = [
+            DingTalk(robot.webhook),
+            DingTalk(f"no address {TOKEN}"),
+            DingTalk(signed_robot.webhook, "x" + SECRET),
+            email(port),
+            email(port, PASSWORD + "x"),
+            email(port, PASSWORD + "é"),
+            email(9),
+        ]
+        for answer in (500, 404, 302, 310000, "drop", "html"):
+            robot.answers = [answer]
+            said += send(HELLO, to, tmp_path, waits=(0.01,), with_older=False)
+        for channel in to:
+            said.append(repr(channel))
+            try:
+                channel.send(HELLO)
+            except channels.DeliveryError:
+                said.append(traceback.format_exc())
+            except Exception as error:  # tell() gives its type only
+                said.append(type(error).__name__)
+    said += [path.read_text() for path in tmp_path.glob("*.json")]
+    said += [*capfd.readouterr()]
+    # The mail server of the test logs what it is told; it is not ours.
+    said += [r.getMessage() for r in caplog.records if not r.name.startswith("mail")]
+    text = "\n".join(said)
+    assert len(text) > 1000
+    for secret in SECRETS:
+        encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
+        for form in (secret, urllib.parse.quote(secret), urllib.parse.quote_plus(secret), encoded):
+            assert form not in text
+
+
+OUTCOME = Outcome(
+    code=0,
+    run_id="20260302T180000",
+    is_published=True,
+    seconds=31.4,
+    gate=[
+        {"pool": "QDII", "check_name": "sharpe", "status": "warn", "message": "0.3 is below 0.5"},
+        {"pool": "QDII", "check_name": "factor_coverage", "status": "pass", "message": "ok"},
+    ],
+    metrics=[{"pool": "QDII", "last_date": "2026-03-02", "annual_return": 0.1, "sharpe": 0.9}],
+    metrics_before=[{"pool": "QDII", "annual_return": 0.08, "sharpe": 1.0}],
+    orders=[
+        {
+            "pool": "QDII",
+            "symbol": "513100.SH",
+            "trade_date": "2026-03-03",
+            "side": "buy",
+            "shares": 12300.0,
+            "reason": "rebalance: enter",
+            "is_simulated_pool": False,
+        },
+        {
+            "pool": "OTHER",
+            "symbol": "518880.SH",
+            "trade_date": "2026-03-03",
+            "side": "sell",
+            "shares": 100.0,
+            "reason": "rebalance: exit",
+            "is_simulated_pool": True,
+        },
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    ("language", "wanted"),
+    [
+        ("en", ["published, data to 2026-03-02", "10.00% (+2.00%)", "buy 12,300 × 513100.SH"]),
+        ("zh", ["已发布，数据截至 2026-03-02", "10.00% (+2.00%)", "买入 513100.SH 12,300 份"]),
+    ],
+)
+def test_the_summary_holds_gate_metrics_and_orders(language, wanted):
+    message = messages.compose(OUTCOME, language)
+    text = f"{message.title}\n{message.text}"
+    for part in [*wanted, "WARN QDII sharpe: 0.3 is below 0.5", "0.90 (-0.10)"]:
+        assert part in text
+    assert "518880" not in text  # its pool is only simulated
+    assert "\n" not in message.title
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("code", [1, 2])
+def test_a_failure_says_what_and_shows_no_orders(language, code):
+    outcome = Outcome(
+        code=code,
+        fault="x.parquet: the file has no bytes" if code == 2 else "",
+        gate=[{"pool": "A", "check_name": "keys", "status": "fail", "message": "510300.SH twice"}],
+        orders=OUTCOME.orders,
+    )
+    message = messages.compose(outcome, language)
+    assert "FAIL A keys: 510300.SH twice" in message.text
+    assert ("no bytes" in message.text) is (code == 2)
+    assert "513100" not in message.text
+
+
+def test_both_languages_have_the_same_words():
+    assert messages.WORDS["en"].keys() == messages.WORDS["zh"].keys()
