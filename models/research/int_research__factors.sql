@@ -1,0 +1,62 @@
+-- The scored factors in score form, and the score itself as one more, of the pools with a strategy.
+{{ config(materialized='view') }}
+
+with
+
+scored as (
+
+    select * from {{ ref('int_scored_factors') }}
+
+),
+
+scores as (
+
+    select * from {{ ref('scores') }}
+
+),
+
+pools as (
+
+    select * from {{ ref('pool_constraints') }}
+
+),
+
+calendar as (
+
+    select * from {{ ref('trading_calendar') }}
+
+),
+
+unioned as (
+
+    select
+        pool,
+        factor_id,
+        symbol,
+        trade_date,
+        factor_value
+    from scored
+    union all
+    select
+        pool,
+        'score' as factor_id,
+        symbol,
+        trade_date,
+        score as factor_value
+    from scores
+    where score is not null
+
+)
+
+select
+    unioned.pool,
+    unioned.factor_id,
+    unioned.symbol,
+    unioned.trade_date,
+    calendar.session_number,
+    unioned.factor_value
+from unioned
+inner join pools
+    on unioned.pool = pools.pool
+inner join calendar
+    on unioned.trade_date = calendar.trade_date

@@ -1,0 +1,592 @@
+"""`report.html`: what a finished database says, on one page that needs nothing else.
+
+As a program: `python -m etf_rotation.report DATABASE PATH [--language zh]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections import defaultdict
+from itertools import accumulate
+from pathlib import Path
+
+import duckdb
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from etf_rotation import report_plots as plots
+from etf_rotation.errors import InputError
+from etf_rotation.report_texts import TEXTS, order_reason
+
+TEMPLATES = Path(__file__).parent / "templates"
+WINDOW = 126  # sessions of the rolling figures, half a year
+HORIZON = 20  # sessions ahead of the plots on factors, about the month between two rebalances
+STATUSES = ("fail", "warn", "pass")
+RATIOS = {"sharpe", "sortino", "calmar", "annual_turnover", "beta", "information_ratio"}
+MONEY = {"total_costs"}
+METRICS = (
+    "annual_return",
+    "benchmark_return",
+    "excess_return",
+    "annual_volatility",
+    "sharpe",
+    "sortino",
+    "max_drawdown",
+    "calmar",
+    "monthly_win_rate",
+    "annual_turnover",
+    "total_costs",
+    "average_invested",
+    "total_return",
+    "beta",
+    "tracking_error",
+    "information_ratio",
+)
+CARDS = (
+    "annual_return",
+    "benchmark_return",
+    "max_drawdown",
+    "sharpe",
+    "annual_volatility",
+    "annual_turnover",
+)
+
+
+def write_report(
+    database: Path,
+    path: Path,
+    *,
+    language: str,
+    run_id: str | None = None,
+    is_synthetic: bool | None = None,
+) -> None:
+    """Write the report of a finished database.
+
+    Parameters
+    ----------
+    database : Path
+        As `dbt build` leaves it. A table that is not there or is empty shows as "no data".
+    path : Path
+        The page to write.
+    language : str
+        `en` or `zh`.
+    run_id : str, optional
+        Of the production run.
+    is_synthetic : bool, optional
+        Whether the data is made up, for a database without `gate.run_metadata`, which says so itself.
+
+    Raises
+    ------
+    InputError
+        A language that there is not, or a database that does not say whether its data is made up.
+    """
+    if language not in TEXTS:
+        raise InputError(f"language is {language!r}, which must be one of: {', '.join(TEXTS)}")
+    with duckdb.connect(str(database), read_only=True) as connection:
+        page = Page(Tables(connection), language, run_id, is_synthetic).render()
+    path.write_text(page, encoding="utf-8")
+
+
+class Tables:
+    """Reads a database of which parts may not have been built."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection):
+        self.connection = connection
+        self.present = {
+            row[0]
+            for row in connection.execute(
+                "select schema_name || '.' || table_name from duckdb_tables()"
+            ).fetchall()
+        }
+
+    def rows(self, table: str, query: str, *more: str) -> list[dict]:
+        """Return the rows of a query as dicts; none where `table` or one of `more` is missing."""
+        if not {table, *more} <= self.present:
+            return []
+        cursor = self.connection.execute(query)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+class Page:
+    """Gathers what the template shows."""
+
+    def __init__(
+        self, tables: Tables, language: str, run_id: str | None, is_synthetic: bool | None
+    ):
+        self.tables = tables
+        self.language = language
+        self.words = TEXTS[language]
+        self.run_id = run_id
+        self.columns = plots.Columns()
+        self.figures: dict[str, dict] = {}
+        self.funds = {
+            row["symbol"]: row["name"]
+            for row in tables.rows("seeds.etf_pools", "select symbol, name from seeds.etf_pools")
+        }
+        run = tables.rows("gate.run_metadata", "from gate.run_metadata")
+        self.run = run[0] if run else {}
+        self.parameters = json.loads(self.run.get("run_parameters") or "{}")
+        self.is_synthetic = self.run.get("is_synthetic", is_synthetic)
+        if self.is_synthetic is None:
+            raise InputError(
+                "the database has no gate.run_metadata.is_synthetic, so the report cannot tell whether "
+                "its numbers are real; build the gate"
+            )
+
+    def render(self) -> str:
+        """Return the page."""
+        # Three seconds of imports on a busy machine: not for those who write no report.
+        from plotly.offline import get_plotlyjs  # noqa: PLC0415
+
+        environment = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters |= {
+            "percent": percent,
+            "points": points,
+            "number": number,
+            "metric": metric,
+            "plain": plain,
+            "setting": setting,
+            "tint": tint,
+            "fund": self.fund,
+        }
+        content = {
+            "words": self.words,
+            "is_synthetic": self.is_synthetic,
+            "run": self.run,
+            "run_id": self.run_id,
+            "metric_names": METRICS,
+            "card_names": CARDS,
+            "orders": self.orders(),
+            "metrics": self.metrics(),
+            "pools": [self.pool(pool) for pool in self.pools()],
+            "capacity": self.capacity(),
+            "research": [self.research(pool) for pool in self.researched()],
+            "gate": self.gate(),
+            "parameters": sorted(self.parameters.items()),
+            "window": WINDOW,
+            "horizon": HORIZON,
+        }
+        figures = {"columns": self.columns.arrays, "figures": self.figures}
+        return environment.get_template("report.html.j2").render(
+            content, figures=_json(figures), plotly=Markup(get_plotlyjs())
+        )
+
+    def fund(self, symbol: str | None) -> str:
+        """Return a fund's code with its name where the seed has one."""
+        return " ".join(filter(None, (symbol, self.funds.get(symbol))))
+
+    def draw(self, name: str, figure: dict) -> str:
+        """Keep a figure for the page, which refers to it by the returned name."""
+        self.figures[name] = figure
+        return name
+
+    # -- sections ------------------------------------------------------------------------------
+
+    def orders(self) -> list[dict]:
+        """One entry a pool, those that are traded first, each with its orders."""
+        rows = self.tables.rows(
+            "marts.next_session_orders",
+            "from marts.next_session_orders order by is_simulated_pool, pool, sequence",
+        )
+        pools: dict[str, list[dict]] = defaultdict(list)
+        for row in rows:
+            row["reason"] = order_reason(row["reason"], self.language)
+            pools[row["pool"]].append(row)
+        return [
+            {"pool": pool, "first": found[0], "rows": [row for row in found if row["symbol"]]}
+            for pool, found in pools.items()
+        ]
+
+    def metrics(self) -> list[dict]:
+        """PORTFOLIO first, then the pools."""
+        return self.tables.rows(
+            "marts.pool_metrics_summary",
+            "from marts.pool_metrics_summary order by pool <> 'PORTFOLIO', pool",
+        )
+
+    def pools(self) -> list[str]:
+        """PORTFOLIO, then the pools that have a backtest."""
+        rows = self.tables.rows(
+            "backtest.equity_daily",
+            "select distinct pool from backtest.equity_daily order by pool <> 'PORTFOLIO', pool",
+        )
+        return [row["pool"] for row in rows]
+
+    def pool(self, pool: str) -> dict:
+        """Everything about one curve."""
+        days = self.tables.rows(
+            "backtest.equity_daily",
+            f"from backtest.equity_daily where pool = {_text(pool)} order by trade_date",
+        )
+        words, dates = self.words, [str(day["trade_date"]) for day in days]
+        start = days[0]["previous_equity"]
+        growth = {
+            words["strategy"]: [day["equity"] / start for day in days],
+            words["benchmark"]: list(
+                accumulate(
+                    (1 + day["benchmark_return"] for day in days), lambda level, step: level * step
+                )
+            ),
+        }
+        deepest = min(days, key=lambda day: day["drawdown"])
+        returns = np.array([day["daily_return"] for day in days])
+        drawn = {
+            "growth": plots.growth(self.columns, dates, growth),
+            "drawdown": plots.drawdown(
+                self.columns, dates, [day["drawdown"] for day in days], words["drawdown"]
+            ),
+            "trading": self._trading(days),
+        }
+        if len(days) >= WINDOW and self.parameters:
+            drawn["rolling"] = plots.rolling(
+                self.columns,
+                dates[WINDOW - 1 :],
+                *rolling_statistics(
+                    returns,
+                    window=WINDOW,
+                    sessions_per_year=self.parameters["sessions_per_year"],
+                    risk_free_rate=self.parameters["risk_free_rate"],
+                ),
+                (words["rolling_sharpe"], words["rolling_volatility"]),
+            )
+        months = self._extremes(pool)
+        if months:
+            parts = ("exposure", "selection", "commission", "slippage")
+            drawn["extremes"] = plots.extremes(
+                months, {part: words[part] for part in parts}, words["month_return"]
+            )
+        weights = self._portfolio_weights() if pool == "PORTFOLIO" else self._weights(pool)
+        if weights[1]:
+            drawn["holdings"] = plots.stacked_weights(self.columns, *weights, words["cash"])
+        is_log = plots.is_log(growth.values())
+        return {
+            "pool": pool,
+            "figures": {
+                name: self.draw(f"{pool}-{name}", figure) for name, figure in drawn.items()
+            },
+            "scale": words["scale_log" if is_log else "scale_linear"],
+            "deepest": deepest,
+            "risk_free_rate": self.parameters.get("risk_free_rate"),
+            "years": self._years(pool),
+            "months": months,
+        }
+
+    def capacity(self) -> dict:
+        """The curves of all pools, and what binds."""
+        curves: dict[str, list[dict]] = defaultdict(list)
+        for row in self.tables.rows(
+            "capacity.capacity_curve", "from capacity.capacity_curve order by pool, capital_cny"
+        ):
+            curves[row["pool"]].append(row)
+        return {
+            "figure": self.draw("capacity", plots.capacity(curves, self.words)) if curves else None,
+            "impact": self.parameters.get("impact_coefficient"),
+            "rows": self.tables.rows(
+                "capacity.pool_capacity", "from capacity.pool_capacity order by pool"
+            ),
+        }
+
+    def researched(self) -> list[str]:
+        """The pools whose factors were set against returns."""
+        rows = self.tables.rows(
+            "research.factor_ic_summary",
+            "select distinct pool from research.factor_ic_summary order by pool",
+        )
+        return [row["pool"] for row in rows]
+
+    def research(self, pool: str) -> dict:
+        """What the scored factors knew in one pool."""
+        where = f"where pool = {_text(pool)}"
+        summary = self.tables.rows(
+            "research.factor_ic_summary",
+            f"from research.factor_ic_summary {where} "
+            "order by factor_id = 'score', factor_id, horizon_sessions",
+        )
+        factors = list(dict.fromkeys(row["factor_id"] for row in summary))
+        drawn = {}
+        series = self._rolling_ic(pool, factors)
+        if series:
+            drawn["rolling_ic"] = plots.rolling_ic(self.columns, series)
+        quantiles: dict[str, list[dict]] = defaultdict(list)
+        for row in self.tables.rows(
+            "research.factor_quantile_returns",
+            f"from research.factor_quantile_returns {where} and horizon_sessions = {HORIZON} "
+            "order by factor_quantile, factor_id = 'score', factor_id",
+        ):
+            quantiles[self.words["quantile"].format(n=row["factor_quantile"])].append(row)
+        if quantiles:
+            drawn["quantiles"] = plots.quantile_returns(quantiles)
+        pairs = {
+            (row["factor_id"], row["other_factor_id"]): row["mean_rank_correlation"]
+            for row in self.tables.rows(
+                "research.factor_correlation", f"from research.factor_correlation {where}"
+            )
+        }
+        if pairs:
+            drawn["correlations"] = plots.correlations(factors, pairs)
+        return {
+            "pool": pool,
+            "figures": {
+                name: self.draw(f"{pool}-{name}", figure) for name, figure in drawn.items()
+            },
+            "quantiles": len(quantiles),
+            "summary": summary,
+        }
+
+    def gate(self) -> dict:
+        """The checks, the worst first, and how many there are of each status."""
+        rows = self.tables.rows(
+            "gate.gate_checks", "from gate.gate_checks order by pool, check_name"
+        )
+        rows.sort(key=lambda row: STATUSES.index(row["status"]))
+        counts = {status: sum(row["status"] == status for row in rows) for status in STATUSES}
+        worst = next((status for status in STATUSES if counts[status]), "missing")
+        return {"rows": rows, "counts": counts, "result": worst}
+
+    # -- their parts ---------------------------------------------------------------------------
+
+    def _years(self, pool: str) -> list[dict]:
+        """The calendar years, the latest first: a return a month, and the year's, compounded."""
+        years: dict[int, dict] = {}
+        for row in self.tables.rows(
+            "backtest.monthly_returns",
+            f"from backtest.monthly_returns where pool = {_text(pool)} order by month",
+        ):
+            year = years.setdefault(row["month"].year, {"months": [None] * 12, "level": 1.0})
+            year["months"][row["month"].month - 1] = row["monthly_return"]
+            year["level"] *= 1 + row["monthly_return"]
+        return [
+            {"year": year, "months": found["months"], "total": found["level"] - 1}
+            for year, found in sorted(years.items(), reverse=True)
+        ]
+
+    def _extremes(self, pool: str) -> list[dict]:
+        """The best months, the best first, then the worst, the worst last."""
+        months: dict[tuple, dict] = {}
+        for row in self.tables.rows(
+            "backtest.extreme_months",
+            f"from backtest.extreme_months where pool = {_text(pool)} "
+            "order by kind, if(kind = 'best', rank, -rank), abs(contribution) desc, component",
+        ):
+            month = months.setdefault(
+                (row["kind"], row["rank"]),
+                {
+                    "label": f"{row['month']:%Y-%m}",
+                    "monthly_return": row["monthly_return"],
+                    "funds": [],
+                },
+            )
+            if row["component_type"] == "fund":
+                month["funds"].append((row["component"], row["contribution"]))
+            else:
+                month[row["component_type"]] = row["contribution"]
+        return list(months.values())
+
+    def _weights(self, pool: str) -> tuple[list[str], dict[str, list[float]]]:
+        """Weights at the last close of each week: dates, and a series a fund that was ever held."""
+        rows = self.tables.rows(
+            "backtest.positions_daily",
+            f"""
+            select weeks.trade_date, held.symbol, held.weight
+            from (
+                select max(trade_date) as trade_date from backtest.equity_daily
+                where pool = {_text(pool)} group by date_trunc('week', trade_date)
+            ) as weeks
+            left join backtest.positions_daily as held
+                on held.trade_date = weeks.trade_date and held.pool = {_text(pool)}
+            order by weeks.trade_date, held.symbol""",
+            "backtest.equity_daily",
+        )
+        return _series(rows, "symbol", self.fund)
+
+    def _portfolio_weights(self) -> tuple[list[str], dict[str, list[float]]]:
+        """Like `_weights`, of the pools within PORTFOLIO."""
+        sleeves = "backtest.int_backtest__sleeves"
+        rows = self.tables.rows(
+            sleeves,
+            f"""
+            select sleeves.trade_date, sleeves.pool as symbol,
+                sleeves.sleeve / sleeves.equity * pools.holdings_value / pools.equity as weight
+            from {sleeves} as sleeves
+            inner join backtest.equity_daily as pools
+                on pools.pool = sleeves.pool and pools.trade_date = sleeves.trade_date
+            where sleeves.trade_date in (
+                select max(trade_date) from {sleeves} group by date_trunc('week', trade_date)
+            )
+            order by sleeves.trade_date, sleeves.pool""",
+            "backtest.equity_daily",
+        )
+        return _series(rows, "symbol", str)
+
+    def _trading(self, days: list[dict]) -> dict:
+        years: dict[str, list[dict]] = defaultdict(list)
+        for day in days:
+            years[str(day["trade_date"].year)].append(day)
+
+        def share(found: list[dict], *columns: str) -> float:
+            amount = math.fsum(day[column] for day in found for column in columns)
+            return amount / (math.fsum(day["equity"] for day in found) / len(found))
+
+        return plots.trading(
+            list(years),
+            [share(found, "traded_value") / 2 for found in years.values()],
+            [share(found, "commission", "slippage") for found in years.values()],
+            (self.words["turnover"], self.words["costs"]),
+        )
+
+    def _rolling_ic(self, pool: str, factors: list[str]) -> dict[str, tuple[list, list]]:
+        """Mean of the last WINDOW rank ICs, at the last session of each week."""
+        found: dict[str, list[dict]] = defaultdict(list)
+        for row in self.tables.rows(
+            "research.factor_ic",
+            f"select factor_id, trade_date, rank_ic from research.factor_ic where pool = {_text(pool)} "
+            f"and horizon_sessions = {HORIZON} order by factor_id, trade_date",
+        ):
+            found[row["factor_id"]].append(row)
+        series = {}
+        for factor_id in factors:
+            rows = found[factor_id]
+            if len(rows) < WINDOW:
+                continue
+            means = np.lib.stride_tricks.sliding_window_view(
+                np.array([row["rank_ic"] for row in rows]), WINDOW
+            ).mean(axis=1)
+            dates = [row["trade_date"] for row in rows[WINDOW - 1 :]]
+            kept = {date.isocalendar()[:2]: number for number, date in enumerate(dates)}.values()
+            series[factor_id] = (
+                [str(dates[number]) for number in kept],
+                [float(means[number]) for number in kept],
+            )
+        return series
+
+
+def rolling_statistics(
+    returns: np.ndarray, *, window: int, sessions_per_year: int, risk_free_rate: float
+) -> tuple[list[float | None], list[float]]:
+    """Return annual Sharpe ratio and volatility over each window of daily returns.
+
+    Parameters
+    ----------
+    returns : array of shape (sessions,)
+        Daily returns, plain ratios.
+    window : int
+        Sessions, at most as many as there are.
+    sessions_per_year, risk_free_rate
+        As in the table metrics; the excess over the risk-free rate is simple.
+
+    Returns
+    -------
+    Two lists of length sessions - window + 1; a Sharpe ratio without spread is None.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(returns, window)
+    deviation = windows.std(axis=1, ddof=1)
+    excess = windows.mean(axis=1) - risk_free_rate / sessions_per_year
+    root = math.sqrt(sessions_per_year)
+    sharpe = [
+        float(root * mean / sd) if sd > 0 else None
+        for mean, sd in zip(excess, deviation, strict=True)
+    ]
+    return sharpe, [float(root * sd) for sd in deviation]
+
+
+def _series(rows: list[dict], key: str, name) -> tuple[list[str], dict[str, list[float]]]:
+    dates = list(dict.fromkeys(str(row["trade_date"]) for row in rows))
+    place = {date: number for number, date in enumerate(dates)}
+    series: dict[str, list[float]] = {}
+    for row in rows:
+        # A week without holdings is a row without a fund.
+        if row[key] is not None:
+            values = series.setdefault(name(row[key]), [0.0] * len(dates))
+            values[place[str(row["trade_date"])]] = row["weight"]
+    return dates, dict(sorted(series.items()))
+
+
+def _json(content: object) -> Markup:
+    """Return JSON that may stand inside a script element."""
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+# -- numbers for people ------------------------------------------------------------------------
+
+UNKNOWN = "–"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Return a ratio in percent, with a real minus sign."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    text = f"{value:.{digits}%}"
+    return text.replace("-", "−") if text.strip("-0.%") else text.lstrip("-")
+
+
+def points(value: float | None) -> str:
+    """Return a ratio in percent without the sign of percent, for a narrow table."""
+    return "" if value is None else percent(value)[:-1]
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """Return a number with thousands apart."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    text = f"{value:,.{digits}f}"
+    return text.replace("-", "−") if text.strip("-0.,") else text.lstrip("-")
+
+
+def metric(value: float | None, name: str) -> str:
+    """Return a metric as its kind is read: a ratio, money, or percent."""
+    if name in MONEY:
+        return number(value)
+    return number(value, 2) if name in RATIOS else percent(value)
+
+
+def plain(value: float | None) -> str:
+    """Return a figure of unknown kind to four significant digits."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    shown = plots.rounded(value, 4)
+    return f"{shown:,}".replace("-", "−")
+
+
+def setting(value: object) -> str:
+    """Return the value of a var as its owner would write it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def tint(value: float | None, full: float = 0.1) -> int:
+    """Return how strongly to colour a return, 0 to 100 in steps of 10; `full` is 100."""
+    return 0 if value is None else min(10, round(abs(value) / full * 10)) * 10
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the report of a database."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("database", type=Path)
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--language", choices=TEXTS, default="en")
+    given = parser.parse_args(arguments)
+    try:
+        write_report(given.database, given.path, language=given.language)
+    except (InputError, OSError, duckdb.Error) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,329 @@
+"""The plots of the report as plotly figures: plain dicts, ready for JSON.
+
+A value "@n" stands for array n of `Columns`, "$name" for a colour of the page's theme; the page
+puts both in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+# Above this ratio of the highest to the lowest value a linear axis hides the early years.
+LOG_FROM = 3.0
+COLOURS = 10
+DATES = {
+    "type": "date",
+    "hoverformat": "%Y-%m-%d",
+    "tickformatstops": [
+        {"dtickrange": [None, "M1"], "value": "%Y-%m-%d"},
+        {"dtickrange": ["M1", "M12"], "value": "%Y-%m"},
+        {"dtickrange": ["M12", None], "value": "%Y"},
+    ],
+}
+PERCENT = {"tickformat": ".0%", "hoverformat": ".2%"}
+
+
+class Columns:
+    """Arrays that plots share, each embedded once."""
+
+    def __init__(self):
+        self.arrays: list[list] = []
+        self._known: dict[tuple, str] = {}
+
+    def put(self, values: Iterable, digits: int | None = None) -> str:
+        """Return the reference to an array, rounded to `digits` significant digits if given."""
+        values = tuple(values) if digits is None else tuple(rounded(v, digits) for v in values)
+        if values not in self._known:
+            self._known[values] = f"@{len(self.arrays)}"
+            self.arrays.append(list(values))
+        return self._known[values]
+
+
+def rounded(value: float | None, digits: int) -> float | None:
+    """Return a value to so many significant digits; null where it is not a finite number."""
+    if value is None or not math.isfinite(value):
+        return None
+    short = float(f"{value:.{digits}g}")
+    return int(short) if short.is_integer() else short
+
+
+def figure(data: list[dict], **layout) -> dict:
+    """Return a figure."""
+    return {"data": data, "layout": layout}
+
+
+def line(
+    columns: Columns, dates: Sequence, values: Sequence, name: str, colour: str, **more
+) -> dict:
+    """Return one line over dates; `more` are plotly's attributes of the trace."""
+    style = {"color": colour, "width": more.pop("width", 1.6), **more.pop("style", {})}
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": columns.put(dates),
+        "y": columns.put(values, 5),
+        "line": style,
+        **more,
+    }
+
+
+def growth(columns: Columns, dates: Sequence, curves: dict[str, Sequence[float]]) -> dict:
+    """Return curves that start from 1, on a logarithmic axis where they spread that far.
+
+    Parameters
+    ----------
+    columns : Columns
+        Takes the arrays.
+    dates : sequence of str
+        ISO dates.
+    curves : dict
+        Name to growth of 1 CNY, one value a date; the first is the strategy.
+    """
+    colours = ("$strategy", "$benchmark")
+    data = [
+        line(columns, dates, values, name, colour)
+        for (name, values), colour in zip(curves.items(), colours, strict=True)
+    ]
+    axis = {"type": "log" if is_log(curves.values()) else "linear", "hoverformat": ".3f"}
+    if axis["type"] == "log":
+        axis["dtick"] = "D2"
+    return figure(data, xaxis=DATES, yaxis=axis)
+
+
+def is_log(curves: Iterable[Sequence[float]]) -> bool:
+    """Return whether the values, all above zero, ask for a logarithmic axis."""
+    values = [value for curve in curves for value in curve]
+    return min(values) > 0 and max(values) / min(values) > LOG_FROM
+
+
+def drawdown(columns: Columns, dates: Sequence, values: Sequence[float], name: str) -> dict:
+    """Return an area that hangs from zero."""
+    trace = line(columns, dates, values, name, "$loss", fill="tozeroy", width=1)
+    return figure([trace], xaxis=DATES, yaxis={**PERCENT, "rangemode": "tozero"}, showlegend=False)
+
+
+def rolling(
+    columns: Columns, dates: Sequence, sharpe: Sequence, volatility: Sequence, names
+) -> dict:
+    """Return the Sharpe ratio above, the volatility below, over the same dates."""
+    data = [
+        line(columns, dates, sharpe, names[0], "$strategy"),
+        line(columns, dates, volatility, names[1], "$benchmark", yaxis="y2"),
+    ]
+    return figure(
+        data,
+        xaxis={**DATES, "anchor": "y2"},
+        yaxis={"domain": [0.45, 1], "hoverformat": ".2f", "zeroline": True},
+        yaxis2={**PERCENT, "domain": [0, 0.38], "rangemode": "tozero"},
+    )
+
+
+def extremes(months: Sequence[dict], parts: dict[str, str], total: str) -> dict:
+    """Return a stacked bar a month, with its return as a mark.
+
+    Parameters
+    ----------
+    months : sequence of dict
+        `label`, `monthly_return` and the parts, plain ratios.
+    parts : dict
+        Part to name.
+    total : str
+        The name of the month's return.
+    """
+    labels = [month["label"] for month in months]
+    data = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": labels,
+            "y": [rounded(month[part], 5) for month in months],
+            "marker": {"color": f"$part{number}"},
+            "hovertemplate": "%{y:.2%}",
+        }
+        for number, (part, name) in enumerate(parts.items())
+    ]
+    data.append(
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": total,
+            "x": labels,
+            "y": [rounded(month["monthly_return"], 5) for month in months],
+            "marker": {"color": "$ink", "symbol": "diamond", "size": 9},
+            "hovertemplate": "%{y:.2%}",
+        }
+    )
+    return figure(data, barmode="relative", xaxis={"type": "category"}, yaxis=PERCENT)
+
+
+def stacked_weights(
+    columns: Columns, dates: Sequence, weights: dict[str, Sequence], cash: str
+) -> dict:
+    """Return weights stacked up to what is invested; `cash` names the rest, which is added."""
+    data = []
+    for number, (name, values) in enumerate(weights.items()):
+        colour = f"$series{number % COLOURS}"
+        data.append(_area(columns, dates, values, name, colour))
+    rest = [max(0.0, 1 - sum(day)) for day in zip(*weights.values(), strict=True)]
+    data.append(_area(columns, dates, rest, cash, "$cash"))
+    return figure(data, xaxis=DATES, yaxis={**PERCENT, "range": [0, 1]}, hovermode="closest")
+
+
+def _area(columns: Columns, dates: Sequence, values: Sequence, name: str, colour: str) -> dict:
+    return line(
+        columns,
+        dates,
+        [rounded(value, 3) for value in values],
+        name,
+        colour,
+        stackgroup="weights",
+        fillcolor=colour,
+        width=0,
+        style={"shape": "hv"},
+        hovertemplate=f"{name} %{{x}} %{{y:.1%}}<extra></extra>",
+    )
+
+
+def trading(
+    years: Sequence[str], turnover: Sequence, costs: Sequence, names: Sequence[str]
+) -> dict:
+    """Return turnover above, costs below, a bar a year."""
+    data = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": list(years),
+            "y": [rounded(value, 4) for value in values],
+            "marker": {"color": colour},
+            "yaxis": axis,
+            "hovertemplate": template,
+        }
+        for name, values, colour, axis, template in (
+            (names[0], turnover, "$strategy", "y", "%{y:.2f}"),
+            (names[1], costs, "$loss", "y2", "%{y:.2%}"),
+        )
+    ]
+    return figure(
+        data,
+        xaxis={"type": "category", "anchor": "y2"},
+        yaxis={"domain": [0.48, 1], "rangemode": "tozero"},
+        yaxis2={"domain": [0, 0.4], "rangemode": "tozero", "tickformat": ".1%"},
+    )
+
+
+def capacity(curves: dict[str, Sequence[dict]], words: dict) -> dict:
+    """Return net annual return against capital, a line a pool, dashed without impact."""
+    data = []
+    for number, (pool, points) in enumerate(curves.items()):
+        colour = f"$series{number % COLOURS}"
+        capital = [point["capital_cny"] for point in points]
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": pool,
+                "x": capital,
+                "y": [rounded(point["net_annual_return"], 5) for point in points],
+                "customdata": [rounded(point["max_order_share"], 4) for point in points],
+                "line": {"color": colour},
+                "hovertemplate": f"{pool}: %{{y:.2%}}, {words['max_order_share']} %{{customdata:.0%}}<extra></extra>",
+            }
+        )
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": f"{pool}, {words['no_impact']}",
+                "showlegend": False,
+                "x": capital,
+                "y": [rounded(point["annual_return"], 5) for point in points],
+                "line": {"color": colour, "dash": "dash", "width": 1},
+                "hoverinfo": "skip",
+            }
+        )
+    ticks = sorted({point["capital_cny"] for points in curves.values() for point in points})
+    return figure(
+        data,
+        xaxis={
+            "type": "log",
+            "title": {"text": words["capital"]},
+            "tickvals": ticks,
+            "ticktext": [f"{tick:,.0f}" for tick in ticks],
+            "hoverformat": ",.0f",
+        },
+        yaxis={**PERCENT, "title": {"text": words["net_annual_return"]}, "zeroline": True},
+    )
+
+
+def rolling_ic(columns: Columns, series: dict[str, tuple[Sequence, Sequence]]) -> dict:
+    """Return the rank IC of each factor over dates; the score, which comes last, in bold."""
+    data = []
+    for number, (factor_id, (dates, values)) in enumerate(series.items()):
+        is_score = factor_id == "score"
+        colour = "$ink" if is_score else f"$series{number % COLOURS}"
+        data.append(
+            line(
+                columns,
+                dates,
+                [rounded(value, 3) for value in values],
+                factor_id,
+                colour,
+                width=2.5 if is_score else 1,
+                hovertemplate="%{y:.3f}",
+                **({"style": {"dash": "dot"}} if number >= COLOURS and not is_score else {}),
+            )
+        )
+    return figure(data, xaxis=DATES, yaxis={"zeroline": True, "tickformat": ".2f"})
+
+
+def quantile_returns(quantiles: dict[str, Sequence[dict]]) -> dict:
+    """Return grouped bars, a group a factor, a bar a quantile with its standard error."""
+    shades = len(quantiles)
+    data = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": [row["factor_id"] for row in rows],
+            "y": [rounded(row["mean_excess_return"], 4) for row in rows],
+            "error_y": {
+                "type": "data",
+                "array": [rounded(row["standard_error"], 3) for row in rows],
+                "thickness": 1,
+                "width": 0,
+                "color": "$ink",
+            },
+            "marker": {"color": f"$shade{round(number * 4 / max(1, shades - 1))}"},
+            "hovertemplate": "%{y:.2%}",
+        }
+        for number, (name, rows) in enumerate(quantiles.items())
+    ]
+    axis = {"tickformat": ".1%", "zeroline": True}
+    return figure(data, barmode="group", xaxis={"type": "category", "tickangle": -45}, yaxis=axis)
+
+
+def correlations(factors: Sequence[str], values: dict[tuple[str, str], float | None]) -> dict:
+    """Return the correlations of all pairs as a map from -1 to 1."""
+    grid = [
+        [1.0 if row == column else rounded(values.get((row, column)), 2) for column in factors]
+        for row in factors
+    ]
+    trace = {
+        "type": "heatmap",
+        "x": list(factors),
+        "y": list(factors),
+        "z": grid,
+        "zmin": -1,
+        "zmax": 1,
+        "colorscale": [[0, "$loss"], [0.5, "$page"], [1, "$strategy"]],
+        "texttemplate": "%{z:.1f}",
+        "hovertemplate": "%{y} / %{x}: %{z:.2f}<extra></extra>",
+        "colorbar": {"thickness": 10, "tickvals": [-1, 0, 1]},
+    }
+    return figure(
+        [trace],
+        xaxis={"type": "category", "tickangle": -45},
+        yaxis={"type": "category", "autorange": "reversed"},
+        hovermode="closest",
+    )

@@ -1,0 +1,74 @@
+(() => {
+    const { columns, figures } = JSON.parse(document.getElementById("figures").textContent);
+    const plots = [...document.querySelectorAll(".plot")];
+    const isTouch = matchMedia("(pointer: coarse)").matches;
+    const PRINT_WIDTH = 690;
+
+    const colour = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+    // "@3" is a shared array, "$ink" a colour of the theme.
+    const filled = value => {
+        if (typeof value === "string") {
+            if (/^@\d+$/.test(value)) return columns[Number(value.slice(1))];
+            return /^\$\w+$/.test(value) ? colour(value.slice(1)) : value;
+        }
+        if (Array.isArray(value)) return value.map(filled);
+        if (value && typeof value === "object") {
+            return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, filled(part)]));
+        }
+        return value;
+    };
+
+    const axis = { gridcolor: "$rule", zerolinecolor: "$soft", linecolor: "$rule", automargin: true, zeroline: false };
+
+    const draw = (plot, width) => {
+        const { data, layout } = filled(figures[plot.dataset.figure]);
+        const isNarrow = (width || plot.clientWidth) < 480;
+        const axes = Object.fromEntries(
+            Object.keys(layout).filter(key => /^[xy]axis/.test(key)).map(
+                key => [key, { ...filled(axis), ...layout[key], fixedrange: isTouch }]
+            )
+        );
+        const common = {
+            paper_bgcolor: "rgba(0,0,0,0)",
+            plot_bgcolor: "rgba(0,0,0,0)",
+            font: { color: colour("ink"), size: isNarrow ? 10 : 12, family: getComputedStyle(document.body).fontFamily },
+            margin: { l: 8, r: 8, t: 30, b: 8 },
+            hovermode: "x unified",
+            hoverlabel: { bgcolor: colour("panel"), bordercolor: colour("rule"), font: { color: colour("ink"), size: 11 } },
+            legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: isNarrow ? 9 : 11 } },
+            modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("soft"), activecolor: colour("ink") },
+            // A finger on a plot must still scroll the page.
+            dragmode: isTouch ? false : "zoom",
+        };
+        Plotly.react(plot, data, { ...common, ...layout, ...axes, width, autosize: !width }, {
+            responsive: true, displaylogo: false, displayModeBar: isTouch ? false : "hover",
+            modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
+        });
+        plot.dataset.drawn = "yes";
+    };
+
+    const observer = new IntersectionObserver(entries => {
+        for (const { isIntersecting, target } of entries) {
+            if (isIntersecting) {
+                observer.unobserve(target);
+                draw(target);
+            }
+        }
+    }, { rootMargin: "400px" });
+    plots.forEach(plot => observer.observe(plot));
+
+    const redraw = () => plots.filter(plot => plot.dataset.drawn).forEach(plot => draw(plot));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+
+    // Paper is light, and shows what nobody scrolled to.
+    addEventListener("beforeprint", () => {
+        document.documentElement.dataset.theme = "light";
+        document.querySelectorAll("details").forEach(details => { details.open = true; });
+        plots.forEach(plot => { observer.unobserve(plot); draw(plot, PRINT_WIDTH); });
+    });
+    addEventListener("afterprint", () => {
+        delete document.documentElement.dataset.theme;
+        redraw();
+    });
+})();

@@ -1,0 +1,386 @@
+"""The report: what it says, and how it does in a real browser."""
+
+import base64
+import json
+import re
+import shutil
+import string
+import time
+from html import unescape
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+from etf_rotation.errors import InputError
+from etf_rotation.report import main, number, percent, points, rolling_statistics, write_report
+from etf_rotation.report_plots import Columns, growth, is_log, rounded
+from etf_rotation.report_texts import TEXTS, order_reason
+
+LANGUAGES = tuple(TEXTS)
+POOLS = ("PORTFOLIO", "A_SHARE", "OTHER", "QDII")
+OF_A_POOL = ("growth", "drawdown", "rolling", "holdings", "trading", "extremes")
+OF_RESEARCH = ("rolling_ic", "quantiles", "correlations")
+
+pytest.importorskip("plotly", reason="plotly is not installed")
+
+
+@pytest.fixture(scope="module")
+def pages(sample, tmp_path_factory):
+    """The report of the sample, by language."""
+    folder = tmp_path_factory.mktemp("reports")
+    paths = {language: folder / f"report_{language}.html" for language in LANGUAGES}
+    for language, path in paths.items():
+        write_report(sample.database, path, language=language, run_id="20230609T170000")
+    return paths
+
+
+@pytest.fixture
+def changed(sample, tmp_path):
+    """Write the report of a copy of the sample after some statements, and return its text."""
+
+    def write(*statements, language="en", **options):
+        database = tmp_path / "etf_rotation.duckdb"
+        shutil.copy(sample.database, database)
+        with duckdb.connect(str(database)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+        write_report(database, tmp_path / "report.html", language=language, **options)
+        return (tmp_path / "report.html").read_text("utf-8")
+
+    return write
+
+
+def body(page):
+    """The page without its scripts, as a reader sees it."""
+    text = re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.DOTALL)
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text)))
+
+
+def embedded(page):
+    """The figures' data, and their shared arrays."""
+    found = re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)
+    content = json.loads(found[1])
+    return content["figures"], content["columns"]
+
+
+# -- what it says ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_page_shows_the_tables_numbers(sample, pages, language):
+    text = body(pages[language].read_text("utf-8"))
+    metrics = sample.connection.execute("from marts.pool_metrics_summary").df()
+    assert set(metrics.pool) == set(POOLS)
+    for row in metrics.itertuples():
+        assert percent(row.annual_return) in text
+        assert percent(row.max_drawdown) in text
+        assert number(row.sharpe, 2) in text
+        assert number(row.total_costs) in text
+    checks = sample.connection.execute(
+        "select distinct check_name from gate.gate_checks"
+    ).fetchall()
+    assert all(name in text for (name,) in checks)
+    orders = sample.connection.execute(
+        "select trade_date, coalesce(symbol, pool) from marts.next_session_orders"
+    ).fetchall()
+    assert all(str(day) in text and what in text for day, what in orders)
+    assert "20230609T170000" in text
+    assert TEXTS[language]["no_data"] not in text
+
+
+def test_synthetic_data_is_called_so_in_a_band_and_real_data_is_not(pages, changed):
+    for language, path in pages.items():
+        assert TEXTS[language]["synthetic_note"] in body(path.read_text("utf-8"))
+    real = changed("update gate.run_metadata set is_synthetic = false")
+    assert TEXTS["en"]["synthetic"] not in body(real)
+
+
+def test_report_does_not_guess_whether_data_is_real(changed):
+    with pytest.raises(InputError, match="is_synthetic"):
+        changed("drop table gate.run_metadata")
+    page = body(
+        changed("drop schema gate cascade", "drop schema research cascade", is_synthetic=True)
+    )
+    assert TEXTS["en"]["synthetic_note"] in page
+    assert TEXTS["en"]["gate_missing"] in page
+
+
+def test_sections_without_a_table_say_so(changed):
+    page = body(changed("drop schema capacity cascade", "drop table research.factor_ic"))
+    assert page.count(TEXTS["en"]["no_data"]) == 1 + 3
+
+
+def test_what_data_says_cannot_become_markup(changed):
+    attack = "</script><script>alert(1)</script><b>&"
+    page = changed(
+        f"update seeds.etf_pools set name = '{attack}'",
+        f"update gate.gate_checks set message = '{attack}'",
+    )
+    assert attack not in page
+    assert attack in body(page)
+
+
+def test_curves_end_where_the_metrics_say(sample, pages):
+    figures, columns = embedded(pages["en"].read_text("utf-8"))
+    array = lambda name: columns[int(name[1:])]  # noqa: E731
+    for pool, total, depth, benchmark, sessions in sample.connection.execute(
+        "select pool, total_return, max_drawdown, benchmark_return, sessions from backtest.metrics"
+    ).fetchall():
+        strategy, held = figures[f"{pool}-growth"]["data"]
+        assert array(strategy["y"])[-1] == pytest.approx(1 + total, rel=1e-4)
+        assert array(held["y"])[-1] == pytest.approx((1 + benchmark) ** (sessions / 252), rel=1e-4)
+        assert min(array(figures[f"{pool}-drawdown"]["data"][0]["y"])) == pytest.approx(
+            depth, rel=1e-4
+        )
+        stacked = [array(trace["y"]) for trace in figures[f"{pool}-holdings"]["data"]]
+        np.testing.assert_allclose(np.sum(stacked, axis=0), 1, atol=0.01)
+
+
+def test_rolling_statistics_are_those_of_metrics_over_a_window():
+    returns = np.random.default_rng(3).normal(0.0005, 0.01, 400)
+    sharpe, volatility = rolling_statistics(
+        returns, window=126, sessions_per_year=252, risk_free_rate=0.03
+    )
+    series = pd.Series(returns).rolling(126)
+    expected = series.std() * np.sqrt(252)
+    np.testing.assert_allclose(volatility, expected.dropna(), rtol=1e-10)
+    np.testing.assert_allclose(
+        sharpe, ((series.mean() * 252 - 0.03) / expected).dropna(), rtol=1e-8
+    )
+    flat, _ = rolling_statistics(np.zeros(126), window=126, sessions_per_year=252, risk_free_rate=0)
+    assert flat == [None]
+
+
+def test_axis_is_logarithmic_when_growth_spreads():
+    assert not is_log([[1.0, 2.9], [1.1]])
+    assert is_log([[1.0, 3.1], [1.1]])
+    curves = {"strategy": [1.0, 4.0], "benchmark": [1.0, 2.0]}
+    assert (
+        growth(Columns(), ["2021-01-04", "2021-01-05"], curves)["layout"]["yaxis"]["type"] == "log"
+    )
+
+
+def test_numbers_are_written_for_people():
+    assert (percent(-0.12345), percent(None), percent(0.05, 0)) == ("−12.3%", "–", "5%")
+    assert (percent(-0.0001), number(-0.001, 2), points(-0.001)) == ("0.0%", "0.00", "−0.1")
+    assert (number(1234567.8), number(float("nan"))) == ("1,234,568", "–")
+    assert (rounded(0.123456, 3), rounded(2.0, 3), rounded(float("inf"), 3)) == (0.123, 2, None)
+
+
+def test_both_languages_say_the_same_things():
+    fields = lambda text: sorted(
+        field for _, field, _, _ in string.Formatter().parse(text) if field
+    )  # noqa: E731
+    english, chinese = TEXTS["en"], TEXTS["zh"]
+    assert english.keys() == chinese.keys()
+    assert all(fields(english[key]) == fields(chinese[key]) for key in english)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "rebalance: enter, cut to what cash covers",
+        "rebalance: increase, at the last close cash does not cover it",
+        "rebalance: reduce",
+        "rebalance: exit, no trade since 2021-03-30",
+        *(
+            f"carry-over: {why} on 2021-04-01"
+            for why in ("suspended", "limit_up", "limit_down", "cash")
+        ),
+        "no order: 2 funds are eligible for the rebalance on 2021-04-02, the first needs 3, "
+        "next rebalance on 2021-04-05",
+        "no order: the rebalance on 2021-04-02 finds nothing to change, "
+        "the calendar holds no later rebalance",
+    ],
+)
+def test_reasons_of_orders_are_chinese_throughout(reason):
+    said = order_reason(reason, "zh")
+    assert not re.search("[a-z]", said), said
+    assert re.findall(r"\d{4}-\d\d-\d\d", said) == re.findall(r"\d{4}-\d\d-\d\d", reason)
+    assert order_reason(reason, "en") == reason
+
+
+def test_a_language_that_there_is_not_is_refused(sample, tmp_path):
+    with pytest.raises(InputError, match="'fr'"):
+        write_report(sample.database, tmp_path / "report.html", language="fr")
+
+
+def test_command_names_what_it_cannot_read(tmp_path, capsys):
+    assert main([str(tmp_path / "none.duckdb"), str(tmp_path / "report.html")]) == 2
+    assert "none.duckdb" in capsys.readouterr().err
+
+
+# -- in a browser ------------------------------------------------------------------------------
+
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+    "--disable-background-networking --disable-component-update --window-size=1280,1000"
+).split()
+PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+DESKTOP = {"width": 1280, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+
+
+class Browser:
+    """Chromium, and what it logged."""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def open(self, path, *, scheme="light", screen=DESKTOP):
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        self.driver.execute_cdp_cmd(
+            "Emulation.setTouchEmulationEnabled", {"enabled": screen["mobile"]}
+        )
+        self.driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia",
+            {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
+        )
+        self.log()
+        self.driver.get(path.as_uri())
+
+    def run(self, script, *arguments):
+        return self.driver.execute_script(script, *arguments)
+
+    def log(self):
+        """Console messages, and the addresses asked for, since the last call."""
+        messages = [entry["message"] for entry in self.driver.get_log("browser")]
+        events = [
+            json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")
+        ]
+        return messages, [
+            event["params"]["request"]["url"]
+            for event in events
+            if event["method"] == "Network.requestWillBeSent"
+        ]
+
+    def scroll_through(self):
+        """Show every plot to the reader once; return how each of them came out."""
+        for name in self.run(
+            "return [...document.querySelectorAll('.plot')].map(p => p.dataset.figure)"
+        ):
+            self.run(
+                "document.querySelector(`[data-figure='${arguments[0]}']`).scrollIntoView()", name
+            )
+            for _ in range(100):
+                if self.run(
+                    "return document.querySelector(`[data-figure='${arguments[0]}']`).dataset.drawn",
+                    name,
+                ):
+                    break
+                time.sleep(0.05)
+        return self.run(
+            """
+            return [...document.querySelectorAll('.plot')].map(plot => {
+                const marks = [...plot.querySelectorAll(
+                    '.scatterlayer path.js-line, .scatterlayer path.js-fill, .barlayer path, .heatmaplayer image'
+                )].map(mark => mark.getBoundingClientRect());
+                const box = plot.querySelector('svg.main-svg')?.getBoundingClientRect();
+                const text = plot.querySelector('.xtick text');
+                return {
+                    name: plot.dataset.figure,
+                    marks: marks.filter(mark => mark.width > 0 || mark.height > 0).length,
+                    right: box ? box.right : null,
+                    text: text ? getComputedStyle(text).fill : null,
+                };
+            })
+            """
+        )
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    chromedriver = shutil.which("chromedriver")
+    if not (chromium and chromedriver):
+        pytest.skip(
+            "chromium and chromedriver are not installed (apt-get install chromium chromium-driver)"
+        )
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(chromedriver))
+    yield Browser(driver)
+    driver.quit()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_browser_draws_every_plot_in_silence(browser, pages, language, scheme):
+    browser.open(pages[language], scheme=scheme)
+    plots = browser.scroll_through()
+    messages, addresses = browser.log()
+    assert messages == []
+    assert [url for url in addresses if not url.startswith("data:")] == [pages[language].as_uri()]
+    assert {plot["name"] for plot in plots} == {
+        *(f"{pool}-{name}" for pool in POOLS for name in OF_A_POOL),
+        *(f"{pool}-{name}" for pool in POOLS[1:] for name in OF_RESEARCH),
+        "capacity",
+    }
+    assert [plot["name"] for plot in plots if not plot["marks"]] == []
+    ink = {"light": "rgb(28, 35, 48)", "dark": "rgb(228, 232, 238)"}[scheme]
+    assert {plot["text"] for plot in plots} == {ink}
+    paper = browser.run("return getComputedStyle(document.body).backgroundColor")
+    assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 22, 29)"}[scheme]
+    empty = browser.run(
+        "return [...document.querySelectorAll('main section')].filter("
+        "s => !s.querySelector('.plot, table, p')).map(s => s.id)"
+    )
+    assert empty == []
+
+
+def test_page_opens_light_and_fast(browser, pages):
+    page = pages["en"]
+    assert page.stat().st_size < 6e6
+    times = []
+    for _ in range(3):
+        browser.open(page)
+        times.append(
+            browser.run("return performance.getEntriesByType('navigation')[0].loadEventEnd") / 1000
+        )
+    assert 0 < min(times) < 2, times
+    drawn = browser.run("return document.querySelectorAll('.plot[data-drawn]').length")
+    assert drawn < browser.run("return document.querySelectorAll('.plot').length")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_page_fits_a_phone(browser, pages, language):
+    browser.open(pages[language], screen=PHONE)
+    plots = browser.scroll_through()
+    assert browser.run("return document.documentElement.scrollWidth") == PHONE["width"]
+    assert [plot["name"] for plot in plots if not plot["marks"]] == []
+    assert [plot["name"] for plot in plots if plot["right"] > PHONE["width"]] == []
+
+
+def test_plots_follow_the_theme(browser, pages):
+    browser.open(pages["en"])
+    browser.scroll_through()
+    browser.driver.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": "dark"}]},
+    )
+    time.sleep(0.5)
+    assert {plot["text"] for plot in browser.scroll_through()} == {"rgb(228, 232, 238)"}
+
+
+def test_paper_shows_what_nobody_scrolled_to(browser, pages):
+    browser.open(pages["zh"], scheme="dark")
+    printed = browser.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})
+    assert base64.b64decode(printed["data"]).startswith(b"%PDF")
+    undrawn = "return document.querySelectorAll('.plot:not([data-drawn])').length"
+    assert browser.run(undrawn) == 0
+    assert browser.log()[0] == []
+
+
+def test_browser_hears_errors_and_sees_requests(browser, pages, tmp_path):
+    """The checks above must be able to fail."""
+    fault = '<script>undefinedFunction()</script><img src="http://127.0.0.1:9/pixel.png">'
+    page = tmp_path / "report.html"
+    page.write_text(pages["en"].read_text("utf-8").replace("<main>", f"<main>{fault}", 1), "utf-8")
+    browser.open(page)
+    messages, addresses = browser.log()
+    assert any("undefinedFunction" in message for message in messages)
+    assert "http://127.0.0.1:9/pixel.png" in addresses

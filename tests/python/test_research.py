@@ -1,0 +1,216 @@
+"""The research tables against alphalens' definitions, written out with pandas and scipy."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+HORIZONS = (1, 5, 20)
+
+
+@pytest.fixture(scope="module")
+def research(sample):
+    """Read a table of the sample, or the result of a query, as a data frame."""
+    return lambda query: sample.connection.execute(query).df()
+
+
+@pytest.fixture(scope="module")
+def factor_values(research):
+    """One factor with ties, one rounded to few values, and the score: (pool, factor_id) -> series."""
+    values = research(
+        """
+        select pool, factor_id, trade_date as date, symbol as asset, factor_value as factor
+        from signals.int_scored_factors where factor_id in ('ret_20', 'drawdown_63')
+        union all
+        select pool, 'score', trade_date, symbol, score from signals.scores where score is not null
+        """
+    )
+    return {
+        key: group.set_index(["date", "asset"])["factor"].sort_index()
+        for key, group in values.groupby(["pool", "factor_id"])
+    }
+
+
+@pytest.fixture(scope="module")
+def forward_returns(research):
+    """alphalens.utils.compute_forward_returns on the opens, which are known on every session."""
+    opens = research(
+        "select trade_date as date, symbol as asset, adj_open from staging.stg_etf_daily"
+    ).pivot(index="date", columns="asset", values="adj_open")
+    calendar = research(
+        "select trade_date from staging.trading_calendar order by trade_date"
+    ).trade_date
+    opens = opens.reindex(calendar[calendar <= opens.index.max()])
+    return {h: (opens.shift(-h) / opens - 1).stack() for h in HORIZONS}
+
+
+def clean(factor, forward_returns):
+    """alphalens.utils.get_clean_factor_and_forward_returns for one period."""
+    frame = pd.DataFrame({"factor": factor, "forward": forward_returns})
+    frame.index.names = ["date", "asset"]
+    return frame.dropna()
+
+
+def quantized(factor, quantiles):
+    """alphalens.utils.quantize_factor of one session; None where pandas finds no distinct edges."""
+    try:
+        return pd.qcut(factor, quantiles, labels=False) + 1
+    except ValueError:
+        return None
+
+
+@pytest.mark.parametrize("horizon", HORIZONS)
+def test_rank_ic_is_alphalens_factor_information_coefficient(
+    research, factor_values, forward_returns, horizon
+):
+    published = research(f"from research.factor_ic where horizon_sessions = {horizon}")
+    compared = 0
+    for (pool, factor_id), factor in factor_values.items():
+        own = published.query("pool == @pool and factor_id == @factor_id")
+        own = own.set_index("trade_date")["rank_ic"]
+        with np.errstate(all="ignore"):
+            expected = (
+                clean(factor, forward_returns[horizon])
+                .groupby("date")
+                .apply(lambda day: stats.spearmanr(day["factor"], day["forward"])[0])
+                .dropna()
+            )
+        pd.testing.assert_series_equal(
+            own, expected, check_names=False, check_index_type=False, rtol=0, atol=1e-12
+        )
+        compared += len(expected)
+    assert compared > 1000
+
+
+def test_summary_is_alphalens_information_table(research):
+    summary = research("from research.factor_ic_summary")
+    daily = research(
+        "select factor_ic.*, session_number from research.factor_ic "
+        "inner join staging.trading_calendar using (trade_date)"
+    )
+    assert len(summary) == daily.groupby(["pool", "factor_id", "horizon_sessions"]).ngroups > 0
+    for row in summary.itertuples():
+        ic = daily.query(
+            "pool == @row.pool and factor_id == @row.factor_id "
+            "and horizon_sessions == @row.horizon_sessions"
+        )
+        apart = ic[ic.session_number % row.horizon_sessions == 0].rank_ic
+        assert row.sessions == len(ic)
+        assert row.mean_ic == pytest.approx(ic.rank_ic.mean(), abs=1e-14)
+        assert row.ic_standard_deviation == pytest.approx(ic.rank_ic.std(), rel=1e-12)
+        assert row.icir == pytest.approx(ic.rank_ic.mean() / ic.rank_ic.std(), rel=1e-10)
+        assert row.t_value == pytest.approx(stats.ttest_1samp(ic.rank_ic, 0).statistic, rel=1e-10)
+        assert row.t_value_apart == pytest.approx(stats.ttest_1samp(apart, 0).statistic, rel=1e-10)
+        assert row.share_positive == pytest.approx((ic.rank_ic > 0).mean())
+
+
+def test_returns_that_overlap_are_not_counted_as_independent(research):
+    """20 sessions overlap 19 of their neighbour's: the plain t-value is far too sure of itself."""
+    by_horizon = research(
+        "select horizon_sessions, median(abs(t_value)) as plain, median(abs(t_value_apart)) as apart "
+        "from research.factor_ic_summary group by all"
+    ).set_index("horizon_sessions")
+    assert by_horizon.plain[1] == by_horizon.apart[1]
+    assert by_horizon.plain[20] > 2 * by_horizon.apart[20]
+
+
+@pytest.mark.parametrize("horizon", HORIZONS)
+def test_quantile_returns_are_alphalens_mean_return_by_quantile(
+    research, factor_values, forward_returns, horizon
+):
+    """Factors without ties; where edges coincide pandas gives up, and the table goes on."""
+    published = research(
+        f"from research.factor_quantile_returns where horizon_sessions = {horizon}"
+    )
+    funds = research("select pool, count(*) as n from seeds.etf_pools group by pool")
+    funds = funds.set_index("pool").n
+    assert set(funds < 10) == {True, False}, "the sample has no small pool"
+    for (pool, factor_id), factor in factor_values.items():
+        if factor_id != "ret_20":
+            continue
+        quantiles = 3 if funds[pool] < 10 else 5
+        frame = clean(factor, forward_returns[horizon])
+        days = [day for _, day in frame.groupby("date") if len(day) >= quantiles]
+        cut = [(day, quantized(day["factor"], quantiles)) for day in days]
+        assert all(quantile is not None for _, quantile in cut)
+        frame = pd.concat([day.assign(quantile=quantile) for day, quantile in cut])
+        frame["excess"] = frame["forward"] - frame.groupby("date")["forward"].transform("mean")
+        expected = frame.groupby("quantile").agg(
+            mean=("forward", "mean"),
+            excess=("excess", "mean"),
+            sd=("excess", "std"),
+            n=("excess", "size"),
+        )
+        own = published.query("pool == @pool and factor_id == @factor_id")
+        own = own.set_index("factor_quantile")
+        assert list(own.index) == list(range(1, quantiles + 1))
+        np.testing.assert_allclose(own.mean_return, expected["mean"], rtol=0, atol=1e-14)
+        np.testing.assert_allclose(own.mean_excess_return, expected.excess, rtol=0, atol=1e-14)
+        error = expected.sd / np.sqrt(expected.n)
+        np.testing.assert_allclose(own.standard_error, error, rtol=1e-10)
+        assert list(own.observations) == list(expected.n)
+
+
+def test_equal_values_share_the_lower_quantile(research):
+    """A drawdown of 0 is shared by every fund at its high: pandas refuses such a session."""
+    split = research(
+        """
+        select count(*) from (
+            select pool, trade_date, horizon_sessions, doubled_factor_rank
+            from research.int_research__observations where factor_id = 'drawdown_63'
+            group by all having count(distinct factor_quantile) > 1
+        )
+        """
+    )
+    assert split.iloc[0, 0] == 0
+
+
+def test_rank_autocorrelation_is_alphalens(research, factor_values):
+    published = research("from research.factor_rank_autocorrelation")
+    summary = research("from research.factor_ic_summary where horizon_sessions = 1")
+    for (pool, factor_id), factor in factor_values.items():
+        ranks = factor.groupby("date").rank().unstack()
+        expected = ranks.corrwith(ranks.shift(1), axis=1).dropna()
+        own = published.query("pool == @pool and factor_id == @factor_id")
+        own = own.set_index("trade_date").rank_autocorrelation
+        pd.testing.assert_series_equal(
+            own, expected, check_names=False, check_index_type=False, rtol=0, atol=1e-12
+        )
+        row = summary.query("pool == @pool and factor_id == @factor_id").iloc[0]
+        assert row.mean_rank_autocorrelation == pytest.approx(expected.mean(), abs=1e-12)
+        assert row.mean_rank_autocorrelation**row.half_life_sessions == pytest.approx(0.5)
+
+
+def test_factor_correlation_is_the_mean_of_the_sessions(research, factor_values):
+    published = research("from research.factor_correlation")
+    for pool in {pool for pool, _ in factor_values}:
+        ranks = [
+            factor_values[pool, factor_id].groupby("date").rank().unstack()
+            for factor_id in ("drawdown_63", "ret_20")
+        ]
+        expected = ranks[0].corrwith(ranks[1], axis=1).dropna()
+        for pair in (("drawdown_63", "ret_20"), ("ret_20", "drawdown_63")):
+            own = published.query(
+                "pool == @pool and factor_id == @pair[0] and other_factor_id == @pair[1]"
+            ).iloc[0]
+            assert own.sessions == len(expected)
+            assert own.mean_rank_correlation == pytest.approx(expected.mean(), abs=1e-12)
+
+
+def test_forward_returns_start_at_the_first_open_after_what_the_factor_knows(research):
+    rows = research(
+        """
+        select now.symbol, panel.as_of_date < now.trade_date as is_after,
+            now.adj_open, later.adj_open as later_open, own.forward_return
+        from research.int_research__forward_returns as own
+        inner join staging.stg_etf_daily as now using (symbol, trade_date)
+        inner join signals.factor_panel as panel using (symbol, trade_date)
+        inner join staging.trading_calendar as calendar on calendar.trade_date = now.trade_date
+        inner join staging.stg_etf_daily as later
+            on later.symbol = now.symbol and later.trade_date = calendar.next_trade_date
+        where own.horizon_sessions = 1
+        """
+    )
+    assert len(rows) > 1000
+    assert rows.is_after.all()
+    np.testing.assert_array_equal(rows.forward_return, rows.later_open / rows.adj_open - 1)
