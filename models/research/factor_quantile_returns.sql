@@ -1,3 +1,5 @@
+-- Sums are of scaled integers: exact in any order, and nothing has to be sorted for them.
+
 with
 
 observations as (
@@ -14,7 +16,7 @@ session_means as (
         factor_id,
         horizon_sessions,
         trade_date,
-        sum(forward_return order by symbol) / count(*) as mean_return
+        cast(sum(cast(forward_return * 1e15 as hugeint)) as double) / 1e15 / count(*) as mean_return
     from observations
     group by pool, factor_id, horizon_sessions, trade_date
 
@@ -42,8 +44,8 @@ averaged as (
         factor_id,
         horizon_sessions,
         factor_quantile,
-        sum(forward_return order by trade_date, symbol) / count(*) as mean_return,
-        sum(excess_return order by trade_date, symbol) / count(*) as mean_excess_return,
+        cast(sum(cast(forward_return * 1e15 as hugeint)) as double) / 1e15 / count(*) as mean_return,
+        cast(sum(cast(excess_return * 1e15 as hugeint)) as double) / 1e15 / count(*) as mean_excess_return,
         count(*) as observations
     from demeaned
     group by pool, factor_id, horizon_sessions, factor_quantile
@@ -57,10 +59,9 @@ spread as (
         demeaned.factor_id,
         demeaned.horizon_sessions,
         demeaned.factor_quantile,
-        sum(
-            pow(demeaned.excess_return - averaged.mean_excess_return, 2)
-            order by demeaned.trade_date, demeaned.symbol
-        ) as squared_deviations
+        cast(
+            sum(cast(pow(demeaned.excess_return - averaged.mean_excess_return, 2) * 1e18 as hugeint)) as double
+        ) / 1e18 as squared_deviations
     from demeaned
     inner join averaged
         on

@@ -1,6 +1,4 @@
 -- The scored factors in score form, and the score itself as one more, of the pools with a strategy.
-{{ config(materialized='view') }}
-
 with
 
 scored as (

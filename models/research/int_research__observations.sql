@@ -1,7 +1,5 @@
 -- Factor and forward return of every fund that has both, ranked within pool, session and factor.
 -- Ranks are doubled: equal values share the mean of their ranks, and integers add up exactly.
-{{ config(materialized='view') }}
-
 with
 
 factors as (
