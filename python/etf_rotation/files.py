@@ -17,7 +17,16 @@ from etf_rotation.panel import KEYS
 from etf_rotation.raw import MARKER
 
 SYNTHETIC_NOTE = "Synthetic data, not market data.\n"
-PUBLISHED_SCHEMAS = ("staging", "factors", "signals", "backtest", "capacity", "gate", "marts")
+PUBLISHED_SCHEMAS = (
+    "staging",
+    "factors",
+    "signals",
+    "backtest",
+    "capacity",
+    "gate",
+    "marts",
+    "research",
+)
 
 
 def write_all(connection: duckdb.DuckDBPyConnection, folder: Path, *, is_synthetic: bool) -> None:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from etf_rotation import files, metadata, publish, verify
+from etf_rotation import files, metadata, publish, report, verify
 from etf_rotation.build import WORK, Build, Builder, build
 from etf_rotation.errors import InputError
 from etf_rotation.lock import run_lock
@@ -109,6 +109,13 @@ class Production:
                 return
             progress.stage("files")
             files.write_all(connection, run, is_synthetic=settings.is_synthetic)
+        report.write_report(
+            run / publish.DATABASE,
+            run / report.REPORT,
+            language=settings.language,
+            run_id=run.name,
+            is_synthetic=settings.is_synthetic,
+        )
         is_full = not settings.partial
         checks = verify.check_folder(run, is_full=is_full, is_synthetic=settings.is_synthetic)
         outcome.gate += checks

@@ -22,6 +22,7 @@ from etf_rotation import report_plots as plots
 from etf_rotation.errors import InputError
 from etf_rotation.report_texts import TEXTS, order_reason
 
+REPORT = "report.html"
 TEMPLATES = Path(__file__).parent / "templates"
 WINDOW = 126  # sessions of the rolling figures, half a year
 HORIZON = 20  # sessions ahead of the plots on factors, about the month between two rebalances

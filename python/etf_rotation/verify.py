@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from etf_rotation.publish import DATABASE, MANIFEST, faults
+from etf_rotation.report import REPORT
 
 COLUMNS = (
     "pool",
@@ -97,7 +98,7 @@ def _missing(folder: Path, panels: list[Path], is_full: bool) -> dict:
             names += OF_A_BACKTEST
         wanted += [f"{panel.name}/{name}" for name in names]
     if is_full:
-        wanted += [DATABASE, "pool_metrics_summary.csv", "gate_report/index.html"]
+        wanted += [DATABASE, "pool_metrics_summary.csv", REPORT, "gate_report/index.html"]
     missing = [f"{name} is missing" for name in wanted if not any(folder.glob(name))]
     return _check(BUILD, "files_complete", missing, "run again")
 

@@ -49,8 +49,11 @@ create table signals.target_weights as
     from (select distinct pool, symbol from signals.factor_panel);
 
 create table backtest.equity_daily as
-    select pool, date '2020-02-03' + day::integer as trade_date, 1e6 + day as equity,
-        1e5::double as cash, 9e5 + day as holdings_value, 0.0001 as daily_return, 0.0 as drawdown
+    select pool, date '2020-02-03' + day::integer as trade_date,
+        (1e6 + day)::double as equity, (1e6 + day)::double as previous_equity,
+        1e5::double as cash, (9e5 + day)::double as holdings_value,
+        0.0001::double as daily_return, 0.0::double as drawdown, 0.0002::double as benchmark_return,
+        1e4::double as traded_value, 5.0::double as commission, 10.0::double as slippage
     from (values ('A_SHARE'), ('QDII'), ('PORTFOLIO')) as pools (pool), range(20) as days (day);
 
 create table backtest.positions_daily as
@@ -61,7 +64,16 @@ create table backtest.positions_daily as
 create table backtest.metrics as
     select pool, date '2020-02-03' as first_date, date '2020-02-22' as last_date, 20 as sessions,
         0.2871e0 + {seed} as annual_return, 11e-2 as benchmark_return, -12e-2 as max_drawdown,
-        15e-1 as sharpe, 6e-1 as monthly_win_rate, 32e-1 as annual_turnover, null::double as beta
+        15e-1 as sharpe, 6e-1 as monthly_win_rate, 32e-1 as annual_turnover, null::double as beta,
+        null::double as excess_return,
+        null::double as annual_volatility,
+        null::double as sortino,
+        null::double as calmar,
+        null::double as total_costs,
+        null::double as average_invested,
+        null::double as total_return,
+        null::double as tracking_error,
+        null::double as information_ratio
     from (values ('A_SHARE'), ('QDII'), ('PORTFOLIO')) as pools (pool);
 
 create table marts.pool_metrics_summary as from backtest.metrics;
@@ -81,7 +93,9 @@ create table capacity.capacity_checks as
     select 'A_SHARE' as pool, date '2020-02-03' as trade_date, '510300.SH' as symbol,
         0.01 as adv_pct;
 create table capacity.pool_capacity as
-    select 'A_SHARE' as pool, date '2020-02-22' as trade_date, 5e7 as capacity_cny;
+    select 'A_SHARE' as pool, date '2020-02-22' as trade_date, 5e7 as capacity_cny,
+        1e7 as target_capital, '510300.SH' as binding_symbol, 0.2e0 as binding_weight,
+        5e-2 as max_adv_pct;
 
 create table gate.gate_checks as
     select * from (values
@@ -94,7 +108,8 @@ create table gate.run_metadata as
     select 'engine 1' as engine_version, 'hfq' as price_adjustment,
         timestamptz '2020-02-22 10:00:00+00' as generated_at, date '2020-01-01' as first_date,
         date '2020-02-22' as last_date, '{{}}' as run_parameters, 'abc' as panel_column_hash,
-        'A_SHARE,QDII' as pools, 'def' as input_fingerprint, '{code}' as code_version;
+        'A_SHARE,QDII' as pools, 'def' as input_fingerprint, '{code}' as code_version,
+        600 as raw_rows, 600 as bars, 0 as suspended_rows, 0 as quarantined_rows;
 """
 
 

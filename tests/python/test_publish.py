@@ -89,7 +89,7 @@ def test_a_passed_run_is_published_with_all_its_files(root):
         "capacity_constraints_report.json",
     }
     wanted = {f"panel_{pool}/{name}" for pool in ("A_SHARE", "QDII") for name in of_pool}
-    wanted |= {"pool_metrics_summary.csv", "gate_report/index.html"}
+    wanted |= {"pool_metrics_summary.csv", "report.html", "gate_report/index.html"}
     assert names == wanted | {"etf_rotation.duckdb", "manifest.json"}
 
 
