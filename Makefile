@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test sample style lock lookahead bench
+.PHONY: help run test sample style lock lookahead faults bench
 
 RAW := $(or $(ETF_RAW_ROOT),$(if $(wildcard raw/ETF/daily/*.parquet),raw,sample))
 
@@ -31,6 +31,10 @@ lock: ## renew the lock files from requirements.in and requirements-dev.in (need
 lookahead: ## prove by truncated rebuilds that nothing sees the future
 	@bin/setup requirements.lock
 	@PYTHONPATH=python .venv/bin/python -m etf_rotation.lookahead "$(RAW)"
+
+faults: ## put every fault into the data and see which check catches it
+	@bin/setup requirements-dev.lock
+	@PYTHONPATH=python:tests/python .venv/bin/python tests/python/faults.py
 
 bench: ## time a whole build by stage, the median of three
 	@bin/setup requirements.lock
