@@ -79,7 +79,8 @@ create table marts.next_session_orders as
 
 create table capacity.capacity_checks as
     select 'A_SHARE' as pool, date '2020-02-03' as trade_date, '510300.SH' as symbol,
-        0.01 as adv_pct;
+        0.01 as adv_pct
+    union all by name select 'QDII' as pool, date '2020-02-03' as trade_date;
 create table capacity.pool_capacity as
     select 'A_SHARE' as pool, date '2020-02-22' as trade_date, 5e7 as capacity_cny;
 
