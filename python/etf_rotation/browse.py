@@ -59,7 +59,8 @@ def list_runs(given: argparse.Namespace) -> int:
     rows = []
     for manifest in publish.runs(root.parent):
         statuses = [check["status"] for check in manifest["gate"]]
-        counts = [f"{statuses.count(name)} {name}" for name in ("fail", "warn", "pass")]
+        names = ("error", "fail", "warn", "pass")
+        counts = [f"{statuses.count(name)} {name}" for name in names if name in statuses]
         is_current = published is not None and manifest["run_id"] == published.name
         values = (
             "*" if is_current else "",

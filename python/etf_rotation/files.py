@@ -104,7 +104,7 @@ def row_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 def _write_pool(
     connection: duckdb.DuckDBPyConnection, pool: str, folder: Path, is_synthetic: bool
 ) -> None:
-    """Write what of a pool was built: of a run of some parts only, the rest is not there."""
+    """Write what of a pool was built: a run of some parts, and MARKET, have not everything."""
     folder.mkdir()
     own = {"pool": pool, "is_synthetic": is_synthetic}
     of_pool = f"where pool = {_text(pool)}"
@@ -121,7 +121,8 @@ def _write_pool(
             table: records(connection, f"select * from capacity.{table} {of_pool} order by all")
             for table in ("pool_capacity", "capacity_checks")
         }
-        write_json(folder / "capacity_constraints_report.json", own | report)
+        if any(report.values()):
+            write_json(folder / "capacity_constraints_report.json", own | report)
 
 
 def _write_panel(
@@ -190,7 +191,9 @@ def _write_parquet(
     connection: duckdb.DuckDBPyConnection, query: str, path: Path, is_synthetic: bool
 ) -> None:
     connection.execute(
-        f"copy ({query}) to {_text(path)} (format parquet, compression zstd, "
+        f"copy ({query}) to {_text(path)} (format parquet, compression lz4_raw, "
+        # Doubles hardly ever repeat: looking for a dictionary takes as long as writing.
+        "dictionary_size_limit 1, "
         f"kv_metadata {{'etf_rotation.synthetic': '{str(is_synthetic).lower()}'}})"
     )
 

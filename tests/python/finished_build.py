@@ -91,7 +91,8 @@ create table marts.next_session_orders as
 
 create table capacity.capacity_checks as
     select 'A_SHARE' as pool, date '2020-02-03' as trade_date, '510300.SH' as symbol,
-        0.01 as adv_pct;
+        0.01 as adv_pct
+    union all by name select 'QDII' as pool, date '2020-02-03' as trade_date;
 create table capacity.pool_capacity as
     select 'A_SHARE' as pool, date '2020-02-22' as trade_date, 5e7 as capacity_cny,
         1e7 as target_capital, '510300.SH' as binding_symbol, 0.2e0 as binding_weight,

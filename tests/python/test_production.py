@@ -455,6 +455,15 @@ def test_settings_prefer_the_command_line_to_vars_to_the_environment(sample, tmp
     assert settled.is_synthetic
 
 
+def test_what_makes_a_run_a_partial_one(sample, tmp_path):
+    given = {"raw_root": str(sample), "output_root": str(tmp_path / "etf")}
+    assert settings.resolve(given, {}).partial == ()
+    for name in ("skip_backtest", "skip_capacity", "skip_snapshot"):
+        settled = settings.resolve(given | {name: True}, {})
+        assert settled.partial == (f"--{name.replace('_', '-')}",)
+    assert settings.resolve(given, {"ETF_POOLS": "QDII"}).partial == ("--pools",)
+
+
 def test_synthetic_data_has_an_output_root_of_its_own(sample):
     settled = settings.resolve({"raw_root": str(sample)}, {})
     assert settled.output_root == PROJECT / "factor_output/synthetic/etf_rotation_production"
