@@ -217,6 +217,7 @@ FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
     "--disable-background-networking --disable-component-update --window-size=1280,1000"
 ).split()
+OPENED = "return performance.getEntriesByType('navigation')[0]?.loadEventEnd"
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
 DESKTOP = {"width": 1280, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
 
@@ -238,6 +239,8 @@ class Browser:
         )
         self.log()
         self.driver.get(path.as_uri())
+        while not self.run(OPENED):
+            time.sleep(0.05)
 
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
@@ -338,10 +341,8 @@ def test_page_opens_light_and_fast(browser, pages):
     times = []
     for _ in range(3):
         browser.open(page)
-        times.append(
-            browser.run("return performance.getEntriesByType('navigation')[0].loadEventEnd") / 1000
-        )
-    assert 0 < min(times) < 2, times
+        times.append(browser.run(OPENED) / 1000)
+    assert min(times) < 2, times
     drawn = browser.run("return document.querySelectorAll('.plot[data-drawn]').length")
     assert drawn < browser.run("return document.querySelectorAll('.plot').length")
 
