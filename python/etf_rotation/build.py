@@ -76,14 +76,16 @@ def build(settings: Settings, run: Path, before: Path | None, progress: Progress
     # What goes wrong is told once, at the end; the log has every detail.
     arguments = ["--quiet", "--no-print", "--log-level", "none", "--log-level-file", "info"]
     arguments += ["build", "--target", "prod", "--vars", json.dumps(settings.dbt_vars)]
-    # Unit tests judge the code, not the data: they are part of the tests of the project.
-    arguments += ["--exclude-resource-type", "unit_test"]
-    for option in ("select", "exclude"):
-        values = getattr(settings, option)
-        arguments += [f"--{option}", *values] if values else []
     if settings.select or settings.exclude:
+        # Unit tests judge the code, not the data: they are part of the tests of the project.
+        arguments += ["--exclude-resource-type", "unit_test"]
+        for option in ("select", "exclude"):
+            values = getattr(settings, option)
+            arguments += [f"--{option}", *values] if values else []
         # A test that also reads what is left out has nothing to judge.
         arguments += ["--indirect-selection", "cautious"]
+    else:
+        arguments += ["--selector", "data_and_research"]
     variables = {
         "ETF_DATA_DOCS": str(run / GATE_REPORT),
         "ETF_PUBLISHED_DATABASE": str(before or ""),
