@@ -48,7 +48,7 @@ def sample(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sample_build")
     raw_root = folder / "sample"
     write_sample(raw_root, pools_csv=SEEDS / "etf_pools.csv", sessions=500)
-    database = build(folder, raw_root)
+    database = build(folder, raw_root, "--selector", "data_and_research")
     with duckdb.connect(str(database), read_only=True) as connection:
         yield SimpleNamespace(
             raw_root=raw_root, folder=folder, database=database, connection=connection
