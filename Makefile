@@ -13,7 +13,7 @@ run: ## set up, then the main job (on a synthetic sample when there is no raw da
 
 test: ## set up, then all tests
 	@bin/setup requirements-dev.lock
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 sample: ## write the synthetic sample into sample/
 	@bin/setup requirements.lock
