@@ -21,8 +21,14 @@
         {{ log('gate: %d checks, %d fail, %d warn' | format(counts[0], counts[1], counts[2]), info=true) }}
     {% elif failed %}
         {% for result in failed %}
+            {% set said = [result.message or 'failed'] %}
+            {% if result.node.resource_type == 'test' and result.status == 'fail' %}
+                {% for row in run_query('select * from (' ~ result.node.compiled_code ~ ') limit 3').rows %}
+                    {% do said.append(row.values() | reject('none') | join(' ')) %}
+                {% endfor %}
+            {% endif %}
             {{ log('gate  fail  BUILD      %-24s  %s' | format(
-                result.node.name, (result.message or 'failed') | replace('\n', ' ') | trim
+                result.node.name, said | join('; ') | replace('\n', ' ') | trim
             ), info=true) }}
         {% endfor %}
         {{ log('gate: not judged, the build ended before it', info=true) }}
