@@ -373,6 +373,19 @@ def test_paper_shows_what_nobody_scrolled_to(browser, pages):
     assert base64.b64decode(printed["data"]).startswith(b"%PDF")
     undrawn = "return document.querySelectorAll('.plot:not([data-drawn])').length"
     assert browser.run(undrawn) == 0
+    # Drawn for paper once more, to see what it looks like there.
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    spilt = browser.run(
+        """
+        return [...document.querySelectorAll('.plot')].filter(plot => {
+            const [box, drawn] = [plot, plot.querySelector('svg.main-svg')].map(
+                element => element.getBoundingClientRect());
+            return drawn.width > 700 || drawn.height > box.height + 1;
+        }).map(plot => plot.dataset.figure)
+        """
+    )
+    assert spilt == []
+    assert {plot["text"] for plot in browser.scroll_through()} == {"rgb(28, 35, 48)"}
     assert browser.log()[0] == []
 
 

@@ -48,7 +48,8 @@
             dragmode: isTouch ? false : "zoom",
         };
         Plotly.react(plot, data, {
-            ...common, ...layout, ...axes, legend: { ...legend, ...layout.legend }, width, autosize: !width,
+            ...common, ...layout, ...axes, legend: { ...legend, ...layout.legend }, autosize: !width,
+            width, height: width && plot.clientHeight,
         }, {
             responsive: true, displaylogo: false, displayModeBar: isTouch ? false : "hover",
             modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
