@@ -251,7 +251,8 @@ def capacity(curves: dict[str, Sequence[dict]], words: dict) -> dict:
                 "y": [rounded(point["net_annual_return"], 5) for point in points],
                 "customdata": [rounded(point["max_order_share"], 4) for point in points],
                 "line": {"color": colour},
-                "hovertemplate": f"{pool}: %{{y:.2%}}, {words['max_order_share']} %{{customdata:.0%}}<extra></extra>",
+                "hovertemplate": f"{pool}: %{{y:.2%}}, {words['max_order_share']} "
+                "%{customdata:.0%}<extra></extra>",
             }
         )
         data.append(
