@@ -64,7 +64,7 @@ spread as (
         numbered.horizon_sessions,
         sum(pow(numbered.rank_ic - averaged.mean_ic, 2) order by numbered.trade_date) as squared_deviations,
         sum(pow(numbered.rank_ic - averaged.mean_ic_apart, 2) order by numbered.trade_date)
-            filter (where numbered.is_apart) as squared_deviations_apart
+        filter (where numbered.is_apart) as squared_deviations_apart
     from numbered
     inner join averaged
         on

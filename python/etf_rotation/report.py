@@ -78,7 +78,7 @@ def write_report(
     run_id : str, optional
         Of the production run.
     is_synthetic : bool, optional
-        Whether the data is made up, for a database without `gate.run_metadata`, which says so itself.
+        Whether the data is made up, for a database without `gate.run_metadata`, which says so.
 
     Raises
     ------
@@ -135,8 +135,8 @@ class Page:
         self.is_synthetic = self.run.get("is_synthetic", is_synthetic)
         if self.is_synthetic is None:
             raise InputError(
-                "the database has no gate.run_metadata.is_synthetic, so the report cannot tell whether "
-                "its numbers are real; build the gate"
+                "the database has no gate.run_metadata.is_synthetic, so the report cannot tell "
+                "whether its numbers are real; build the gate"
             )
 
     def render(self) -> str:
@@ -195,7 +195,7 @@ class Page:
     # -- sections ------------------------------------------------------------------------------
 
     def orders(self) -> list[dict]:
-        """One entry a pool, those that are traded first, each with its orders."""
+        """Return an entry a pool with its orders, those that are traded first."""
         rows = self.tables.rows(
             "marts.next_session_orders",
             "from marts.next_session_orders order by is_simulated_pool, pool, sequence",
@@ -210,14 +210,14 @@ class Page:
         ]
 
     def metrics(self) -> list[dict]:
-        """PORTFOLIO first, then the pools."""
+        """Return the metrics of PORTFOLIO, then of the pools."""
         return self.tables.rows(
             "marts.pool_metrics_summary",
             "from marts.pool_metrics_summary order by pool <> 'PORTFOLIO', pool",
         )
 
     def pools(self) -> list[str]:
-        """PORTFOLIO, then the pools that have a backtest."""
+        """Return PORTFOLIO, then the pools that have a backtest."""
         rows = self.tables.rows(
             "backtest.equity_daily",
             "select distinct pool from backtest.equity_daily order by pool <> 'PORTFOLIO', pool",
@@ -225,7 +225,7 @@ class Page:
         return [row["pool"] for row in rows]
 
     def pool(self, pool: str) -> dict:
-        """Everything about one curve."""
+        """Return everything about one curve."""
         days = self.tables.rows(
             "backtest.equity_daily",
             f"from backtest.equity_daily where pool = {_text(pool)} order by trade_date",
@@ -284,7 +284,7 @@ class Page:
         }
 
     def capacity(self) -> dict:
-        """The curves of all pools, and what binds."""
+        """Return the curves of all pools, and what binds."""
         curves: dict[str, list[dict]] = defaultdict(list)
         for row in self.tables.rows(
             "capacity.capacity_curve", "from capacity.capacity_curve order by pool, capital_cny"
@@ -299,7 +299,7 @@ class Page:
         }
 
     def researched(self) -> list[str]:
-        """The pools whose factors were set against returns."""
+        """Return the pools whose factors were set against returns."""
         rows = self.tables.rows(
             "research.factor_ic_summary",
             "select distinct pool from research.factor_ic_summary order by pool",
@@ -307,7 +307,7 @@ class Page:
         return [row["pool"] for row in rows]
 
     def research(self, pool: str) -> dict:
-        """What the scored factors knew in one pool."""
+        """Return what the scored factors knew in one pool."""
         where = f"where pool = {_text(pool)}"
         summary = self.tables.rows(
             "research.factor_ic_summary",
@@ -346,7 +346,7 @@ class Page:
         }
 
     def gate(self) -> dict:
-        """The checks, the worst first, and how many there are of each status."""
+        """Return the checks, the worst first, and how many there are of each status."""
         rows = self.tables.rows(
             "gate.gate_checks", "from gate.gate_checks order by pool, check_name"
         )
@@ -358,7 +358,7 @@ class Page:
     # -- their parts ---------------------------------------------------------------------------
 
     def _years(self, pool: str) -> list[dict]:
-        """The calendar years, the latest first: a return a month, and the year's, compounded."""
+        """Return the calendar years, the latest first, with a return a month and the year's."""
         years: dict[int, dict] = {}
         for row in self.tables.rows(
             "backtest.monthly_returns",
@@ -373,7 +373,7 @@ class Page:
         ]
 
     def _extremes(self, pool: str) -> list[dict]:
-        """The best months, the best first, then the worst, the worst last."""
+        """Return the best months, the best first, then the worst, the worst last."""
         months: dict[tuple, dict] = {}
         for row in self.tables.rows(
             "backtest.extreme_months",
@@ -395,7 +395,7 @@ class Page:
         return list(months.values())
 
     def _weights(self, pool: str) -> tuple[list[str], dict[str, list[float]]]:
-        """Weights at the last close of each week: dates, and a series a fund that was ever held."""
+        """Return the dates of weeks' last closes, and the weights then of each fund ever held."""
         rows = self.tables.rows(
             "backtest.positions_daily",
             f"""
@@ -412,7 +412,7 @@ class Page:
         return _series(rows, "symbol", self.fund)
 
     def _portfolio_weights(self) -> tuple[list[str], dict[str, list[float]]]:
-        """Like `_weights`, of the pools within PORTFOLIO."""
+        """Return the same of the pools within PORTFOLIO."""
         sleeves = "backtest.int_backtest__sleeves"
         rows = self.tables.rows(
             sleeves,
@@ -447,12 +447,13 @@ class Page:
         )
 
     def _rolling_ic(self, pool: str, factors: list[str]) -> dict[str, tuple[list, list]]:
-        """Mean of the last WINDOW rank ICs, at the last session of each week."""
+        """Return the mean of the last WINDOW rank ICs, at the last session of each week."""
         found: dict[str, list[dict]] = defaultdict(list)
         for row in self.tables.rows(
             "research.factor_ic",
-            f"select factor_id, trade_date, rank_ic from research.factor_ic where pool = {_text(pool)} "
-            f"and horizon_sessions = {HORIZON} order by factor_id, trade_date",
+            "select factor_id, trade_date, rank_ic from research.factor_ic "
+            f"where pool = {_text(pool)} and horizon_sessions = {HORIZON} "
+            "order by factor_id, trade_date",
         ):
             found[row["factor_id"]].append(row)
         series = {}

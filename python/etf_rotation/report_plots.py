@@ -88,7 +88,14 @@ def growth(columns: Columns, dates: Sequence, curves: dict[str, Sequence[float]]
     ]
     axis = {"type": "log" if is_log(curves.values()) else "linear", "hoverformat": ".3f"}
     if axis["type"] == "log":
-        axis["dtick"] = "D2"
+        low, high = min(map(min, curves.values())), max(map(max, curves.values()))
+        axis["tickvals"] = [
+            step * 10.0**power
+            for power in range(-3, 6)
+            for step in (1, 1.5, 2, 3, 5, 7)
+            if low / 1.1 <= step * 10.0**power <= high * 1.1
+        ]
+        axis["ticktext"] = [f"{tick:g}" for tick in axis["tickvals"]]
     return figure(data, xaxis=DATES, yaxis=axis)
 
 
@@ -162,16 +169,31 @@ def stacked_weights(
     columns: Columns, dates: Sequence, weights: dict[str, Sequence], cash: str
 ) -> dict:
     """Return weights stacked up to what is invested; `cash` names the rest, which is added."""
-    data = []
-    for number, (name, values) in enumerate(weights.items()):
-        colour = f"$series{number % COLOURS}"
-        data.append(_area(columns, dates, values, name, colour))
+    largest = sorted(weights, key=lambda name: (-sum(weights[name]), name))[: COLOURS - 1]
+    data = [
+        _area(columns, dates, weights[name], name, f"$series{number}")
+        for number, name in enumerate(largest)
+    ]
+    # There are not enough colours for all: the others share one, and a hover tells them apart.
+    data += [
+        _area(columns, dates, weights[name], name, f"$series{COLOURS - 1}", showlegend=False)
+        for name in weights
+        if name not in largest
+    ]
     rest = [max(0.0, 1 - sum(day)) for day in zip(*weights.values(), strict=True)]
     data.append(_area(columns, dates, rest, cash, "$cash"))
-    return figure(data, xaxis=DATES, yaxis={**PERCENT, "range": [0, 1]}, hovermode="closest")
+    return figure(
+        data,
+        xaxis=DATES,
+        yaxis={**PERCENT, "range": [0, 1]},
+        hovermode="closest",
+        legend={"traceorder": "normal"},
+    )
 
 
-def _area(columns: Columns, dates: Sequence, values: Sequence, name: str, colour: str) -> dict:
+def _area(
+    columns: Columns, dates: Sequence, values: Sequence, name: str, colour: str, **more
+) -> dict:
     return line(
         columns,
         dates,
@@ -183,6 +205,7 @@ def _area(columns: Columns, dates: Sequence, values: Sequence, name: str, colour
         width=0,
         style={"shape": "hv"},
         hovertemplate=f"{name} %{{x}} %{{y:.1%}}<extra></extra>",
+        **more,
     )
 
 
@@ -228,7 +251,8 @@ def capacity(curves: dict[str, Sequence[dict]], words: dict) -> dict:
                 "y": [rounded(point["net_annual_return"], 5) for point in points],
                 "customdata": [rounded(point["max_order_share"], 4) for point in points],
                 "line": {"color": colour},
-                "hovertemplate": f"{pool}: %{{y:.2%}}, {words['max_order_share']} %{{customdata:.0%}}<extra></extra>",
+                "hovertemplate": f"{pool}: %{{y:.2%}}, {words['max_order_share']} "
+                "%{customdata:.0%}<extra></extra>",
             }
         )
         data.append(

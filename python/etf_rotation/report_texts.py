@@ -97,7 +97,8 @@ TEXTS = {
         "largest_funds": "Funds that moved it most",
         "return": "Return",
         "holdings": "Holdings",
-        "holdings_caption": "Weight of each fund at the last close of each week, a share of equity; the rest is cash.",
+        "holdings_caption": "Weight of each fund at the last close of each week, a share of equity; the rest is cash. "
+        "The funds held most have colours of their own, the others share one: hover for a name.",
         "holdings_portfolio_caption": "Share of each pool's funds in the portfolio at the last close of each week; the rest is cash.",
         "cash": "cash",
         "trading": "Turnover and costs",
@@ -245,7 +246,7 @@ TEXTS = {
         "largest_funds": "影响最大的基金",
         "return": "收益",
         "holdings": "持仓",
-        "holdings_caption": "每周最后一个收盘时各基金占权益的权重，其余为现金。",
+        "holdings_caption": "每周最后一个收盘时各基金占权益的权重，其余为现金。持有最多的基金各用一色，其余共用一色，悬停可见名称。",
         "holdings_portfolio_caption": "每周最后一个收盘时各池持仓在组合中的占比，其余为现金。",
         "cash": "现金",
         "trading": "换手与成本",

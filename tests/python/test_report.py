@@ -169,9 +169,9 @@ def test_numbers_are_written_for_people():
 
 
 def test_both_languages_say_the_same_things():
-    fields = lambda text: sorted(
-        field for _, field, _, _ in string.Formatter().parse(text) if field
-    )  # noqa: E731
+    def fields(text):
+        return sorted(field for _, field, _, _ in string.Formatter().parse(text) if field)
+
     english, chinese = TEXTS["en"], TEXTS["zh"]
     assert english.keys() == chinese.keys()
     assert all(fields(english[key]) == fields(chinese[key]) for key in english)
@@ -214,9 +214,16 @@ def test_command_names_what_it_cannot_read(tmp_path, capsys):
 # -- in a browser ------------------------------------------------------------------------------
 
 FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-    "--disable-background-networking --disable-component-update --window-size=1280,1000"
-).split()
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--window-size=1280,1000",
+)
 OPENED = "return performance.getEntriesByType('navigation')[0]?.loadEventEnd"
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
 DESKTOP = {"width": 1280, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
@@ -255,28 +262,26 @@ class Browser:
             event["params"]["request"]["url"]
             for event in events
             if event["method"] == "Network.requestWillBeSent"
+            # The browser's own first tab may still be loading.
+            and not event["params"]["request"]["url"].startswith("chrome:")
         ]
 
     def scroll_through(self):
         """Show every plot to the reader once; return how each of them came out."""
-        for name in self.run(
-            "return [...document.querySelectorAll('.plot')].map(p => p.dataset.figure)"
-        ):
-            self.run(
-                "document.querySelector(`[data-figure='${arguments[0]}']`).scrollIntoView()", name
-            )
-            for _ in range(100):
-                if self.run(
-                    "return document.querySelector(`[data-figure='${arguments[0]}']`).dataset.drawn",
-                    name,
-                ):
+        plots = self.run("return [...document.querySelectorAll('.plot')]")
+        for plot in plots:
+            self.run("arguments[0].scrollIntoView()", plot)
+            deadline = time.monotonic() + 5
+            while not self.run("return arguments[0].dataset.drawn", plot):
+                if time.monotonic() > deadline:
                     break
                 time.sleep(0.05)
         return self.run(
             """
             return [...document.querySelectorAll('.plot')].map(plot => {
                 const marks = [...plot.querySelectorAll(
-                    '.scatterlayer path.js-line, .scatterlayer path.js-fill, .barlayer path, .heatmaplayer image'
+                    '.scatterlayer path.js-line, .scatterlayer path.js-fill, ' +
+                    '.barlayer path, .heatmaplayer image'
                 )].map(mark => mark.getBoundingClientRect());
                 const box = plot.querySelector('svg.main-svg')?.getBoundingClientRect();
                 const text = plot.querySelector('.xtick text');
@@ -373,6 +378,19 @@ def test_paper_shows_what_nobody_scrolled_to(browser, pages):
     assert base64.b64decode(printed["data"]).startswith(b"%PDF")
     undrawn = "return document.querySelectorAll('.plot:not([data-drawn])').length"
     assert browser.run(undrawn) == 0
+    # Drawn for paper once more, to see what it looks like there.
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    spilt = browser.run(
+        """
+        return [...document.querySelectorAll('.plot')].filter(plot => {
+            const [box, drawn] = [plot, plot.querySelector('svg.main-svg')].map(
+                element => element.getBoundingClientRect());
+            return drawn.width > 700 || drawn.height > box.height + 1;
+        }).map(plot => plot.dataset.figure)
+        """
+    )
+    assert spilt == []
+    assert {plot["text"] for plot in browser.scroll_through()} == {"rgb(28, 35, 48)"}
     assert browser.log()[0] == []
 
 

@@ -16,7 +16,7 @@ def research(sample):
 
 @pytest.fixture(scope="module")
 def factor_values(research):
-    """One factor with ties, one rounded to few values, and the score: (pool, factor_id) -> series."""
+    """A factor without ties, one with many, and the score: (pool, factor_id) to series."""
     values = research(
         """
         select pool, factor_id, trade_date as date, symbol as asset, factor_value as factor
@@ -44,6 +44,11 @@ def forward_returns(research):
     return {h: (opens.shift(-h) / opens - 1).stack() for h in HORIZONS}
 
 
+def of(table, **keys):
+    """Return the rows of a table that have these values."""
+    return table[np.logical_and.reduce([table[name] == value for name, value in keys.items()])]
+
+
 def clean(factor, forward_returns):
     """alphalens.utils.get_clean_factor_and_forward_returns for one period."""
     frame = pd.DataFrame({"factor": factor, "forward": forward_returns})
@@ -66,7 +71,7 @@ def test_rank_ic_is_alphalens_factor_information_coefficient(
     published = research(f"from research.factor_ic where horizon_sessions = {horizon}")
     compared = 0
     for (pool, factor_id), factor in factor_values.items():
-        own = published.query("pool == @pool and factor_id == @factor_id")
+        own = of(published, pool=pool, factor_id=factor_id)
         own = own.set_index("trade_date")["rank_ic"]
         with np.errstate(all="ignore"):
             expected = (
@@ -90,9 +95,11 @@ def test_summary_is_alphalens_information_table(research):
     )
     assert len(summary) == daily.groupby(["pool", "factor_id", "horizon_sessions"]).ngroups > 0
     for row in summary.itertuples():
-        ic = daily.query(
-            "pool == @row.pool and factor_id == @row.factor_id "
-            "and horizon_sessions == @row.horizon_sessions"
+        ic = of(
+            daily,
+            pool=row.pool,
+            factor_id=row.factor_id,
+            horizon_sessions=row.horizon_sessions,
         )
         apart = ic[ic.session_number % row.horizon_sessions == 0].rank_ic
         assert row.sessions == len(ic)
@@ -107,7 +114,8 @@ def test_summary_is_alphalens_information_table(research):
 def test_returns_that_overlap_are_not_counted_as_independent(research):
     """20 sessions overlap 19 of their neighbour's: the plain t-value is far too sure of itself."""
     by_horizon = research(
-        "select horizon_sessions, median(abs(t_value)) as plain, median(abs(t_value_apart)) as apart "
+        "select horizon_sessions, median(abs(t_value)) as plain, "
+        "median(abs(t_value_apart)) as apart "
         "from research.factor_ic_summary group by all"
     ).set_index("horizon_sessions")
     assert by_horizon.plain[1] == by_horizon.apart[1]
@@ -141,7 +149,7 @@ def test_quantile_returns_are_alphalens_mean_return_by_quantile(
             sd=("excess", "std"),
             n=("excess", "size"),
         )
-        own = published.query("pool == @pool and factor_id == @factor_id")
+        own = of(published, pool=pool, factor_id=factor_id)
         own = own.set_index("factor_quantile")
         assert list(own.index) == list(range(1, quantiles + 1))
         np.testing.assert_allclose(own.mean_return, expected["mean"], rtol=0, atol=1e-14)
@@ -171,12 +179,12 @@ def test_rank_autocorrelation_is_alphalens(research, factor_values):
     for (pool, factor_id), factor in factor_values.items():
         ranks = factor.groupby("date").rank().unstack()
         expected = ranks.corrwith(ranks.shift(1), axis=1).dropna()
-        own = published.query("pool == @pool and factor_id == @factor_id")
+        own = of(published, pool=pool, factor_id=factor_id)
         own = own.set_index("trade_date").rank_autocorrelation
         pd.testing.assert_series_equal(
             own, expected, check_names=False, check_index_type=False, rtol=0, atol=1e-12
         )
-        row = summary.query("pool == @pool and factor_id == @factor_id").iloc[0]
+        row = of(summary, pool=pool, factor_id=factor_id).iloc[0]
         assert row.mean_rank_autocorrelation == pytest.approx(expected.mean(), abs=1e-12)
         assert row.mean_rank_autocorrelation**row.half_life_sessions == pytest.approx(0.5)
 
@@ -190,9 +198,7 @@ def test_factor_correlation_is_the_mean_of_the_sessions(research, factor_values)
         ]
         expected = ranks[0].corrwith(ranks[1], axis=1).dropna()
         for pair in (("drawdown_63", "ret_20"), ("ret_20", "drawdown_63")):
-            own = published.query(
-                "pool == @pool and factor_id == @pair[0] and other_factor_id == @pair[1]"
-            ).iloc[0]
+            own = of(published, pool=pool, factor_id=pair[0], other_factor_id=pair[1]).iloc[0]
             assert own.sessions == len(expected)
             assert own.mean_rank_correlation == pytest.approx(expected.mean(), abs=1e-12)
 

@@ -24,6 +24,13 @@
     const draw = (plot, width) => {
         const { data, layout } = filled(figures[plot.dataset.figure]);
         const isNarrow = (width || plot.clientWidth) < 480;
+        const named = data.filter(trace => trace.name && trace.showlegend !== false).length;
+        const legend = { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: isNarrow ? 9 : 11 } };
+        if (isNarrow && named > 6) {
+            // Above the plot it would leave no room for it.
+            Object.assign(legend, { y: -0.1, yanchor: "top", entrywidth: 0.5, entrywidthmode: "fraction" });
+            plot.style.height = `${300 + 22 * Math.ceil(named / 2)}px`;
+        }
         const axes = Object.fromEntries(
             Object.keys(layout).filter(key => /^[xy]axis/.test(key)).map(
                 key => [key, { ...filled(axis), ...layout[key], fixedrange: isTouch }]
@@ -36,12 +43,14 @@
             margin: { l: 8, r: 8, t: 30, b: 8 },
             hovermode: "x unified",
             hoverlabel: { bgcolor: colour("panel"), bordercolor: colour("rule"), font: { color: colour("ink"), size: 11 } },
-            legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: isNarrow ? 9 : 11 } },
             modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("soft"), activecolor: colour("ink") },
             // A finger on a plot must still scroll the page.
             dragmode: isTouch ? false : "zoom",
         };
-        Plotly.react(plot, data, { ...common, ...layout, ...axes, width, autosize: !width }, {
+        Plotly.react(plot, data, {
+            ...common, ...layout, ...axes, legend: { ...legend, ...layout.legend }, autosize: !width,
+            width, height: width && plot.clientHeight,
+        }, {
             responsive: true, displaylogo: false, displayModeBar: isTouch ? false : "hover",
             modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
         });
