@@ -143,6 +143,7 @@ def test_a_full_run_publishes_every_file(published):
         "panel_OTHER",
         "panel_QDII",
         "pool_metrics_summary.csv",
+        "report.html",
     }
 
 
