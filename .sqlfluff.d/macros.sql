@@ -21,3 +21,9 @@
 {% macro as_of() %}{% set _ = (varargs, kwargs) %}{% endmacro %}
 {% macro holdings_file() %}{% set _ = (varargs, kwargs) %}{% endmacro %}
 {% macro is_rebalance_session(calendar) %}{% set _ = (varargs, kwargs) %}{{ calendar }}.is_first_of_month{% endmacro %}
+{% macro after_the_gate() %}{% set _ = (varargs, kwargs) %}{% endmacro %}
+{% macro is_beyond(value, direction, threshold) %}{% set _ = (varargs, kwargs) %}{{ value }} > {{ threshold }}{% endmacro %}
+{% macro rank_sums(x, y) %}{% set _ = (varargs, kwargs) %}sum({{ x }}) as sum_x{% endmacro %}
+{% macro rank_correlation() %}{% set _ = (varargs, kwargs) %}sum_x{% endmacro %}
+{% macro gate_leaves() %}{% set _ = (varargs, kwargs) %}{% endmacro %}
+{% macro gate_findings(status) %}{% set _ = (varargs, kwargs) %}select 1 as finding{% endmacro %}

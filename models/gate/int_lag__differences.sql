@@ -60,11 +60,30 @@ expected as (
 
 ),
 
+panel_keys as (
+
+    select
+        symbol,
+        trade_date,
+        as_of_date,
+        pool
+    from panel
+
+),
+
 different_keys as (
 
-    (select symbol, trade_date, as_of_date, pool from panel except all from expected)
+    (
+        select * from panel_keys
+        except all
+        select * from expected
+    )
     union all
-    (from expected except all select symbol, trade_date, as_of_date, pool from panel)
+    (
+        select * from expected
+        except all
+        select * from panel_keys
+    )
 
 ),
 
