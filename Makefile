@@ -25,8 +25,8 @@ style: ## check the style of Python and SQL
 	.venv/bin/sqlfluff lint --processes 2 models tests
 
 lock: ## renew the lock files from requirements.in and requirements-dev.in (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras requirements.in -o requirements.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras requirements-dev.in -o requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras requirements.in -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras requirements-dev.in -o requirements-dev.lock
 
 lookahead: ## prove by truncated rebuilds that nothing sees the future
 	@bin/setup requirements.lock
