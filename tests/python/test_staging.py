@@ -59,7 +59,7 @@ def dirty(tmp_path_factory):
     more = [(fund, "20210119", {}), ("999999.SH", "20210119", {}), (None, "20210119", {})]
     write(folder / "raw", "more.parquet", more)
     write(folder / "raw", f"{third}.parquet", [(third, "20210105", {}), (third, "20210112", {})])
-    database = build(folder, folder / "raw", *STAGING)
+    database = build(folder, folder / "raw", *STAGING, "--vars", "{pools: A_SHARE}")
     with duckdb.connect(str(database), read_only=True) as connection:
         yield connection
 
@@ -120,7 +120,7 @@ def test_volume_in_lots_and_money_in_thousands_become_shares_and_cny(dirty):
 
 def test_units_are_vars(tmp_path):
     write(tmp_path / "raw", "510300.SH.parquet", [("510300.SH", "20210105", {})])
-    units = "{raw_volume_unit: share, raw_amount_unit: cny}"
+    units = "{raw_volume_unit: share, raw_amount_unit: cny, pools: A_SHARE}"
     database = build(tmp_path, tmp_path / "raw", *STAGING, "--vars", units)
     with duckdb.connect(str(database), read_only=True) as connection:
         bars = connection.execute("select volume, amount from staging.stg_etf_daily")
