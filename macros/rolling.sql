@@ -145,15 +145,24 @@
     ),
 
     {% if loop.last %}
+    {{ name }}_full as (
+        select
+            *
+            {%- for window in windows %},
+            case when bar_number >= {{ window }} then 1.0::double end as {{ w }}full_{{ window }}
+            {%- endfor %}
+        from {{ name }}_{{ n }}
+    ),
+
     {{ name }} as (
         select
             columns(lambda x: not starts_with(x, '{{ w }}'))
             {%- for window in windows %}
             {%- for column, _ in kept %},
-            case when bar_number >= {{ window }} then {{ w ~ column }}_{{ window }} end as {{ column }}_{{ window }}
+            {{ w ~ column }}_{{ window }} * {{ w }}full_{{ window }} as {{ column }}_{{ window }}
             {%- endfor %}
             {%- endfor %}
-        from {{ name }}_{{ n }}
+        from {{ name }}_full
     )
     {%- endif %}
     {% endfor %}

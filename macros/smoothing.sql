@@ -54,6 +54,9 @@
     {{ name }}_{{ step * 2 }}_{{ hopped }} as (
         select
             *
+            {%- if hopped == hop %},
+            case when bar_number > {{ step }} then 1.0::double else 0.0 end as {{ name }}__reach_{{ step }}
+            {%- endif %}
             {%- for state in going %}
             {%- set s = name ~ '__' ~ state.id %},
             lag({{ s }}_{{ step if hopped == hop else (step * 2) ~ '_' ~ (hopped - hop) }}, {{ hop }}) over () as {{ s }}_{{ step * 2 }}_{{ hopped }}
@@ -68,11 +71,7 @@
             *
             {%- for state in going %}
             {%- set s = name ~ '__' ~ state.id %},
-            case
-                when bar_number > {{ step }}
-                    then {{ s }}_{{ step }} + {{ '%.17e' | format(state.beta ** step) }} * {{ s }}_{{ step * 2 }}_{{ step }}
-                else {{ s }}_{{ step }}
-            end as {{ s }}_{{ step * 2 }}
+            {{ s }}_{{ step }} + {{ '%.17e' | format(state.beta ** step) }} * {{ s }}_{{ step * 2 }}_{{ step }} * {{ name }}__reach_{{ step }} as {{ s }}_{{ step * 2 }}
             {%- do reached.update({state.id: step * 2}) %}
             {%- endfor %}
         from {{ name }}_{{ last.step }}

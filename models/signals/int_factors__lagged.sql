@@ -1,4 +1,4 @@
--- A view: factor_panel puts its columns into catalogue order and stores them.
+-- A view: factor_panel puts its columns into catalogue order.
 {{ config(materialized='view') }}
 
 {% set families = [
@@ -13,6 +13,7 @@ select
     lagged.trade_date,
     lagged.as_of_date,
     lagged.pool,
+    lagged.adj_close,
     {% for family in families %}
     {{ family }}.* exclude (symbol, trade_date){{ ',' if not loop.last }}
     {% endfor %}

@@ -6,11 +6,9 @@ def model(dbt, session):
     dbt.config(materialized="table")
     catalogue = dbt.ref("factor_catalog").filter("score_direction is not null")
     scored = catalogue.project("factor_id, scale").fetchall()
-    # Read by name in the query below.
-    panel_rows, bars = dbt.ref("factor_panel"), dbt.ref("int_bars__lagged")  # noqa: F841
+    lagged = dbt.ref("int_factors__lagged")  # noqa: F841 (read by name in the query)
     return session.sql(
-        "unpivot (select symbol, trade_date, panel_rows.as_of_date, panel_rows.pool, "
-        f"{panel.score_form(scored, 'adj_close')} "
-        "from panel_rows inner join bars using (symbol, trade_date)) "
+        "unpivot (select symbol, trade_date, as_of_date, pool, "
+        f"{panel.score_form(scored, 'adj_close')} from lagged) "
         f"on {', '.join(factor for factor, _ in scored)} into name factor_id value factor_value"
     )

@@ -58,7 +58,7 @@ def pools(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 def has(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
     """Return whether the database holds `schema.table`."""
-    query = "select count(*) from duckdb_tables() where schema_name || '.' || table_name = ?"
+    query = "select count(*) from information_schema.tables where table_schema || '.' || table_name = ?"
     return connection.execute(query, [table]).fetchall()[0][0] > 0
 
 
@@ -89,10 +89,10 @@ def write_json(path: Path, content: object) -> None:
 
 
 def row_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Return the number of rows of every table that is not internal, by `schema.table`."""
+    """Return the number of rows of every relation that is not internal, by `schema.table`."""
     rows = connection.execute(
-        "select schema_name || '.' || table_name from duckdb_tables() "
-        "where list_contains(?, schema_name) and not starts_with(table_name, 'int_') order by 1",
+        "select table_schema || '.' || table_name from information_schema.tables "
+        "where list_contains(?, table_schema) and not starts_with(table_name, 'int_') order by 1",
         [list(PUBLISHED_SCHEMAS)],
     )
     names = [row[0] for row in rows.fetchall()]

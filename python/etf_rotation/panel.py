@@ -1,4 +1,4 @@
-"""The factor panel against its catalogue: column order, summary, score form."""
+"""The factor panel: its summary, and its factors in the form in which they are ranked."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
-
-from etf_rotation.errors import InputError
 
 KEYS = ("symbol", "trade_date", "as_of_date", "pool")
 
@@ -21,35 +19,6 @@ SUMMARY_SCHEMA = pa.schema(
         ("duplicate_of", pa.string()),
     ]
 )
-
-
-def catalogue_order(computed: Iterable[str], catalogue: list[str]) -> list[str]:
-    """Return the catalogue's factor ids, once they are known to be the computed ones.
-
-    Parameters
-    ----------
-    computed : iterable of str
-        Columns of the computed factors, keys included.
-    catalogue : list of str
-        Factor ids in catalogue order.
-
-    Raises
-    ------
-    InputError
-        If a factor is in one and not the other, or twice in the catalogue.
-    """
-    columns = set(computed) - set(KEYS)
-    faults = {
-        "in the seed factor_catalog but computed by no model": sorted(set(catalogue) - columns),
-        "computed but missing from the seed factor_catalog": sorted(columns - set(catalogue)),
-        "more than once in the seed factor_catalog": sorted(
-            {factor for factor in catalogue if catalogue.count(factor) > 1}
-        ),
-    }
-    lines = [f"{what}: {', '.join(ids)}" for what, ids in faults.items() if ids]
-    if lines:
-        raise InputError("factors and catalogue disagree; " + "; ".join(lines))
-    return list(catalogue)
 
 
 class Summary:
@@ -79,26 +48,33 @@ class Summary:
         self._xy = np.zeros((count, count))
 
     def add(self, values: np.ndarray) -> None:
-        """Take in a batch, float (rows, factors) in score form with NaN for null."""
-        present = ~np.isnan(values)
-        self.rows += len(values)
-        self.non_null += present.sum(axis=0)
-        self.lowest = np.fmin(self.lowest, np.where(present, values, np.inf).min(axis=0))
-        self.highest = np.fmax(self.highest, np.where(present, values, -np.inf).max(axis=0))
+        """Take in a batch, float (factors, rows) in score form with NaN for null; it is changed."""
+        absent = np.isnan(values)
+        self.rows += values.shape[1]
+        counts = values.shape[1] - absent.sum(axis=1)
+        self.non_null += counts
+        self.lowest = np.fmin(self.lowest, np.fmin.reduce(values, axis=1))
+        self.highest = np.fmax(self.highest, np.fmax.reduce(values, axis=1))
         if self._shift is None:
-            counts = np.maximum(present.sum(axis=0), 1)
-            self._shift = np.where(present, values, 0).sum(axis=0) / counts
-            spread = np.where(present, np.abs(values - self._shift), 0).sum(axis=0) / counts
-            self._scale = np.where(spread > 0, spread, 1)
-        x = np.where(present, (values - self._shift) / self._scale, 0)
-        # Most factors of a pool are null on the same rows: each pattern is multiplied once.
-        packed = np.packbits(present, axis=0).T
-        _, first, pattern = np.unique(packed, axis=0, return_index=True, return_inverse=True)
-        mask = present[:, first].astype(float)
-        self._n += (mask.T @ mask)[pattern][:, pattern]
-        self._x += (x.T @ mask)[:, pattern]
-        self._xx += ((x * x).T @ mask)[:, pattern]
-        self._xy += x.T @ x
+            counts = np.maximum(counts, 1)[:, np.newaxis]
+            self._shift = values.sum(axis=1, keepdims=True, where=~absent) / counts
+            far = np.abs(values - self._shift).sum(axis=1, keepdims=True, where=~absent) / counts
+            self._scale = np.where(far > 0, far, 1)
+        x = values
+        x -= self._shift
+        x /= self._scale
+        x[absent] = 0
+        # Most factors are null on the same rows: each pattern is multiplied once.
+        patterns: dict[bytes, int] = {}
+        packed = np.packbits(absent, axis=1)
+        pattern = [patterns.setdefault(row.tobytes(), len(patterns)) for row in packed]
+        first = [pattern.index(number) for number in range(len(patterns))]
+        mask = np.where(absent[first], 0.0, 1.0)
+        self._n += (mask @ mask.T)[pattern][:, pattern]
+        self._x += (x @ mask.T)[:, pattern]
+        self._xy += x @ x.T
+        x *= x
+        self._xx += (x @ mask.T)[:, pattern]
 
     def zero_variance(self) -> np.ndarray:
         """Return whether each factor has fewer than two distinct values, bool (factors,)."""
@@ -123,25 +99,34 @@ class Summary:
 
 
 def summarise(
-    pool: str, factors: list[str], batches: Iterable[pa.RecordBatch], duplicate_limit: float
+    factors: list[str], batches: Iterable[pa.RecordBatch], duplicate_limit: float
 ) -> pa.Table:
-    """Summarise a pool's panel: one row a factor (`SUMMARY_SCHEMA`).
+    """Summarise the panel of each pool: one row a pool and factor (`SUMMARY_SCHEMA`).
 
     Parameters
     ----------
-    pool : str
-        Name of the pool.
     factors : list of str
         Factor ids in catalogue order.
     batches : iterable of pa.RecordBatch
-        Columns `factors`, in score form.
+        Columns `pool` and `factors`, in score form. A few thousand rows each stay in the cache.
     duplicate_limit : float
         |Pearson| above which the later of two factors is a duplicate.
     """
-    summary = Summary(len(factors))
+    summaries: dict[str, Summary] = {}
     for batch in batches:
-        columns = [batch[factor].to_numpy(zero_copy_only=False) for factor in factors]
-        summary.add(np.column_stack(columns).astype(float))
+        pools = batch["pool"].to_numpy(zero_copy_only=False)
+        values = np.empty((len(factors), len(batch)))
+        for row, factor in zip(values, factors, strict=True):
+            row[:] = batch[factor].to_numpy(zero_copy_only=False)
+        for pool in sorted(set(pools)):
+            summary = summaries.setdefault(pool, Summary(len(factors)))
+            summary.add(values[:, pools == pool])
+    return pa.concat_tables(
+        [_rows(pool, factors, summaries[pool], duplicate_limit) for pool in sorted(summaries)]
+    )
+
+
+def _rows(pool: str, factors: list[str], summary: Summary, duplicate_limit: float) -> pa.Table:
     duplicates = summary.duplicate_of(duplicate_limit)
     return pa.table(
         {

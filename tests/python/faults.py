@@ -631,21 +631,20 @@ def panel_row_lost(w: Workspace) -> list[str]:
 
 
 def panel_unsorted(w: Workspace) -> list[str]:
-    _in_panel(w, "order('trade_date, symbol')")
+    _in_panel(w, "select * from {lagged} order by trade_date, symbol")
     return ["not sorted", FIRST, "2022-07-01"]
 
 
 def panel_row_twice(w: Workspace) -> list[str]:
-    _in_panel(w, "union(lagged).order('symbol, trade_date')")
+    twice = "from {lagged} union all from {lagged} order by symbol, trade_date"
+    _in_panel(w, twice)
     return ["key twice", FIRST]
 
 
-def _in_panel(w: Workspace, step: str) -> None:
-    w.replace(
-        "models/signals/factor_panel.py",
-        '    lagged = dbt.ref("int_factors__lagged")\n',
-        f'    lagged = dbt.ref("int_factors__lagged")\n    lagged = lagged.{step}\n',
-    )
+def _in_panel(w: Workspace, rows: str) -> None:
+    lagged = "{{ ref('int_factors__lagged') }}"
+    panel = "models/signals/factor_panel.sql"
+    w.replace(panel, f"\nfrom {lagged}", f"\nfrom ({rows.replace('{lagged}', lagged)})")
 
 
 def signals_read_unlagged_bars(w: Workspace) -> list[str]:

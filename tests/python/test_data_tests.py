@@ -390,6 +390,10 @@ def writable(sample, tmp_path_factory):
     copy = tmp_path_factory.mktemp("broken") / sample.database.name
     shutil.copy(sample.database, copy)
     with duckdb.connect(str(copy)) as connection:
+        # A view cannot be broken in place.
+        connection.execute("create table panel as from signals.factor_panel")
+        connection.execute("drop view signals.factor_panel")
+        connection.execute("create table signals.factor_panel as from panel")
         yield connection
 
 

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from etf_rotation.errors import InputError
-from etf_rotation.panel import KEYS, Summary, catalogue_order, score_form, summarise
+from etf_rotation.panel import Summary, score_form, summarise
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +24,7 @@ def values():
 def summed(values, rows=100):
     summary = Summary(values.shape[1])
     for start in range(0, len(values), rows):
-        summary.add(values[start : start + rows])
+        summary.add(values[start : start + rows].T.copy())
     return summary
 
 
@@ -68,34 +67,19 @@ def test_a_factor_that_starts_after_the_first_batch_is_compared_too():
     assert summed(np.column_stack([x, late])).duplicate_of(0.999) == [None, 0]
 
 
-def test_summarise_names_pool_factors_and_duplicates(values):
+def test_summarise_keeps_pools_apart_and_names_duplicates(values):
     names = list("abcdef")
-    table = pa.table(dict(zip(names, values.T, strict=True)))
-    rows = summarise("QDII", names, table.to_batches(max_chunksize=90), 0.999).to_pylist()
-    assert [row["factor_id"] for row in rows] == names
-    assert {row["pool"] for row in rows} == {"QDII"}
-    assert {row["panel_rows"] for row in rows} == {700}
-    assert rows[2]["duplicate_of"] == "a"
-    assert rows[3]["zero_variance"]
-
-
-def test_the_catalogues_order_is_kept():
-    assert catalogue_order([*KEYS, "b", "a", "c"], ["c", "a", "b"]) == ["c", "a", "b"]
-
-
-@pytest.mark.parametrize(
-    ("computed", "catalogue", "message"),
-    [
-        (["a"], ["a", "b", "c"], "in the seed factor_catalog but computed by no model: b, c"),
-        (["a", "b"], ["a"], "computed but missing from the seed factor_catalog: b"),
-        (["a"], ["a", "a"], "more than once in the seed factor_catalog: a"),
-    ],
-)
-def test_a_factor_in_one_and_not_the_other_is_named(computed, catalogue, message):
-    with pytest.raises(InputError) as caught:
-        catalogue_order([*KEYS, *computed], catalogue)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
+    table = pa.table(dict(zip(names, np.vstack([values, 2 * values[:80]]).T, strict=True)))
+    table = table.append_column("pool", pa.array(["QDII"] * 700 + ["A_SHARE"] * 80))
+    # The last batch of one pool is the first of the other.
+    rows = summarise(names, table.to_batches(max_chunksize=90), 0.999).to_pylist()
+    assert [(row["pool"], row["factor_id"]) for row in rows] == [
+        (pool, name) for pool in ("A_SHARE", "QDII") for name in names
+    ]
+    assert [row["panel_rows"] for row in rows] == [80] * 6 + [700] * 6
+    assert rows[6 + 2]["duplicate_of"] == "a"
+    assert rows[6 + 3]["zero_variance"]
+    assert [row["non_null_rows"] for row in rows[6:]] == (~np.isnan(values)).sum(axis=0).tolist()
 
 
 def test_only_prices_are_divided_by_the_close():
