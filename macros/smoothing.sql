@@ -59,7 +59,7 @@
             {%- endif %}
             {%- for state in going %}
             {%- set s = name ~ '__' ~ state.id %},
-            lag({{ s }}_{{ step if hopped == hop else (step * 2) ~ '_' ~ (hopped - hop) }}, {{ hop }}) over () as {{ s }}_{{ step * 2 }}_{{ hopped }}
+            lag({{ s }}_{{ step if hopped == hop else (step * 2) ~ '_' ~ (hopped - hop) }}, {{ hop }}, 0.0) over () as {{ s }}_{{ step * 2 }}_{{ hopped }}
             {%- endfor %}
         from {{ name }}_{{ last.step }}
     ),

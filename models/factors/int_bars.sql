@@ -15,12 +15,44 @@ bars as (
         adj_close as c,
         cast(adj_volume as double) as v,
         adj_volume,
-        amount as a,
-        lag(adj_close) over fund as previous_c,
-        lag(adj_high) over fund as previous_h,
-        lag(adj_low) over fund as previous_l
+        amount as a
     from {{ ref('stg_etf_daily') }}
-    window fund as (partition by symbol order by bar_number)
+    order by symbol, bar_number
+
+),
+
+with_previous as (
+
+    select
+        *,
+        {{ ago('c', 1) }} as previous_c,
+        {{ ago('h', 1) }} as previous_h,
+        {{ ago('l', 1) }} as previous_l
+    from bars
+
+),
+
+with_signed_volume as (
+
+    select
+        *,
+        -- Whole shares: their running sum is exact, also over the funds above.
+        case
+            when bar_number = 1 or c > previous_c then adj_volume
+            when c < previous_c then -adj_volume
+            else 0
+        end as signed_volume,
+        case when bar_number = 1 then row_number() over () end as first_row
+    from with_previous
+
+),
+
+summed as (
+
+    select
+        *,
+        sum(signed_volume) over (rows unbounded preceding) as running_volume
+    from with_signed_volume
 
 )
 
@@ -40,16 +72,9 @@ select
     previous_l,
     c / previous_c - 1 as r,
     case when bar_number > 1 then greatest(h - l, abs(h - previous_c), abs(l - previous_c)) end as tr,
-    -- Whole shares: the running sum is exact.
     cast(
-        sum(
-            case
-                when bar_number = 1 or c > previous_c then adj_volume
-                when c < previous_c then -adj_volume
-                else 0
-            end
-        ) over (partition by symbol order by bar_number rows unbounded preceding)
+        running_volume
+        - arg_max(running_volume - signed_volume, first_row) over (rows unbounded preceding)
         as double
     ) as obv
-from bars
-order by symbol, bar_number
+from summed

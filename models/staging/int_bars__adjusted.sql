@@ -1,3 +1,6 @@
+-- A view: one model reads it, and stores what comes of it.
+{{ config(materialized='view') }}
+
 -- Each bar with its cumulative adjustment factor `adj`, 1 on the fund's first bar.
 
 with recursive

@@ -1,3 +1,6 @@
+-- A view: one model reads it, and stores what comes of it.
+{{ config(materialized='view') }}
+
 -- Faults of the key, the first of the cleaning's steps: null where the key is sound.
 -- Waits until the raw rows are known to be worth it.
 -- depends_on: {{ ref('int_expectations__raw') }}
@@ -34,47 +37,81 @@ settings as (
 
 ),
 
+-- What a file says of its fund is the same on thousands of rows, and looked at once.
+symbols as (
+
+    select distinct
+        source_file,
+        raw_symbol
+    from raw_rows
+
+),
+
 -- A row of a fund that is known, but not in this build, is none of its rows. One whose symbol cannot
 -- be read may be of any fund.
 in_build as (
 
     select
-        raw_rows.*,
+        symbols.source_file,
+        symbols.raw_symbol,
         funds.pool,
-        regexp_extract(raw_rows.source_file, '^[0-9]{6}([.][A-Z]{2})?') as file_code
-    from raw_rows
+        case
+            when symbols.raw_symbol is null then 'null_symbol'
+            when not regexp_full_match(symbols.raw_symbol, '[0-9]{6}[.](SH|SZ)')
+                then 'unparseable_symbol'
+            when
+                not starts_with(
+                    symbols.raw_symbol, regexp_extract(symbols.source_file, '^[0-9]{6}([.][A-Z]{2})?')
+                )
+                then 'symbol_unlike_file'
+        end as symbol_fault
+    from symbols
     left join funds
-        on raw_rows.raw_symbol = funds.symbol
+        on symbols.raw_symbol = funds.symbol
     left join etf_pools
-        on raw_rows.raw_symbol = etf_pools.symbol
+        on symbols.raw_symbol = etf_pools.symbol
     where
         funds.symbol is not null
         or (etf_pools.symbol is null and {{ universe() == 'all' }})
-        or regexp_matches(raw_rows.source_file, '^[0-9]{6}')
-        or not coalesce(regexp_full_match(raw_rows.raw_symbol, '[0-9]{6}[.](SH|SZ)'), false)
+        or regexp_matches(symbols.source_file, '^[0-9]{6}')
+        or not coalesce(regexp_full_match(symbols.raw_symbol, '[0-9]{6}[.](SH|SZ)'), false)
 
 ),
 
 key_checked as (
 
     select
-        in_build.* exclude (raw_symbol),
-        in_build.raw_symbol as symbol,
+        raw_rows.* exclude (raw_symbol),
+        raw_rows.raw_symbol as symbol,
+        in_build.pool,
         case
-            when in_build.raw_symbol is null then 'null_symbol'
-            when not regexp_full_match(in_build.raw_symbol, '[0-9]{6}[.](SH|SZ)')
-                then 'unparseable_symbol'
-            when not starts_with(in_build.raw_symbol, in_build.file_code) then 'symbol_unlike_file'
-            when in_build.raw_trade_date is null then 'null_date'
-            when in_build.trade_date is null then 'unparseable_date'
-            when in_build.date_fault is not null then in_build.date_fault
-            when in_build.trade_date > settings.today then 'future_date'
+            when in_build.symbol_fault is not null then in_build.symbol_fault
+            when raw_rows.raw_trade_date is null then 'null_date'
+            when raw_rows.trade_date is null then 'unparseable_date'
+            when raw_rows.date_fault is not null then raw_rows.date_fault
+            when raw_rows.trade_date > settings.today then 'future_date'
             when sessions.trade_date is null then 'not_a_session'
         end as key_fault
-    from in_build
+    from raw_rows
+    inner join in_build
+        on
+            raw_rows.source_file = in_build.source_file
+            and raw_rows.raw_symbol is not distinct from in_build.raw_symbol
     cross join settings
     left join sessions
-        on in_build.trade_date = sessions.trade_date
+        on raw_rows.trade_date = sessions.trade_date
+
+),
+
+repeated as (
+
+    select
+        symbol,
+        trade_date
+    from key_checked
+    where key_fault is null
+    group by symbol, trade_date
+    having count(*) > 1
 
 ),
 
@@ -97,14 +134,15 @@ shared_keys as (
         end as duplicate_fault,
         min(source_row) as first_source_row
     from key_checked
+    semi join repeated
+        using (symbol, trade_date)
     where key_fault is null
     group by symbol, trade_date
-    having count(*) > 1
 
 )
 
 select
-    key_checked.* exclude (key_fault, file_code, date_fault),
+    key_checked.* exclude (key_fault, date_fault),
     case
         when key_checked.key_fault is not null then key_checked.key_fault
         when
