@@ -58,7 +58,9 @@ def pools(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 def has(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
     """Return whether the database holds `schema.table`."""
-    query = "select count(*) from information_schema.tables where table_schema || '.' || table_name = ?"
+    query = (
+        "select count(*) from information_schema.tables where table_schema || '.' || table_name = ?"
+    )
     return connection.execute(query, [table]).fetchall()[0][0] > 0
 
 

@@ -15,6 +15,8 @@ from reference_factors import pool_columns, reference_factors
 
 TOLERANCE = 1e-9  # of the factor's largest |value| for the fund
 ONLY_THE_PANEL = ["--select", "+factor_panel", "--exclude-resource-type", "test", "unit_test"]
+# Where the real data is a whole market, its other funds are compared too.
+ONLY_THE_PANEL += ["--vars", "{universe: all}"]
 REAL_DATA = Path(os.environ.get("ETF_REAL_DATA") or PROJECT.parent / "shared" / "data" / "pools")
 CATALOGUE = pd.read_csv(SEEDS / "factor_catalog.csv")
 
