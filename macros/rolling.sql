@@ -175,6 +175,12 @@
 {%- endmacro %}
 
 
+{# An aggregate over all rows so far, of this fund and the funds above: it must be one that is exact. #}
+{% macro so_far(aggregate) -%}
+    {{ aggregate }} over (rows unbounded preceding)
+{%- endmacro %}
+
+
 {#
     Standard deviation of x over n bars from x_sum_n and x_dev_n. At most `zero` (a share of the
     mean, for returns an absolute figure) it is a rounding residue of constant input: exactly 0.

@@ -51,7 +51,7 @@ summed as (
 
     select
         *,
-        sum(signed_volume) over (rows unbounded preceding) as running_volume
+        {{ so_far('sum(signed_volume)') }} as running_volume
     from with_signed_volume
 
 )
@@ -74,7 +74,7 @@ select
     case when bar_number > 1 then greatest(h - l, abs(h - previous_c), abs(l - previous_c)) end as tr,
     cast(
         running_volume
-        - arg_max(running_volume - signed_volume, first_row) over (rows unbounded preceding)
+        - {{ so_far('arg_max(running_volume - signed_volume, first_row)') }}
         as double
     ) as obv
 from summed

@@ -12,15 +12,16 @@ WINDOWS = [2, 3, 5, 13, 14, 20, 250]
 FUNDS = [1, 2, 13, 60, 300, 251, 19, 2600]
 
 INLINE = """
+{% set lengths = WINDOWS %}
 with bars as (select * from walks order by symbol, bar_number),
-{{ rolling('windows', 'bars', %(windows)s, sum=['x'], dev=['x', 'y'], cov=[('x', 'y')], trend=['x'],
-    skew=["y"], min=['x'], max=['y'], fall=['x'], age=['y']) }},
+{{ rolling('windows', 'bars', lengths, sum=['x'], dev=['x', 'y'], cov=[('x', 'y')], trend=['x'],
+    skew=['y'], min=['x'], max=['y'], fall=['x'], age=['y']) }},
 {{ smoothing('averages', 'windows', [
     averaged('ema_20', 'x', 20), averaged('ema_250', 'x', 250, first=3),
     averaged('wilder_14', 'y', 14, span=28, cutoff=1e-21), accumulated('sum_14', 'y', 14),
 ]) }}
 select *, {{ ago('x', 5) }} as x_5_ago, {{ sd('x', 20) }} as x_sd from averages
-""" % {"windows": WINDOWS}
+""".replace("WINDOWS", str(WINDOWS))
 
 
 def walks():
