@@ -25,6 +25,18 @@ TABLES = """
 create schema staging; create schema signals; create schema backtest; create schema capacity;
 create schema gate; create schema marts;
 
+create table staging.raw_rows as
+    select
+        format('51{{:04}}.SH', fund) as raw_symbol,
+        '20200101' as raw_trade_date,
+        date '2020-01-01' + day::integer as trade_date,
+        null::varchar as date_fault,
+        null::varchar as text_column,
+        4.0 as open, 4.0 as high, 4.0 as low, 1e3 as vol, 1e4 as amount, 4.0 as pre_close,
+        case when fund = 3 and day = 20 then 4.0 + {restated} else 4.0 end as close,
+        null::double as adj_factor, null::double as adj_close
+    from range(10) as funds (fund), range(53 + {later}) as days (day);
+
 create table signals.factor_panel as
     select
         format('51{{:04}}.SH', fund) as symbol,
@@ -117,9 +129,21 @@ create table gate.run_metadata as
 class FinishedBuild:
     """Called in place of `build.build`."""
 
-    def __init__(self, *, rows=60, seed=0, status="pass", seconds=0.0, nodes=(), fault=""):
+    def __init__(
+        self,
+        *,
+        rows=60,
+        seed=0,
+        status="pass",
+        seconds=0.0,
+        nodes=(),
+        fault="",
+        later=0,
+        restated=0,
+    ):
         self.rows, self.seed, self.status, self.seconds = rows, seed, status, seconds
         self.nodes, self.fault = nodes, fault
+        self.later, self.restated = later, restated
 
     def __call__(
         self, settings: Settings, run: Path, before: Path | None, progress: Progress
@@ -131,6 +155,8 @@ class FinishedBuild:
                     rows=self.rows,
                     seed=self.seed,
                     status=self.status,
+                    later=self.later,
+                    restated=self.restated,
                     code=code_version(PROJECT),
                 )
             )

@@ -19,6 +19,7 @@ from etf_rotation import files, publish, verify
 from etf_rotation.compare import compare
 from etf_rotation.errors import InputError
 from etf_rotation.lock import LOCK_FILE, RunningError, run_lock
+from etf_rotation.messages import closing, compose
 from etf_rotation.production import SHANGHAI, Production
 from etf_rotation.progress import Progress
 from finished_build import FinishedBuild, settings
@@ -37,7 +38,7 @@ def produce(root, *, at=NOON, **options):
     """One run with the stand-in build, at a given time."""
     builder_options = {
         name: options.pop(name)
-        for name in ("rows", "seed", "status", "nodes", "fault")
+        for name in ("rows", "seed", "status", "nodes", "fault", "later", "restated")
         if name in options
     }
     builder = FinishedBuild(**builder_options)
@@ -162,6 +163,34 @@ def test_synthetic_and_real_runs_never_share_a_folder(root, tmp_path):
     produce(other, is_synthetic=True)
     with pytest.raises(InputError, match="is for synthetic data"):
         produce(other)
+
+
+def test_what_changed_since_the_published_run_is_in_manifest_and_messages(root):
+    first = produce(root)
+    assert first.since is None
+    assert publish.read_manifest(root)["since_published"] is None
+    added = produce(root, later=1, at=NOON + dt.timedelta(minutes=1))
+    line = f"Since run {first.run_id}: history unchanged; added after 2020-02-22: rows 10, funds 10"
+    assert line in closing(added, settings(root)).splitlines()
+    assert line in compose(added, "en").text.splitlines()
+    assert "新增 10 行（10 只基金）" in compose(added, "zh").text
+    restated = produce(root, later=1, restated=1, at=NOON + dt.timedelta(minutes=2))
+    fund = "510003.SH restated from 2020-01-21, rows 1"
+    assert f"HISTORY CHANGED ({fund})" in compose(restated, "en").text
+    assert publish.read_manifest(root)["since_published"] == {
+        "run_id": added.run_id,
+        "last_date": "2020-02-22",
+        "added_rows": 0,
+        "added_funds": 0,
+        "restated": [
+            {"symbol": "510003.SH", "kind": "restated", "first_date": "2020-01-21", "rows": 1}
+        ],
+        "is_code_changed": False,
+        "settings_changed": [],
+    }
+    # A failed run says it too: it may be the reason.
+    failed = produce(root, status="fail", at=NOON + dt.timedelta(minutes=3))
+    assert "510003.SH restated" in compose(failed, "en").text
 
 
 # ---------------------------------------------------------------- what is not
