@@ -342,7 +342,9 @@ def closing(outcome: Outcome, settings: Settings) -> str:
         end = f"Not published ({', '.join(settings.partial)}): {where}"
     else:
         end = words[outcome.code].capitalize()
-        end += f": {outcome.fault}" if outcome.fault else ""
+        failed = [row for row in outcome.gate if row["status"] in ("fail", "error")]
+        named = ", ".join(f"{row['pool']} {row['check_name']}".strip() for row in failed)
+        end += f": {why}" if (why := outcome.fault or named) else ""
         log = settings.base / SNAPSHOTS / outcome.run_id / WORK / "logs" / "dbt.log"
         end += f"\nDetails: {log}" if log.is_file() else ""
     return "\n\n".join([*parts, f"{end} ({outcome.seconds:.1f} s)"])

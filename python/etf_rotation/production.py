@@ -245,6 +245,8 @@ def reason(error: BaseException) -> str:
         traceback.print_exception(error)
         return f"{type(error).__name__}: {error}"
     if isinstance(error, OSError) and error.strerror:
-        where = f": {error.filename}" if error.filename else ""
+        # Of two names the second is where something was to be put.
+        name = error.filename2 or error.filename
+        where = f": {name}" if name else ""
         return f"{error.strerror}{where}"
     return " ".join(str(error).split()) or type(error).__name__

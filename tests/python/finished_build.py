@@ -1,14 +1,13 @@
 """A stand-in for dbt: leaves a small finished database, so that what follows can be tested often.
 
 As a program it is a whole production run with that build, to be killed, starved or doubled:
-    python finished_build.py OUTPUT_ROOT [--seconds S] [--rows N] [--status S] [--real]
+    python finished_build.py OUTPUT_ROOT [--rows N] [--seed N] [--hold]
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 import duckdb
@@ -135,13 +134,13 @@ class FinishedBuild:
         rows=60,
         seed=0,
         status="pass",
-        seconds=0.0,
+        hold=False,
         nodes=(),
         fault="",
         later=0,
         restated=0,
     ):
-        self.rows, self.seed, self.status, self.seconds = rows, seed, status, seconds
+        self.rows, self.seed, self.status, self.hold = rows, seed, status, hold
         self.nodes, self.fault = nodes, fault
         self.later, self.restated = later, restated
 
@@ -164,7 +163,8 @@ class FinishedBuild:
         (run / "gate_report" / "index.html").write_text("<html></html>")
         (run / "dbt").mkdir()
         (run / "dbt" / "dbt.log").write_text("built")
-        time.sleep(self.seconds)
+        if self.hold:
+            sys.stdin.read()  # until whoever started it has seen enough
         nodes = tuple(Node(*node) for node in self.nodes)
         return Build(60, nodes, self.fault)
 
@@ -185,11 +185,11 @@ def settings(output_root: Path, **changes) -> Settings:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("output_root", type=Path)
-    parser.add_argument("--seconds", type=float, default=0)
+    parser.add_argument("--hold", action="store_true")
     parser.add_argument("--rows", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    builder = FinishedBuild(rows=given.rows, seed=given.seed, seconds=given.seconds)
+    builder = FinishedBuild(rows=given.rows, seed=given.seed, hold=given.hold)
     its_settings = settings(given.output_root)
     print("imported", flush=True)
     try:

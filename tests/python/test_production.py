@@ -18,6 +18,7 @@ from etf_rotation import publish, settings
 from etf_rotation.build import plain
 from etf_rotation.cli import main
 from etf_rotation.errors import InputError
+from etf_rotation.history import Since, since
 from etf_rotation.raw import MARKER
 from etf_rotation.sample import write_sample
 from etf_rotation.tables import render
@@ -188,6 +189,10 @@ def test_metadata_is_complete(published):
     assert manifest["input_fingerprint"] == meta["input_fingerprint"]
     assert manifest["vars"]["as_of"] == "2024-12-30"
     assert manifest["row_counts"]["signals.factor_panel"] > 20_000
+    database = root / "etf_rotation.duckdb"
+    with duckdb.connect(str(database), read_only=True) as connection:
+        same = since(connection, database, "2024-12-30")
+    assert same == Since(root.resolve().name, "2024-12-30")
 
 
 def test_the_run_shows_progress_and_closing_tables(published):
@@ -254,6 +259,9 @@ def test_a_panel_of_funds_one_names(parts, published, tmp_path):
     assert (tmp_path / "out" / MARKER).is_file()
     assert json.loads((folder / "panel_meta.json").read_text())["is_synthetic"] is True
     assert not root.exists()
+    assert main(["gate", "--output-dir", str(tmp_path / "out")]) == 0
+    (folder / "production_factors.txt").unlink()
+    assert main(["gate", "--output-dir", str(tmp_path / "out")]) == 1
     # A fund's own factors do not depend on the company it is in.
     alone = panel[panel["symbol"] == "513100.SH"].set_index("trade_date")["rsi_14"]
     theirs = pd.read_parquet(next((published[0] / "panel_QDII").glob("panel_FULL_*.parquet")))

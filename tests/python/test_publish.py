@@ -46,9 +46,9 @@ def produce(root, *, at=NOON, **options):
     return run.run()
 
 
-def start(root, *options, **popen):
+def start(root, *options, prefix=(), **popen):
     environment = os.environ | {"PYTHONPATH": f"{HERE.parents[1] / 'python'}"}
-    command = [sys.executable, str(PROGRAM), str(root), *options]
+    command = [*prefix, sys.executable, str(PROGRAM), str(root), *options]
     return subprocess.Popen(
         command,
         env=environment,
@@ -203,6 +203,8 @@ def test_a_failed_gate_publishes_nothing(root):
     assert assert_whole(root) == "20260302T120000"
     assert status_of(root, outcome.run_id) == "failed"
     assert (root.parent / "snapshots" / outcome.run_id / "dbt").exists()
+    end = closing(outcome, settings(root)).splitlines()[-1]
+    assert end.startswith("Gate failed, nothing published: BUILD lag_static (")
 
 
 @pytest.mark.parametrize(
@@ -374,6 +376,16 @@ def test_diff_shows_metrics_weights_and_factors(root):
     ]
 
 
+def test_diff_of_a_partial_run_says_what_it_lacks(root):
+    a = produce(root).run_id
+    b = produce(root, partial=("panels",), at=NOON + dt.timedelta(minutes=1)).run_id
+    runs = [root.parent / "snapshots" / run_id for run_id in (a, b)]
+    with duckdb.connect(str(runs[1] / "etf_rotation.duckdb")) as connection:
+        connection.execute("drop schema marts cascade")
+    with pytest.raises(InputError, match=f"run {b} .* without marts.pool_metrics_summary"):
+        compare(*runs)
+
+
 # ---------------------------------------------------------------- the clock
 
 
@@ -418,7 +430,7 @@ def test_run_ids_sort_by_number():
 
 
 def test_a_second_run_is_refused_and_names_the_first(root):
-    first = start(root, "--seconds", "5")
+    first = start(root, "--hold", stdin=subprocess.PIPE)
     wait_for(lambda: (root.parent / LOCK_FILE).exists() and (root.parent / LOCK_FILE).read_text())
     second = start(root)
     _, errors = second.communicate(timeout=30)
@@ -609,6 +621,76 @@ def test_an_output_folder_that_cannot_be_written_is_one_line(tmp_path):
     assert process.returncode == 2
     assert len(errors.strip().splitlines()) == 1
     assert str(tmp_path / "file") in errors
+
+
+needs_setpriv = pytest.mark.skipif(
+    os.geteuid() == 0 and shutil.which("setpriv") is None,
+    reason="nothing binds root to permissions without setpriv",
+)
+
+
+def bound_by_permissions(root):
+    """A run that permissions bind, whoever runs the tests; returns code, output and errors."""
+    prefix = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+    process = start(root, prefix=prefix if os.geteuid() == 0 else [])
+    output, errors = process.communicate(timeout=60)
+    return process.returncode, output, errors
+
+
+@needs_setpriv
+@pytest.mark.parametrize("folder", [".", "snapshots"])
+def test_a_read_only_folder_is_one_line_that_names_it(root, folder):
+    produce(root)
+    closed = root.parent / folder
+    closed.chmod(0o555)
+    try:
+        if folder == ".":
+            (root.parent / LOCK_FILE).unlink(missing_ok=True)
+        code, _, errors = bound_by_permissions(root)
+    finally:
+        closed.chmod(0o755)
+    assert code == 2
+    assert len(errors.strip().splitlines()) == 1
+    assert "Permission denied" in errors
+    assert str(closed.resolve()) in errors
+    assert assert_whole(root) == "20260302T120000"
+
+
+@needs_setpriv
+def test_a_link_that_cannot_be_moved_is_said_and_nothing_is_lost(root):
+    produce(root)
+    root.parent.chmod(0o555)
+    try:
+        code, output, _ = bound_by_permissions(root)
+    finally:
+        root.parent.chmod(0o755)
+    assert code == 2
+    assert f"nothing published: Permission denied: {root.parent}" in output
+    assert assert_whole(root) == "20260302T120000"
+    assert produce(root, at=dt.datetime.now(SHANGHAI)).is_published
+
+
+@needs_setpriv
+def test_a_run_that_cannot_be_read_is_not_taken_for_a_killed_one(root):
+    run = root.parent / "snapshots" / produce(root).run_id
+    run.chmod(0o000)
+    try:
+        code, _, errors = bound_by_permissions(root)
+    finally:
+        run.chmod(0o755)
+    assert code == 2
+    assert f"Permission denied: '{run / 'manifest.json'}'" in errors
+    assert assert_whole(root) == run.name
+
+
+@needs_setpriv
+def test_a_published_database_that_cannot_be_read_stops_nothing(root):
+    before = produce(root).run_id
+    (root / "etf_rotation.duckdb").chmod(0o000)
+    code, output, errors = bound_by_permissions(root)
+    assert code == 0, output + errors
+    assert "Nothing to compare with: " in output
+    assert assert_whole(root) != before
 
 
 def test_an_interrupted_run_is_kept_as_failed(root):
