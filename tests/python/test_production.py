@@ -1,5 +1,7 @@
 """The production command as one runs it: real builds by dbt, from another folder, as a process."""
 
+import hashlib
+import io
 import json
 import os
 import shutil
@@ -15,10 +17,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from etf_rotation import publish, settings
-from etf_rotation.build import plain
+from etf_rotation.build import build, plain
 from etf_rotation.cli import main
 from etf_rotation.errors import InputError
 from etf_rotation.history import Since, since
+from etf_rotation.progress import Progress
 from etf_rotation.raw import MARKER
 from etf_rotation.sample import write_sample
 from etf_rotation.tables import render
@@ -238,6 +241,76 @@ def test_looking_at_what_was_published(published, capsys):
     assert "no finished run" in capsys.readouterr().err
 
 
+# ---------------------------------------------------------------- what dbt parsed before
+
+
+def project_in(folder):
+    """A copy of the project that a test may change."""
+    folder.mkdir()
+    for name in ("models", "macros", "seeds", "tests"):
+        shutil.copytree(PROJECT / name, folder / name)
+    for name in ("dbt_project.yml", "profiles.yml", "selectors.yml"):
+        shutil.copy(PROJECT / name, folder)
+    (folder / "python").symlink_to(PROJECT / "python")
+    return folder
+
+
+def built(base, project, number, **dbt_vars):
+    """Build two tables as a full run would; returns of them, and whether all was parsed."""
+    run = base / "snapshots" / f"2026030{number}T120000"
+    run.mkdir(parents=True)
+    its_settings = settings.Settings(
+        project=project,
+        raw_root=base,
+        output_root=base / "etf",
+        is_synthetic=False,
+        dbt_vars=dbt_vars,
+        language="en",
+        select=("run_settings", "price_limits"),
+    )
+    done = build(its_settings, run, None, Progress(io.StringIO()))
+    assert done.notable == ()
+    assert not (base / ".building.new").is_symlink()
+    with duckdb.connect(str(run / "etf_rotation.duckdb"), read_only=True) as connection:
+        found = connection.sql("from staging.run_settings").df().iloc[0]
+        (limit,) = connection.execute(
+            "select price_limit from seeds.price_limits where symbol = '159915.SZ'"
+        ).fetchall()[0]
+    log = (run / "dbt" / "logs" / "dbt.log").read_text()
+    return found, float(limit), "Unable to do partial parsing" in log
+
+
+def test_what_was_parsed_before_is_used_and_never_stale(tmp_path, monkeypatch):
+    project, base = project_in(tmp_path / "project"), tmp_path / "out"
+    found, limit, is_parsed_whole = built(base, project, 1)
+    assert is_parsed_whole
+    assert (found["sample_root"], found["universe"]) == ("sample", "pools")
+
+    monkeypatch.setenv("ETF_UNIVERSE", "all")
+    model, seed = project / "models/staging/run_settings.sql", project / "seeds/price_limits.csv"
+    model.write_text(model.read_text().replace("'sample' as", "'other' as"))
+    seed.write_text(seed.read_text().replace("0.20", "0.21"))
+    found, limit, is_parsed_whole = built(base, project, 2)
+    assert not is_parsed_whole
+    assert (found["sample_root"], found["universe"], limit) == ("other", "all", 0.21)
+    assert found["data_docs"].endswith("20260302T120000/gate_report")
+
+    found, _, is_parsed_whole = built(base, project, 3, min_adv_cny=7)
+    assert is_parsed_whole
+    assert found["min_adv_cny"] == 7
+
+    # The same project at another place has seeds of its own.
+    moved = project_in(tmp_path / "moved")
+    _, limit, is_parsed_whole = built(base, moved, 4, min_adv_cny=7)
+    assert is_parsed_whole
+    assert limit == 0.2
+
+    (kept,) = base.glob(f".parsed_{hashlib.sha256(str(moved).encode()).hexdigest()[:12]}")
+    kept.write_bytes(kept.read_bytes()[:1000])
+    found, _, _ = built(base, moved, 5, min_adv_cny=7)
+    assert found["sample_root"] == "sample"
+
+
 # ---------------------------------------------------------------- parts
 
 
@@ -286,13 +359,15 @@ def test_backtest_only_of_one_pool(parts, tmp_path):
 
 
 @pytest.mark.parametrize("skipped", ["backtest", "capacity"])
-def test_a_run_that_skips_is_not_published(parts, tmp_path, skipped):
+def test_a_run_that_skips_is_not_published(parts, robot, tmp_path, skipped):
     root, sample = parts
     place = ["--raw-root", sample, "--output-root", root]
-    done = run("run", f"--skip-{skipped}", *place, folder=tmp_path)
+    told = len(robot[1])
+    done = run("run", f"--skip-{skipped}", *place, folder=tmp_path, DINGTALK_WEBHOOK=robot[0])
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Not published (--skip-{skipped})" in done.stdout
     assert "nobody is notified" in done.stdout
+    assert len(robot[1]) == told
     files = publish.runs(root.parent)[-1]["files"]
     assert ("panel_QDII/backtest_metrics.json" in files) is (skipped == "capacity")
     assert not root.exists()
