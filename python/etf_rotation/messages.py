@@ -88,7 +88,7 @@ WORDS = {
         "history": "历史数据有变动（{}）",
         "restated": "{symbol} 自 {date} 起修订 {rows:,} 行",
         "new": "新增基金 {symbol}，自 {date} 起共 {rows:,} 行",
-        "gone": "{symbol} 已缺失，原有 {rows:,} 行（自 {date} 起）",
+        "gone": "{symbol} 已缺失，原自 {date} 起共 {rows:,} 行",
         "later": "{date} 之后新增 {rows:,} 行（{funds} 只基金）",
         "code": "代码有变动",
         "settings": "参数有变动：{}",

@@ -224,7 +224,7 @@ MANY = [Restated(f"51000{n}.SH", "restated", "2024-01-02", n + 1) for n in range
         (
             Since("r", "2024-03-08", 0, 0, [Restated("A", "gone", "2024-01-02", 9)]),
             "HISTORY CHANGED (A gone from 2024-01-02, rows 9)",
-            "历史数据有变动（A 已缺失，原有 9 行（自 2024-01-02 起））",
+            "历史数据有变动（A 已缺失，原自 2024-01-02 起共 9 行）",
         ),
         (
             Since("r", "2024-03-08", 0, 0, [Restated(None, "new", None, 1)]),

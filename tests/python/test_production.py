@@ -1,6 +1,5 @@
 """The production command as one runs it: real builds by dbt, from another folder, as a process."""
 
-import hashlib
 import io
 import json
 import os
@@ -295,20 +294,16 @@ def test_what_was_parsed_before_is_used_and_never_stale(tmp_path, monkeypatch):
     assert (found["sample_root"], found["universe"], limit) == ("other", "all", 0.21)
     assert found["data_docs"].endswith("20260302T120000/gate_report")
 
-    found, _, is_parsed_whole = built(base, project, 3, min_adv_cny=7)
-    assert is_parsed_whole
-    assert found["min_adv_cny"] == 7
+    # Another var, and half a file.
+    (kept,) = base.glob(".parsed_*")
+    kept.write_bytes(kept.read_bytes()[:1000])
+    found, limit, _ = built(base, project, 3, min_adv_cny=7)
+    assert (found["min_adv_cny"], limit) == (7, 0.21)
 
     # The same project at another place has seeds of its own.
-    moved = project_in(tmp_path / "moved")
-    _, limit, is_parsed_whole = built(base, moved, 4, min_adv_cny=7)
+    _, limit, is_parsed_whole = built(base, project_in(tmp_path / "moved"), 4, min_adv_cny=7)
     assert is_parsed_whole
     assert limit == 0.2
-
-    (kept,) = base.glob(f".parsed_{hashlib.sha256(str(moved).encode()).hexdigest()[:12]}")
-    kept.write_bytes(kept.read_bytes()[:1000])
-    found, _, _ = built(base, moved, 5, min_adv_cny=7)
-    assert found["sample_root"] == "sample"
 
 
 # ---------------------------------------------------------------- parts
@@ -363,9 +358,10 @@ def test_a_run_that_skips_is_not_published(parts, robot, tmp_path, skipped):
     root, sample = parts
     place = ["--raw-root", sample, "--output-root", root]
     told = len(robot[1])
-    done = run("run", f"--skip-{skipped}", *place, folder=tmp_path, DINGTALK_WEBHOOK=robot[0])
+    arguments = ["run", f"--skip-{skipped}", "--pools", "QDII", *place]
+    done = run(*arguments, folder=tmp_path, DINGTALK_WEBHOOK=robot[0])
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"Not published (--skip-{skipped})" in done.stdout
+    assert f"Not published (--skip-{skipped}, --pools)" in done.stdout
     assert "nobody is notified" in done.stdout
     assert len(robot[1]) == told
     files = publish.runs(root.parent)[-1]["files"]
@@ -449,6 +445,8 @@ def test_an_interrupted_build_is_told(real, robot, tmp_path):
         (["run", "--vars", "[1]"], "YAML mapping"),
         (["run", "--vars", "{language: fr}"], "language is 'fr'"),
         (["panels", "--symbols", "510300.SH"], "go together"),
+        (["panels", "--symbols", "A", "--pool-name", "X", "--pools", "QDII"], "leave --pools out"),
+        (["panels", "--output-dir", "snapshots/20240101T000000"], "stays as it is"),
         (["panels", "--symbols", "999999.SH", "--pool-name", "X"], "no file of 999999.SH"),
         (["panels", "--symbols", "510300.SH", "--pool-name", "../x"], "letters, digits"),
         (["gate", "--database", "/nowhere.duckdb"], "no database /nowhere.duckdb"),
