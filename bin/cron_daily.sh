@@ -6,7 +6,6 @@
 # set, as lines NAME=value; let nobody else read it (chmod 600). The log of each day is kept for 30
 # days in ETF_LOG_DIR (factor_output/logs). Of two runs at once the second ends with code 2.
 set -uo pipefail
-umask 077
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" TZ=Asia/Shanghai
 
@@ -22,6 +21,8 @@ logs="${ETF_LOG_DIR:-$root/factor_output/logs}"
 mkdir -p "$logs" || exit 2
 find "$logs" -maxdepth 1 -name 'cron_*.log' -mtime +30 -delete
 log="$logs/cron_$(date +%Y%m%d).log"
+# The log is for its owner; what is published keeps the permissions that the user wants.
+(umask 077 && : >> "$log") || exit 2
 {
     echo "== $(date '+%F %T %z') etf-rotation run $*"
     "$root/bin/etf-rotation" run "$@"

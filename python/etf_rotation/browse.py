@@ -25,9 +25,11 @@ def gate(given: argparse.Namespace) -> int:
         folder = Path(given.output_dir) if given.output_dir else _published(given)
         if not folder.is_dir():
             raise InputError(f"no folder {folder}")
-        manifest = publish.read_manifest(folder) or {}
-        rows = verify.check_folder(folder, is_full=not manifest.get("partial"))
+        manifest = publish.read_manifest(folder)
         database = folder / publish.DATABASE
+        # What panels and backtest copy into a folder has neither manifest nor database.
+        is_full = database.is_file() if manifest is None else not manifest["partial"]
+        rows = verify.check_folder(folder, is_full=is_full)
     if given.database is not None or Path(database).is_file():
         with _connect(database) as connection:
             if files.has(connection, GATE):
@@ -68,7 +70,7 @@ def list_runs(given: argparse.Namespace) -> int:
             manifest["status"],
             manifest["output_root"],
             ", ".join(manifest["partial"]),
-            manifest["seconds"],
+            round(manifest["seconds"]),
             manifest["is_synthetic"],
             ", ".join(counts) if statuses else manifest["fault"],
         )

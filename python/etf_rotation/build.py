@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +19,9 @@ from etf_rotation.settings import Settings
 # Besides the database, what dbt writes on the way: kept of a failed run only.
 WORK = "dbt"
 GATE_REPORT = "gate_report"
+# While a run is built, this link beside the snapshots is its directory under a name that stays.
+BUILDING = ".building.new"
+PARSED = "partial_parse.msgpack"
 
 
 @dataclass(frozen=True)
@@ -92,14 +99,15 @@ def build(settings: Settings, run: Path, before: Path | None, progress: Progress
         "ETF_RAW_ROOT": str(settings.raw_root),
         "ETF_LANGUAGE": settings.language,
     }
-    result = dbt.invoke(
-        arguments,
-        database=run / DATABASE,
-        folder=run / WORK,
-        project=settings.project,
-        variables=variables,
-        callbacks=[counter],
-    )
+    with _parsed_before(settings, run) as building:
+        result = dbt.invoke(
+            arguments,
+            database=building / DATABASE,
+            folder=run / WORK,
+            project=settings.project,
+            variables=variables,
+            callbacks=[counter],
+        )
     if isinstance(result.exception, (KeyboardInterrupt, SystemExit)):
         raise result.exception
     nodes = [] if result.result is None else list(result.result)
@@ -112,6 +120,35 @@ def build(settings: Settings, run: Path, before: Path | None, progress: Progress
     if not nodes and not fault:
         fault = "dbt built nothing"
     return Build(len(nodes), notable, fault)
+
+
+@contextmanager
+def _parsed_before(settings: Settings, run: Path) -> Iterator[Path]:
+    """Lend dbt what it parsed for the run before, which saves it 2 s; yield the run's lasting name.
+
+    dbt compares files, vars, environment and the database's path with what it parsed, and parses
+    anew what differs. It does not look where the project lies, and would load the seeds of another:
+    each project has a file of its own.
+    """
+    base = settings.base
+    project = hashlib.sha256(str(settings.project.resolve()).encode()).hexdigest()[:12]
+    kept, lent = base / f".parsed_{project}", run / WORK / "target" / PARSED
+    building, new = base / BUILDING, base / f".parsed_{project}.new"
+    building.unlink(missing_ok=True)
+    building.symlink_to(run.relative_to(base))
+    try:
+        if settings.partial:
+            yield building
+            return
+        if kept.is_file():
+            lent.parent.mkdir(parents=True)
+            shutil.copyfile(kept, lent)
+        yield building
+        if lent.is_file():
+            shutil.copyfile(lent, new)
+            os.replace(new, kept)
+    finally:
+        building.unlink()
 
 
 def plain(message: str) -> str:

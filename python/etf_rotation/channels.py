@@ -35,9 +35,16 @@ TLS_PORT, STARTTLS_PORT = 465, 587
 LATER_STATUS = (408, 429)  # and everything from 500 on: worth another attempt
 SERVER_ERROR = 500
 SMTP_PERMANENT = 500
-# DingTalk's own codes: busy, too many messages a minute; signature, keyword or address refused.
+# DingTalk's own codes: busy, too many messages a minute; one of its three safeguards refused.
 DINGTALK_LATER = (-1, 130101)
 DINGTALK_REFUSED = 310000
+# What its answer holds then, and what to do; the answer itself is not shown.
+DINGTALK_HINTS = {
+    "keyword": "no keyword of the robot in the message: give it the keyword ETF",
+    "sign": "the signature does not match: correct DINGTALK_SECRET",
+    "timestamp": "the time is refused: set this machine's clock",
+    "whitelist": "this machine's address is not on the robot's list: add it",
+}
 DINGTALK_BYTES = 18_000  # a message of more than 20,000 is refused
 
 # At its debug level it logs addresses, and the robot's holds its token.
@@ -94,11 +101,13 @@ class DingTalk:
             is_final = status < SERVER_ERROR and status not in LATER_STATUS
             raise DeliveryError(f"HTTP status {status}", is_final=is_final)
         try:
-            code = int(answer.json()["errcode"])
+            content = answer.json()
+            code = int(content["errcode"])
         except (ValueError, KeyError, TypeError):
             raise DeliveryError("no answer of a DingTalk robot", is_final=False) from None
         if code:
-            hint = ": signature, keyword or address refused" if code == DINGTALK_REFUSED else ""
+            why = str(content.get("errmsg")).lower() if code == DINGTALK_REFUSED else ""
+            hint = "".join(f": {hint}" for word, hint in DINGTALK_HINTS.items() if word in why)
             raise DeliveryError(f"errcode {code}{hint}", is_final=code not in DINGTALK_LATER)
 
     def _address(self) -> str:

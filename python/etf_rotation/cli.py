@@ -18,9 +18,11 @@ SETTINGS = """
 environment:
   ETF_RAW_ROOT, ETF_OUTPUT_ROOT, ETF_AS_OF, ETF_POOLS, ETF_UNIVERSE
                           where nothing is given on the command line
+  ETF_HOLDINGS_FILE       your own holdings, for tomorrow's orders
   ETF_LANGUAGE            en or zh, the language of the messages
   DINGTALK_WEBHOOK, DINGTALK_SECRET
-                          the robot of a DingTalk group; with the secret the signed form
+                          the robot of a DingTalk group; with the secret the signed form,
+                          without it the robot needs the keyword ETF
   SMTP_SERVER, SMTP_PORT, EMAIL_SENDER, EMAIL_PASSWORD, EMAIL_RECIPIENTS
                           e-mail: TLS on port 465, else STARTTLS (587); addresses by commas
 """

@@ -99,6 +99,8 @@ def panels(given: argparse.Namespace) -> int:
     """Panels only."""
     if bool(given.symbols) != bool(given.pool_name):
         raise InputError("--symbols and --pool-name go together")
+    if given.symbols and given.pools:
+        raise InputError("--symbols form a pool of their own: leave --pools out")
     settings = resolve(vars(given), os.environ).parts(PANELS, "panels")
     if not given.symbols:
         return _part(settings, "panels", given.output_dir)
@@ -119,6 +121,9 @@ def backtest(given: argparse.Namespace) -> int:
 
 def _part(settings: Settings, command: str, output_dir: str | None) -> int:
     progress = Progress()
+    snapshots = (settings.base / publish.SNAPSHOTS).resolve()
+    if output_dir and Path(output_dir).resolve().is_relative_to(snapshots):
+        raise InputError(f"--output-dir {output_dir} is a run's directory, which stays as it is")
 
     def after(outcome: Outcome, run: Path) -> None:
         if outcome.code == PASSED and output_dir:

@@ -6,8 +6,16 @@ from pathlib import Path
 
 import duckdb
 
+from etf_rotation.errors import InputError
 from etf_rotation.files import records
 from etf_rotation.publish import DATABASE
+
+TABLES = (
+    "marts.pool_metrics_summary",
+    "signals.factor_panel",
+    "signals.factor_summary",
+    "signals.target_weights",
+)
 
 METRICS = """
     unpivot (
@@ -38,6 +46,11 @@ def compare(a: Path, b: Path) -> dict[str, list[dict]]:
     a, b : Path
         Directories of two runs.
 
+    Raises
+    ------
+    InputError
+        If one of the two lacks a table that is compared.
+
     Returns
     -------
     dict
@@ -49,6 +62,16 @@ def compare(a: Path, b: Path) -> dict[str, list[dict]]:
         for name, run in (("a", a), ("b", b)):
             path = str(run / DATABASE).replace("'", "''")
             connection.execute(f"attach '{path}' as {name} (read_only)")
+            held = connection.execute(
+                "select schema_name || '.' || table_name from duckdb_tables() "
+                "where database_name = ?",
+                [name],
+            ).fetchall()
+            if missing := set(TABLES) - {table for (table,) in held}:
+                raise InputError(
+                    f"run {run.name} was built in part, without {', '.join(sorted(missing))}: "
+                    "compare full runs"
+                )
         return {
             "metrics": records(connection, _metrics()),
             "weights": records(connection, _weights()),

@@ -61,7 +61,7 @@ def invoke(
     from dbt.cli.main import dbtRunner
 
     settings = {
-        "ETF_DATABASE": str(database.resolve()),
+        "ETF_DATABASE": str(database.absolute()),
         "ETF_PROJECT_DIR": str(project.resolve()),
         "DBT_PROJECT_DIR": str(project.resolve()),
         "DBT_PROFILES_DIR": str(project.resolve()),

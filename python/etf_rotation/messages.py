@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from etf_rotation.build import WORK
 from etf_rotation.channels import Message
+from etf_rotation.history import Since
 from etf_rotation.production import COULD_NOT_RUN, GATE_FAILED, PASSED, Outcome
 from etf_rotation.publish import SNAPSHOTS
+from etf_rotation.report_texts import order_reason
 from etf_rotation.settings import Settings
 from etf_rotation.tables import render
 
@@ -18,9 +22,12 @@ SHOWN = (
     "annual_turnover",
 )
 RATIOS = ("sharpe", "annual_turnover")
+# The checks of the seed gate_thresholds that judge the strategy, not the data or the code.
+ALERTS = ("annual_return", "max_drawdown", "sharpe", "monthly_win_rate", "annual_turnover")
 ORDER = ("pool", "symbol", "trade_date", "side", "shares", "target_weight", "last_close", "reason")
 RANK = {"error": 0, "fail": 1, "warn": 2, "pass": 3}
 LISTED = 20  # checks in a message; the published gate table has them all
+NAMED = 5  # funds whose history changed; the manifest has them all
 
 WORDS = {
     "en": {
@@ -33,13 +40,28 @@ WORDS = {
         "data_to": "data to {}",
         "run": "Run {} in {:.0f} s",
         "fault": "Reason",
+        "since": "Since run {}: {}",
+        "joint": "; ",
+        "same": "raw data unchanged",
+        "added": "history unchanged; added after {date}: rows {rows:,}, funds {funds}",
+        "history": "HISTORY CHANGED ({})",
+        "restated": "{symbol} restated from {date}, rows {rows:,}",
+        "new": "{symbol} new from {date}, rows {rows:,}",
+        "gone": "{symbol} gone from {date}, rows {rows:,}",
+        "later": "added after {date}: rows {rows:,}, funds {funds}",
+        "code": "code changed",
+        "settings": "settings changed: {}",
         "gate": "Gate: {} passed, {} warned, {} failed",
+        "status": {name: name.upper() for name in RANK},
+        "check": "{status} {pool}{name}: {message}",
+        "alerts": "Alert rules broken",
+        "limit": "{name} {value} (limit {limit})",
+        "pool": "{}: {}",
         "more": "and {} more",
-        "metrics": "Metrics (change against the last build)",
-        "orders": "Orders for the session {}",
-        "no_orders": "no orders",
+        "metrics": "Metrics (in brackets the change since the last published build)",
+        "orders": "Orders for the open of {}",
         "side": {"buy": "buy", "sell": "sell"},
-        "order": "{pool}: {side} {shares:,.0f} × {symbol}",
+        "order": "{pool}: {side} {shares:,.0f} × {symbol} ({reason})",
         "test": "test message",
         "test_text": "Notifications work.",
         "annual_return": "annual return",
@@ -54,18 +76,33 @@ WORDS = {
         "comma": "，",
         "published": "已发布",
         "partial": "部分构建，未发布",
-        GATE_FAILED: "质量门未通过，未发布",
+        GATE_FAILED: "闸门未通过，未发布",
         COULD_NOT_RUN: "运行失败，未发布",
         "data_to": "数据截至 {}",
         "run": "运行 {}，用时 {:.0f} 秒",
         "fault": "原因",
-        "gate": "质量门：通过 {}，警告 {}，失败 {}",
+        "since": "与运行 {} 相比：{}",
+        "joint": "；",
+        "same": "原始数据无变化",
+        "added": "历史数据不变，{date} 之后新增 {rows:,} 行（{funds} 只基金）",
+        "history": "历史数据有变动（{}）",
+        "restated": "{symbol} 自 {date} 起修订 {rows:,} 行",
+        "new": "新增基金 {symbol}，自 {date} 起共 {rows:,} 行",
+        "gone": "{symbol} 已缺失，原自 {date} 起共 {rows:,} 行",
+        "later": "{date} 之后新增 {rows:,} 行（{funds} 只基金）",
+        "code": "代码有变动",
+        "settings": "参数有变动：{}",
+        "gate": "闸门：通过 {}，警告 {}，失败 {}",
+        "status": {"error": "错误", "fail": "失败", "warn": "警告", "pass": "通过"},
+        "check": "{status} {pool}{name}：{message}",
+        "alerts": "触发的告警规则",
+        "limit": "{name} {value}（界限 {limit}）",
+        "pool": "{}：{}",
         "more": "另有 {} 项",
-        "metrics": "绩效指标（与上次构建相比的变化）",
-        "orders": "{} 交易日的订单",
-        "no_orders": "无订单",
+        "metrics": "绩效指标（括号内为较上次发布的变化）",
+        "orders": "{} 开盘的委托",
         "side": {"buy": "买入", "sell": "卖出"},
-        "order": "{pool}：{side} {symbol} {shares:,.0f} 份",
+        "order": "{pool}：{side} {symbol} {shares:,.0f} 份（{reason}）",
         "test": "测试消息",
         "test_text": "通知功能正常。",
         "annual_return": "年化收益",
@@ -73,9 +110,59 @@ WORDS = {
         "max_drawdown": "最大回撤",
         "sharpe": "夏普比率",
         "monthly_win_rate": "月度胜率",
-        "annual_turnover": "年换手",
+        "annual_turnover": "年换手率",
     },
 }
+
+CHECKS_ZH = {
+    "adjustment_after_gap": "缺行后的复权",
+    "adv_share": "成交额占比",
+    "broad_funds": "宽基数量",
+    "calendar_beyond_library": "超出日历库范围",
+    "corporate_action_without_bar": "公司行为无对应日线",
+    "expectations_published": "发布表的数据期望",
+    "expectations_raw": "原始数据的数据期望",
+    "export_index": "导出文件的排序",
+    "export_metadata": "导出文件的元数据",
+    "factor_coverage": "因子覆盖率",
+    "factor_coverage_drop": "因子覆盖率下降",
+    "files_complete": "文件齐全",
+    "files_unchanged": "文件未被改动",
+    "freshness": "数据时效",
+    "fund_without_file": "缺少文件的基金",
+    "funds_in_no_pool": "未入池的基金",
+    "holding_without_bar": "持仓长期无成交",
+    "lag_dynamic": "滞后一日（重算）",
+    "lag_static": "滞后一日（依赖关系）",
+    "large_adjustment": "大幅复权",
+    "largest_month": "最大单月收益",
+    "metadata_complete": "元数据齐全",
+    "metrics_change": "指标较上次的变化",
+    "missing_session": "整池缺失的交易日",
+    "move_beyond_limit": "超出涨跌停的变动",
+    "no_row": "历史中缺行",
+    "no_row_last_session": "最后交易日缺行",
+    "panel_index": "面板索引",
+    "pre_close_missing": "缺少昨收价",
+    "production_factors": "生产因子数量",
+    "quarantine_share": "隔离行占比",
+    "realised_weight": "实际权重",
+    "sector_weight": "行业权重",
+    "single_weight": "单一权重",
+    "stale_prices": "价格停滞",
+    "unexplained_move": "无法解释的涨跌",
+    "unit_sanity": "单位核对",
+    "volatility_scaling": "目标波动率缩放",
+    "zero_variance_factors": "零方差因子",
+}
+
+# How a message of the gate begins, in Chinese; what it names and advises stays as it is.
+_BEGINNINGS_ZH = (
+    (r"^(\S+) is above (\S+): ", r"\1 高于 \2："),
+    (r"^(\S+) is at least (\S+): ", r"\1 不低于 \2："),
+    (r"^(\S+) is below (\S+): ", r"\1 低于 \2："),
+    (r"^no value, nothing was judged: ", "无数值，未评判："),
+)
 
 
 def compose(outcome: Outcome, language: str) -> Message:
@@ -89,11 +176,13 @@ def compose(outcome: Outcome, language: str) -> Message:
         last = max(row["last_date"] for row in outcome.metrics)
         parts.append(words["data_to"].format(last))
     lines = [words["run"].format(outcome.run_id or "-", outcome.seconds)]
+    if outcome.since:
+        lines += ["", since_line(outcome.since, language)]
     if outcome.fault:
         lines += ["", f"**{words['fault']}**: {outcome.fault}"]
-    lines += _gate_lines(outcome, words)
+    lines += _gate_lines(outcome, language)
     if outcome.code == PASSED:
-        lines += _metric_lines(outcome, words) + _order_lines(outcome, words)
+        lines += _metric_lines(outcome, words) + _order_lines(outcome, language)
     return Message(words["title"].format(words["comma"].join(parts)), "\n".join(lines))
 
 
@@ -101,6 +190,29 @@ def sample(language: str) -> Message:
     """Return the test message."""
     words = WORDS[language]
     return Message(words["title"].format(words["test"]), words["test_text"])
+
+
+def since_line(since: Since, language: str) -> str:
+    """Return one line on what the input, the code and the settings became since a run."""
+    words = WORDS[language]
+    added = {"rows": since.added_rows, "funds": since.added_funds, "date": since.last_date}
+    if since.restated:
+        named = [
+            words[fund.kind].format(
+                symbol=fund.symbol or "-", rows=fund.rows, date=fund.first_date or "-"
+            )
+            for fund in since.restated[:NAMED]
+        ]
+        if len(since.restated) > NAMED:
+            named.append(words["more"].format(len(since.restated) - NAMED))
+        parts = [words["history"].format(words["joint"].join(named))]
+        parts += [words["later"].format(**added)] if since.added_rows else []
+    else:
+        parts = [words["added"].format(**added) if since.added_rows else words["same"]]
+    parts += [words["code"]] if since.is_code_changed else []
+    if since.settings_changed:
+        parts.append(words["settings"].format(", ".join(since.settings_changed)))
+    return words["since"].format(since.run_id, words["joint"].join(parts))
 
 
 def _counts(gate: list[dict]) -> tuple[int, int, int]:
@@ -114,17 +226,54 @@ def _notable(gate: list[dict]) -> list[dict]:
     return sorted(rows, key=lambda row: RANK[row["status"]])
 
 
-def _gate_lines(outcome: Outcome, words: dict) -> list[str]:
+def _gate_lines(outcome: Outcome, language: str) -> list[str]:
     if not outcome.gate:
         return []
+    words = WORDS[language]
     lines = ["", f"**{words['gate'].format(*_counts(outcome.gate))}**", ""]
-    notable = _notable(outcome.gate)
-    for row in notable[:LISTED]:
-        where = f"{row['pool']} " if row["pool"] else ""
-        lines.append(f"- {row['status'].upper()} {where}{row['check_name']}: {row['message']}")
+    # Alerts come once, in a form that one can read on a telephone.
+    notable = [row for row in _notable(outcome.gate) if not _is_alert(row)]
+    lines += [f"- {_check(row, language)}" for row in notable[:LISTED]]
     if len(notable) > LISTED:
         lines.append(f"- {words['more'].format(len(notable) - LISTED)}")
+    if alerts := alert_lines(outcome.gate, language):
+        lines += ["", f"**{words['alerts']}**", "", *(f"- {line}" for line in alerts)]
     return lines
+
+
+def _check(row: dict, language: str) -> str:
+    words, name, message = WORDS[language], row["check_name"], row["message"]
+    if language == "zh":
+        chinese = words.get(name) if name in ALERTS else CHECKS_ZH.get(name)
+        name = f"{chinese}（{name}）" if chinese else name
+        for pattern, beginning in _BEGINNINGS_ZH:
+            message = re.sub(pattern, beginning, message)
+    pool = f"{row['pool']} " if row["pool"] else ""
+    status = words["status"][row["status"]]
+    return words["check"].format(status=status, pool=pool, name=name, message=message)
+
+
+def _is_alert(row: dict) -> bool:
+    return (
+        row["check_name"] in ALERTS
+        and row["status"] in ("warn", "fail")
+        and None not in (row.get("value"), row.get("fail_threshold"))
+    )
+
+
+def alert_lines(gate: list[dict], language: str) -> list[str]:
+    """Return a line a pool on the alert rules that it breaks."""
+    words = WORDS[language]
+    by_pool: dict[str, list[str]] = {}
+    for row in filter(_is_alert, gate):
+        name = row["check_name"]
+        text = words["limit"].format(
+            name=words[name],
+            value=_number(name, row["value"]),
+            limit=_number(name, row["fail_threshold"]),
+        )
+        by_pool.setdefault(row["pool"], []).append(text)
+    return [words["pool"].format(pool, words["comma"].join(of)) for pool, of in by_pool.items()]
 
 
 def _metric_lines(outcome: Outcome, words: dict) -> list[str]:
@@ -138,7 +287,7 @@ def _metric_lines(outcome: Outcome, words: dict) -> list[str]:
             if old is not None and row.get(name) is not None:
                 text += f" ({_number(name, row[name] - old, sign='+')})"
             parts.append(text)
-        lines.append(f"- {row['pool']}: {', '.join(parts)}")
+        lines.append("- " + words["pool"].format(row["pool"], words["comma"].join(parts)))
     return lines
 
 
@@ -148,7 +297,8 @@ def _number(name: str, value: float | None, sign: str = "") -> str:
     return f"{value:{sign}.2f}" if name in RATIOS else f"{value:{sign}.2%}"
 
 
-def _order_lines(outcome: Outcome, words: dict) -> list[str]:
+def _order_lines(outcome: Outcome, language: str) -> list[str]:
+    words = WORDS[language]
     # A pool that is only simulated has nothing that one is told to trade.
     orders = [row for row in outcome.orders if not row["is_simulated_pool"]]
     if not orders:
@@ -156,11 +306,12 @@ def _order_lines(outcome: Outcome, words: dict) -> list[str]:
     dates = ", ".join(sorted({row["trade_date"] for row in orders if row["trade_date"]}))
     lines = ["", f"**{words['orders'].format(dates)}**", ""]
     for row in orders:
+        reason = order_reason(row["reason"], language)
         if row["symbol"]:
             side = words["side"][row["side"]]
-            lines.append("- " + words["order"].format(**(row | {"side": side})))
+            lines.append("- " + words["order"].format(**(row | {"side": side, "reason": reason})))
         else:
-            lines.append(f"- {row['pool']}: {words['no_orders']} ({row['reason']})")
+            lines.append("- " + words["pool"].format(row["pool"], reason))
     return lines
 
 
@@ -177,9 +328,13 @@ def closing(outcome: Outcome, settings: Settings) -> str:
     if outcome.orders:
         rows = [[row.get(name) for name in ORDER] for row in outcome.orders]
         parts.append("Orders for the next session\n" + render(ORDER, rows))
+    if outcome.since:
+        parts.append(since_line(outcome.since, "en"))
     if settings.is_synthetic:
         parts.append("SYNTHETIC DATA, not market data")
     words = WORDS["en"]
+    if alerts := alert_lines(outcome.gate, "en"):
+        parts.append("\n".join([words["alerts"], *alerts]))
     if outcome.is_published:
         end = f"Published {outcome.run_id} as {settings.output_root}"
     elif outcome.code == PASSED:
@@ -187,7 +342,9 @@ def closing(outcome: Outcome, settings: Settings) -> str:
         end = f"Not published ({', '.join(settings.partial)}): {where}"
     else:
         end = words[outcome.code].capitalize()
-        end += f": {outcome.fault}" if outcome.fault else ""
+        failed = [row for row in outcome.gate if row["status"] in ("fail", "error")]
+        named = ", ".join(f"{row['pool']} {row['check_name']}".strip() for row in failed)
+        end += f": {why}" if (why := outcome.fault or named) else ""
         log = settings.base / SNAPSHOTS / outcome.run_id / WORK / "logs" / "dbt.log"
         end += f"\nDetails: {log}" if log.is_file() else ""
     return "\n\n".join([*parts, f"{end} ({outcome.seconds:.1f} s)"])

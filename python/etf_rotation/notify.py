@@ -17,6 +17,9 @@ from etf_rotation.channels import Channel, DeliveryError, Message
 
 SPOOL = "undelivered"
 KEPT_DAYS = 30
+# Kept messages that one run sends, the oldest first: a DingTalk robot that gets more than 20 in a
+# minute takes none for a while, and the new message comes last.
+MOST_OLDER = 15
 WAITS = (1.0, 3.0, 9.0)  # seconds before the second, third and fourth attempt
 TIME_LIMIT = 60.0  # seconds for everything that one run has to say
 
@@ -103,7 +106,7 @@ def tell(
     lines: list[str] = []
     queues = []
     for channel in channels:
-        items = _kept(spool, channel.name, lines) if with_older else []
+        items = _kept(spool, channel.name, lines)[:MOST_OLDER] if with_older else []
         if message is not None:
             items.append(_Item(message, _keep(spool, channel.name, message, lines), True))
         if items:

@@ -6,7 +6,7 @@ import datetime as dt
 import shutil
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,6 +15,7 @@ import duckdb
 from etf_rotation import files, metadata, publish, report, verify
 from etf_rotation.build import WORK, Build, Builder, build
 from etf_rotation.errors import InputError
+from etf_rotation.history import Since, since
 from etf_rotation.lock import run_lock
 from etf_rotation.progress import Progress
 from etf_rotation.settings import Settings, claim
@@ -43,6 +44,7 @@ class Outcome:
     metrics: list[dict] = field(default_factory=list)
     metrics_before: list[dict] = field(default_factory=list)
     orders: list[dict] = field(default_factory=list)
+    since: Since | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ class Production:
             return
         with duckdb.connect(str(run / publish.DATABASE), read_only=True) as connection:
             has_gate = _read(connection, built, outcome)
+            if before is not None and not settings.partial:
+                outcome.since = self._since(connection, before)
             outcome.code, outcome.fault = self._judge(built, outcome.gate, has_gate)
             if outcome.code != PASSED:
                 return
@@ -136,6 +140,13 @@ class Production:
             return None
         return database
 
+    def _since(self, connection: duckdb.DuckDBPyConnection, before: Path) -> Since | None:
+        try:
+            return since(connection, before, self.settings.dbt_vars.get("as_of"))
+        except duckdb.Error as error:
+            self.progress.say(f"Input not compared with {before}: {reason(error)}")
+            return None
+
     def _judge(self, built: Build, gate: list[dict], has_gate: bool) -> tuple[int, str]:
         if built.could_not_run:
             lines = [f"{node.name}: {node.message}" for node in built.notable if node.is_error]
@@ -166,6 +177,7 @@ class Production:
             "seconds": round(self.progress.seconds, 1),
             "fault": outcome.fault,
             **_facts(settings, run),
+            "since_published": outcome.since and asdict(outcome.since),
             "gate": outcome.gate,
         }
         publish.write_manifest(run, content)
@@ -233,6 +245,8 @@ def reason(error: BaseException) -> str:
         traceback.print_exception(error)
         return f"{type(error).__name__}: {error}"
     if isinstance(error, OSError) and error.strerror:
-        where = f": {error.filename}" if error.filename else ""
+        # Of two names the second is where something was to be put.
+        name = error.filename2 or error.filename
+        where = f": {name}" if name else ""
         return f"{error.strerror}{where}"
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,14 +1,13 @@
 """A stand-in for dbt: leaves a small finished database, so that what follows can be tested often.
 
 As a program it is a whole production run with that build, to be killed, starved or doubled:
-    python finished_build.py OUTPUT_ROOT [--seconds S] [--rows N] [--status S] [--real]
+    python finished_build.py OUTPUT_ROOT [--rows N] [--seed N] [--hold]
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 import duckdb
@@ -24,6 +23,18 @@ POOLS = ("A_SHARE", "QDII")
 TABLES = """
 create schema staging; create schema signals; create schema backtest; create schema capacity;
 create schema gate; create schema marts;
+
+create table staging.raw_rows as
+    select
+        format('51{{:04}}.SH', fund) as raw_symbol,
+        '20200101' as raw_trade_date,
+        date '2020-01-01' + day::integer as trade_date,
+        null::varchar as date_fault,
+        null::varchar as text_column,
+        4.0 as open, 4.0 as high, 4.0 as low, 1e3 as vol, 1e4 as amount, 4.0 as pre_close,
+        case when fund = 3 and day = 20 then 4.0 + {restated} else 4.0 end as close,
+        null::double as adj_factor, null::double as adj_close
+    from range(10) as funds (fund), range(53 + {later}) as days (day);
 
 create table signals.factor_panel as
     select
@@ -117,9 +128,21 @@ create table gate.run_metadata as
 class FinishedBuild:
     """Called in place of `build.build`."""
 
-    def __init__(self, *, rows=60, seed=0, status="pass", seconds=0.0, nodes=(), fault=""):
-        self.rows, self.seed, self.status, self.seconds = rows, seed, status, seconds
+    def __init__(
+        self,
+        *,
+        rows=60,
+        seed=0,
+        status="pass",
+        hold=False,
+        nodes=(),
+        fault="",
+        later=0,
+        restated=0,
+    ):
+        self.rows, self.seed, self.status, self.hold = rows, seed, status, hold
         self.nodes, self.fault = nodes, fault
+        self.later, self.restated = later, restated
 
     def __call__(
         self, settings: Settings, run: Path, before: Path | None, progress: Progress
@@ -131,6 +154,8 @@ class FinishedBuild:
                     rows=self.rows,
                     seed=self.seed,
                     status=self.status,
+                    later=self.later,
+                    restated=self.restated,
                     code=code_version(PROJECT),
                 )
             )
@@ -138,7 +163,8 @@ class FinishedBuild:
         (run / "gate_report" / "index.html").write_text("<html></html>")
         (run / "dbt").mkdir()
         (run / "dbt" / "dbt.log").write_text("built")
-        time.sleep(self.seconds)
+        if self.hold:
+            sys.stdin.read()  # until whoever started it has seen enough
         nodes = tuple(Node(*node) for node in self.nodes)
         return Build(60, nodes, self.fault)
 
@@ -159,11 +185,11 @@ def settings(output_root: Path, **changes) -> Settings:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("output_root", type=Path)
-    parser.add_argument("--seconds", type=float, default=0)
+    parser.add_argument("--hold", action="store_true")
     parser.add_argument("--rows", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    builder = FinishedBuild(rows=given.rows, seed=given.seed, seconds=given.seconds)
+    builder = FinishedBuild(rows=given.rows, seed=given.seed, hold=given.hold)
     its_settings = settings(given.output_root)
     print("imported", flush=True)
     try:

@@ -22,6 +22,7 @@ def project(tmp_path):
         "#!/usr/bin/env bash\n"
         'echo "called with $*, root $ETF_RAW_ROOT, webhook set: ${DINGTALK_WEBHOOK:+yes}"\n'
         'echo "an error" >&2\n'
+        'touch "${0%/bin/*}/published"\n'
         "exit ${TEST_CODE:-0}\n"
     )
     for path in (script, command):
@@ -102,6 +103,17 @@ def test_the_log_of_a_day_is_that_of_shanghai_and_grows(project):
     assert log.name in {f"cron_{today - dt.timedelta(seconds=s):%Y%m%d}.log" for s in (0, 60)}
     assert log.read_text().count("exit code 0") == 2
     assert log.stat().st_mode & 0o077 == 0
+
+
+def test_the_log_is_private_and_what_is_published_is_not(project):
+    done = subprocess.run(
+        ["sh", "-c", f"umask 022; exec '{project}/bin/cron_daily.sh'"], env={}, check=False
+    )
+    assert done.returncode == 0
+    (log,) = (project / "factor_output" / "logs").iterdir()
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert (project / "published").stat().st_mode & 0o777 == 0o644
+    assert (project / "factor_output").stat().st_mode & 0o777 == 0o755
 
 
 def test_a_log_folder_that_cannot_be_made_is_code_2(project):

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pandas as pd
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
@@ -27,6 +28,7 @@ from etf_rotation import channels, messages
 from etf_rotation.channels import DingTalk, Email, Message
 from etf_rotation.notify import tell
 from etf_rotation.production import Outcome
+from etf_rotation.settings import PROJECT
 
 TOKEN = "token-1f9c7e5a"
 SECRET = "SEC-8d2b60aa"
@@ -41,6 +43,8 @@ class Robot:
 
     def __init__(self, secret=""):
         self.secret = secret
+        self.errmsg = ""
+        self.limit = 0
         self.answers = ["ok"]
         self.requests = []
         robot = self
@@ -72,10 +76,12 @@ class Robot:
             handler.send_header("Location", "http://127.0.0.1:1/elsewhere")
             handler.end_headers()
             return
-        code = {"ok": 0}.get(kind, kind)
+        code, text = {"ok": 0}.get(kind, kind), f"{handler.path} {self.errmsg}"
+        if self.limit and len(self.requests) > self.limit:
+            code, text = 130101, "send too fast, exceed 20 times per minute"
         if self.secret and not self.is_signed(handler.path):
-            code = 310000
-        text = "<html>" if kind == "html" else json.dumps({"errcode": code, "errmsg": handler.path})
+            code, text = 310000, "sign not match"
+        text = "<html>" if kind == "html" else json.dumps({"errcode": code, "errmsg": text})
         handler.send_response(200)
         handler.end_headers()
         handler.wfile.write(text.encode())
@@ -226,9 +232,39 @@ def test_the_signed_form_is_accepted_by_a_robot_that_checks(signed_robot, tmp_pa
 @pytest.mark.parametrize("secret", ["", "SEC-wrong"])
 def test_a_bad_signature_is_not_tried_again(signed_robot, tmp_path, secret):
     lines = send(HELLO, [DingTalk(signed_robot.webhook, secret)], tmp_path)
-    assert "errcode 310000: signature, keyword or address refused" in lines[0]
+    assert "errcode 310000: the signature does not match: correct DINGTALK_SECRET" in lines[0]
     assert "kept for the next run" in lines[0]
     assert len(signed_robot.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("errmsg", "hint"),
+    [
+        ("keywords not in content, more: [https://example.com]", "give it the keyword ETF"),
+        ("ip 203.0.113.9 not in whitelist", "not on the robot's list"),
+        ("invalid timestamp", "set this machine's clock"),
+    ],
+)
+def test_what_the_robot_refuses_is_said_without_its_words(robot, tmp_path, errmsg, hint):
+    robot.answers, robot.errmsg = [310000], errmsg
+    (line,) = send(HELLO, [DingTalk(robot.webhook)], tmp_path)
+    assert hint in line
+    assert errmsg not in line
+    assert len(robot.requests) == 1
+
+
+def test_a_backlog_does_not_cost_the_new_message(robot, tmp_path):
+    robot.answers = [500]
+    for number in range(25):
+        send(Message(str(number), ""), [DingTalk(robot.webhook)], tmp_path, waits=())
+    robot.answers, robot.limit = ["ok"], 20
+    robot.requests.clear()
+    (line,) = send(Message("new", ""), [DingTalk(robot.webhook)], tmp_path)
+    assert "15 kept from earlier runs sent" in line
+    titles = [body["markdown"]["title"] for _, body in robot.requests]
+    assert titles == [*map(str, range(15)), "new"]
+    # The rest waits for the next run.
+    assert len(spooled(tmp_path)) == 10
 
 
 @pytest.mark.parametrize("answer", [500, 503, 429, -1, 130101, "drop", "html"])
@@ -527,7 +563,28 @@ OUTCOME = Outcome(
     is_published=True,
     seconds=31.4,
     gate=[
-        {"pool": "QDII", "check_name": "sharpe", "status": "warn", "message": "0.3 is below 0.5"},
+        {
+            "pool": "QDII",
+            "check_name": "max_drawdown",
+            "value": -0.34,
+            "fail_threshold": -0.3,
+            "status": "warn",
+            "message": "-0.34 is below -0.3",
+        },
+        {
+            "pool": "QDII",
+            "check_name": "sharpe",
+            "value": 0.3,
+            "fail_threshold": 0.5,
+            "status": "warn",
+            "message": "0.3 is below 0.5",
+        },
+        {
+            "pool": "QDII",
+            "check_name": "stale_prices",
+            "status": "warn",
+            "message": "12 is at least 10: 513100.SH. Fetch it again",
+        },
         {"pool": "QDII", "check_name": "factor_coverage", "status": "pass", "message": "ok"},
     ],
     metrics=[{"pool": "QDII", "last_date": "2026-03-02", "annual_return": 0.1, "sharpe": 0.9}],
@@ -558,17 +615,58 @@ OUTCOME = Outcome(
 @pytest.mark.parametrize(
     ("language", "wanted"),
     [
-        ("en", ["published, data to 2026-03-02", "10.00% (+2.00%)", "buy 12,300 × 513100.SH"]),
-        ("zh", ["已发布，数据截至 2026-03-02", "10.00% (+2.00%)", "买入 513100.SH 12,300 份"]),
+        (
+            "en",
+            [
+                "published, data to 2026-03-02",
+                "Run 20260302T180000 in 31 s",
+                "**Gate: 1 passed, 3 warned, 0 failed**",
+                "- WARN QDII stale_prices: 12 is at least 10: 513100.SH. Fetch it again",
+                "**Alert rules broken**",
+                "- QDII: max drawdown -34.00% (limit -30.00%), Sharpe 0.30 (limit 0.50)",
+                "annual return 10.00% (+2.00%)",
+                "- QDII: buy 12,300 × 513100.SH (rebalance: enter)",
+            ],
+        ),
+        (
+            "zh",
+            [
+                "已发布，数据截至 2026-03-02",
+                "运行 20260302T180000，用时 31 秒",
+                "**闸门：通过 1，警告 3，失败 0**",
+                "- 警告 QDII 价格停滞（stale_prices）：12 不低于 10：513100.SH. Fetch it again",
+                "**触发的告警规则**",
+                "- QDII：最大回撤 -34.00%（界限 -30.00%），夏普比率 0.30（界限 0.50）",
+                "年化收益 10.00% (+2.00%)",
+                "- QDII：买入 513100.SH 12,300 份（调仓：新建）",
+            ],
+        ),
     ],
 )
-def test_the_summary_holds_gate_metrics_and_orders(language, wanted):
+def test_the_summary_holds_gate_alerts_metrics_and_orders(language, wanted):
     message = messages.compose(OUTCOME, language)
     text = f"{message.title}\n{message.text}"
-    for part in [*wanted, "WARN QDII sharpe: 0.3 is below 0.5", "0.90 (-0.10)"]:
+    for part in [*wanted, "0.90 (-0.10)"]:
         assert part in text
+    assert text.count("-34.00%") == 1
     assert "518880" not in text  # its pool is only simulated
     assert "\n" not in message.title
+
+
+def test_an_alert_that_blocks_or_judged_nothing_is_shown_too():
+    alert = OUTCOME.gate[1]
+    rows = [alert | {"status": "fail"}, alert | {"pool": "A", "value": None, "message": "no value"}]
+    text = messages.compose(Outcome(code=1, gate=rows), "en").text
+    assert "**Gate: 0 passed, 1 warned, 1 failed**" in text
+    assert "- QDII: Sharpe 0.30 (limit 0.50)" in text
+    assert "- WARN A sharpe: no value" in text
+
+
+def test_the_gates_seed_and_the_words_agree():
+    seed = pd.read_csv(PROJECT / "seeds" / "gate_thresholds.csv")
+    assert set(seed.loc[seed["is_performance"], "check_name"]) == set(messages.ALERTS)
+    exported = {"files_complete", "files_unchanged", "export_index", "export_metadata"}
+    assert set(messages.CHECKS_ZH) == set(seed["check_name"]) - set(messages.ALERTS) | exported
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -581,7 +679,8 @@ def test_a_failure_says_what_and_shows_no_orders(language, code):
         orders=OUTCOME.orders,
     )
     message = messages.compose(outcome, language)
-    assert "FAIL A keys: 510300.SH twice" in message.text
+    wanted = {"en": "FAIL A keys: 510300.SH twice", "zh": "失败 A keys：510300.SH twice"}
+    assert wanted[language] in message.text
     assert ("no bytes" in message.text) is (code == 2)
     assert "513100" not in message.text
 

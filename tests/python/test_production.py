@@ -1,5 +1,6 @@
 """The production command as one runs it: real builds by dbt, from another folder, as a process."""
 
+import io
 import json
 import os
 import shutil
@@ -15,9 +16,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from etf_rotation import publish, settings
-from etf_rotation.build import plain
+from etf_rotation.build import build, plain
 from etf_rotation.cli import main
 from etf_rotation.errors import InputError
+from etf_rotation.history import Since, since
+from etf_rotation.progress import Progress
 from etf_rotation.raw import MARKER
 from etf_rotation.sample import write_sample
 from etf_rotation.tables import render
@@ -188,6 +191,10 @@ def test_metadata_is_complete(published):
     assert manifest["input_fingerprint"] == meta["input_fingerprint"]
     assert manifest["vars"]["as_of"] == "2024-12-30"
     assert manifest["row_counts"]["signals.factor_panel"] > 20_000
+    database = root / "etf_rotation.duckdb"
+    with duckdb.connect(str(database), read_only=True) as connection:
+        same = since(connection, database, "2024-12-30")
+    assert same == Since(root.resolve().name, "2024-12-30")
 
 
 def test_the_run_shows_progress_and_closing_tables(published):
@@ -233,6 +240,72 @@ def test_looking_at_what_was_published(published, capsys):
     assert "no finished run" in capsys.readouterr().err
 
 
+# ---------------------------------------------------------------- what dbt parsed before
+
+
+def project_in(folder):
+    """A copy of the project that a test may change."""
+    folder.mkdir()
+    for name in ("models", "macros", "seeds", "tests"):
+        shutil.copytree(PROJECT / name, folder / name)
+    for name in ("dbt_project.yml", "profiles.yml", "selectors.yml"):
+        shutil.copy(PROJECT / name, folder)
+    (folder / "python").symlink_to(PROJECT / "python")
+    return folder
+
+
+def built(base, project, number, **dbt_vars):
+    """Build two tables as a full run would; returns of them, and whether all was parsed."""
+    run = base / "snapshots" / f"2026030{number}T120000"
+    run.mkdir(parents=True)
+    its_settings = settings.Settings(
+        project=project,
+        raw_root=base,
+        output_root=base / "etf",
+        is_synthetic=False,
+        dbt_vars=dbt_vars,
+        language="en",
+        select=("run_settings", "price_limits"),
+    )
+    done = build(its_settings, run, None, Progress(io.StringIO()))
+    assert done.notable == ()
+    assert not (base / ".building.new").is_symlink()
+    with duckdb.connect(str(run / "etf_rotation.duckdb"), read_only=True) as connection:
+        found = connection.sql("from staging.run_settings").df().iloc[0]
+        (limit,) = connection.execute(
+            "select price_limit from seeds.price_limits where symbol = '159915.SZ'"
+        ).fetchall()[0]
+    log = (run / "dbt" / "logs" / "dbt.log").read_text()
+    return found, float(limit), "Unable to do partial parsing" in log
+
+
+def test_what_was_parsed_before_is_used_and_never_stale(tmp_path, monkeypatch):
+    project, base = project_in(tmp_path / "project"), tmp_path / "out"
+    found, limit, is_parsed_whole = built(base, project, 1)
+    assert is_parsed_whole
+    assert (found["sample_root"], found["universe"]) == ("sample", "pools")
+
+    monkeypatch.setenv("ETF_UNIVERSE", "all")
+    model, seed = project / "models/staging/run_settings.sql", project / "seeds/price_limits.csv"
+    model.write_text(model.read_text().replace("'sample' as", "'other' as"))
+    seed.write_text(seed.read_text().replace("0.20", "0.21"))
+    found, limit, is_parsed_whole = built(base, project, 2)
+    assert not is_parsed_whole
+    assert (found["sample_root"], found["universe"], limit) == ("other", "all", 0.21)
+    assert found["data_docs"].endswith("20260302T120000/gate_report")
+
+    # Another var, and half a file.
+    (kept,) = base.glob(".parsed_*")
+    kept.write_bytes(kept.read_bytes()[:1000])
+    found, limit, _ = built(base, project, 3, min_adv_cny=7)
+    assert (found["min_adv_cny"], limit) == (7, 0.21)
+
+    # The same project at another place has seeds of its own.
+    _, limit, is_parsed_whole = built(base, project_in(tmp_path / "moved"), 4, min_adv_cny=7)
+    assert is_parsed_whole
+    assert limit == 0.2
+
+
 # ---------------------------------------------------------------- parts
 
 
@@ -254,6 +327,9 @@ def test_a_panel_of_funds_one_names(parts, published, tmp_path):
     assert (tmp_path / "out" / MARKER).is_file()
     assert json.loads((folder / "panel_meta.json").read_text())["is_synthetic"] is True
     assert not root.exists()
+    assert main(["gate", "--output-dir", str(tmp_path / "out")]) == 0
+    (folder / "production_factors.txt").unlink()
+    assert main(["gate", "--output-dir", str(tmp_path / "out")]) == 1
     # A fund's own factors do not depend on the company it is in.
     alone = panel[panel["symbol"] == "513100.SH"].set_index("trade_date")["rsi_14"]
     theirs = pd.read_parquet(next((published[0] / "panel_QDII").glob("panel_FULL_*.parquet")))
@@ -278,13 +354,16 @@ def test_backtest_only_of_one_pool(parts, tmp_path):
 
 
 @pytest.mark.parametrize("skipped", ["backtest", "capacity"])
-def test_a_run_that_skips_is_not_published(parts, tmp_path, skipped):
+def test_a_run_that_skips_is_not_published(parts, robot, tmp_path, skipped):
     root, sample = parts
     place = ["--raw-root", sample, "--output-root", root]
-    done = run("run", f"--skip-{skipped}", *place, folder=tmp_path)
+    told = len(robot[1])
+    arguments = ["run", f"--skip-{skipped}", "--pools", "QDII", *place]
+    done = run(*arguments, folder=tmp_path, DINGTALK_WEBHOOK=robot[0])
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"Not published (--skip-{skipped})" in done.stdout
+    assert f"Not published (--skip-{skipped}, --pools)" in done.stdout
     assert "nobody is notified" in done.stdout
+    assert len(robot[1]) == told
     files = publish.runs(root.parent)[-1]["files"]
     assert ("panel_QDII/backtest_metrics.json" in files) is (skipped == "capacity")
     assert not root.exists()
@@ -366,6 +445,8 @@ def test_an_interrupted_build_is_told(real, robot, tmp_path):
         (["run", "--vars", "[1]"], "YAML mapping"),
         (["run", "--vars", "{language: fr}"], "language is 'fr'"),
         (["panels", "--symbols", "510300.SH"], "go together"),
+        (["panels", "--symbols", "A", "--pool-name", "X", "--pools", "QDII"], "leave --pools out"),
+        (["panels", "--output-dir", "snapshots/20240101T000000"], "stays as it is"),
         (["panels", "--symbols", "999999.SH", "--pool-name", "X"], "no file of 999999.SH"),
         (["panels", "--symbols", "510300.SH", "--pool-name", "../x"], "letters, digits"),
         (["gate", "--database", "/nowhere.duckdb"], "no database /nowhere.duckdb"),

@@ -19,6 +19,7 @@ from etf_rotation import files, publish, verify
 from etf_rotation.compare import compare
 from etf_rotation.errors import InputError
 from etf_rotation.lock import LOCK_FILE, RunningError, run_lock
+from etf_rotation.messages import closing, compose
 from etf_rotation.production import SHANGHAI, Production
 from etf_rotation.progress import Progress
 from finished_build import FinishedBuild, settings
@@ -37,7 +38,7 @@ def produce(root, *, at=NOON, **options):
     """One run with the stand-in build, at a given time."""
     builder_options = {
         name: options.pop(name)
-        for name in ("rows", "seed", "status", "nodes", "fault")
+        for name in ("rows", "seed", "status", "nodes", "fault", "later", "restated")
         if name in options
     }
     builder = FinishedBuild(**builder_options)
@@ -45,9 +46,9 @@ def produce(root, *, at=NOON, **options):
     return run.run()
 
 
-def start(root, *options, **popen):
+def start(root, *options, prefix=(), **popen):
     environment = os.environ | {"PYTHONPATH": f"{HERE.parents[1] / 'python'}"}
-    command = [sys.executable, str(PROGRAM), str(root), *options]
+    command = [*prefix, sys.executable, str(PROGRAM), str(root), *options]
     return subprocess.Popen(
         command,
         env=environment,
@@ -164,6 +165,34 @@ def test_synthetic_and_real_runs_never_share_a_folder(root, tmp_path):
         produce(other)
 
 
+def test_what_changed_since_the_published_run_is_in_manifest_and_messages(root):
+    first = produce(root)
+    assert first.since is None
+    assert publish.read_manifest(root)["since_published"] is None
+    added = produce(root, later=1, at=NOON + dt.timedelta(minutes=1))
+    line = f"Since run {first.run_id}: history unchanged; added after 2020-02-22: rows 10, funds 10"
+    assert line in closing(added, settings(root)).splitlines()
+    assert line in compose(added, "en").text.splitlines()
+    assert "新增 10 行（10 只基金）" in compose(added, "zh").text
+    restated = produce(root, later=1, restated=1, at=NOON + dt.timedelta(minutes=2))
+    fund = "510003.SH restated from 2020-01-21, rows 1"
+    assert f"HISTORY CHANGED ({fund})" in compose(restated, "en").text
+    assert publish.read_manifest(root)["since_published"] == {
+        "run_id": added.run_id,
+        "last_date": "2020-02-22",
+        "added_rows": 0,
+        "added_funds": 0,
+        "restated": [
+            {"symbol": "510003.SH", "kind": "restated", "first_date": "2020-01-21", "rows": 1}
+        ],
+        "is_code_changed": False,
+        "settings_changed": [],
+    }
+    # A failed run says it too: it may be the reason.
+    failed = produce(root, status="fail", at=NOON + dt.timedelta(minutes=3))
+    assert "510003.SH restated" in compose(failed, "en").text
+
+
 # ---------------------------------------------------------------- what is not
 
 
@@ -174,6 +203,8 @@ def test_a_failed_gate_publishes_nothing(root):
     assert assert_whole(root) == "20260302T120000"
     assert status_of(root, outcome.run_id) == "failed"
     assert (root.parent / "snapshots" / outcome.run_id / "dbt").exists()
+    end = closing(outcome, settings(root)).splitlines()[-1]
+    assert end.startswith("Gate failed, nothing published: BUILD lag_static (")
 
 
 @pytest.mark.parametrize(
@@ -345,6 +376,16 @@ def test_diff_shows_metrics_weights_and_factors(root):
     ]
 
 
+def test_diff_of_a_partial_run_says_what_it_lacks(root):
+    a = produce(root).run_id
+    b = produce(root, partial=("panels",), at=NOON + dt.timedelta(minutes=1)).run_id
+    runs = [root.parent / "snapshots" / run_id for run_id in (a, b)]
+    with duckdb.connect(str(runs[1] / "etf_rotation.duckdb")) as connection:
+        connection.execute("drop schema marts cascade")
+    with pytest.raises(InputError, match=f"run {b} .* without marts.pool_metrics_summary"):
+        compare(*runs)
+
+
 # ---------------------------------------------------------------- the clock
 
 
@@ -389,7 +430,7 @@ def test_run_ids_sort_by_number():
 
 
 def test_a_second_run_is_refused_and_names_the_first(root):
-    first = start(root, "--seconds", "5")
+    first = start(root, "--hold", stdin=subprocess.PIPE)
     wait_for(lambda: (root.parent / LOCK_FILE).exists() and (root.parent / LOCK_FILE).read_text())
     second = start(root)
     _, errors = second.communicate(timeout=30)
@@ -580,6 +621,76 @@ def test_an_output_folder_that_cannot_be_written_is_one_line(tmp_path):
     assert process.returncode == 2
     assert len(errors.strip().splitlines()) == 1
     assert str(tmp_path / "file") in errors
+
+
+needs_setpriv = pytest.mark.skipif(
+    os.geteuid() == 0 and shutil.which("setpriv") is None,
+    reason="nothing binds root to permissions without setpriv",
+)
+
+
+def bound_by_permissions(root):
+    """A run that permissions bind, whoever runs the tests; returns code, output and errors."""
+    prefix = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+    process = start(root, prefix=prefix if os.geteuid() == 0 else [])
+    output, errors = process.communicate(timeout=60)
+    return process.returncode, output, errors
+
+
+@needs_setpriv
+@pytest.mark.parametrize("folder", [".", "snapshots"])
+def test_a_read_only_folder_is_one_line_that_names_it(root, folder):
+    produce(root)
+    closed = root.parent / folder
+    closed.chmod(0o555)
+    try:
+        if folder == ".":
+            (root.parent / LOCK_FILE).unlink(missing_ok=True)
+        code, _, errors = bound_by_permissions(root)
+    finally:
+        closed.chmod(0o755)
+    assert code == 2
+    assert len(errors.strip().splitlines()) == 1
+    assert "Permission denied" in errors
+    assert str(closed.resolve()) in errors
+    assert assert_whole(root) == "20260302T120000"
+
+
+@needs_setpriv
+def test_a_link_that_cannot_be_moved_is_said_and_nothing_is_lost(root):
+    produce(root)
+    root.parent.chmod(0o555)
+    try:
+        code, output, _ = bound_by_permissions(root)
+    finally:
+        root.parent.chmod(0o755)
+    assert code == 2
+    assert f"nothing published: Permission denied: {root.parent}" in output
+    assert assert_whole(root) == "20260302T120000"
+    assert produce(root, at=dt.datetime.now(SHANGHAI)).is_published
+
+
+@needs_setpriv
+def test_a_run_that_cannot_be_read_is_not_taken_for_a_killed_one(root):
+    run = root.parent / "snapshots" / produce(root).run_id
+    run.chmod(0o000)
+    try:
+        code, _, errors = bound_by_permissions(root)
+    finally:
+        run.chmod(0o755)
+    assert code == 2
+    assert f"Permission denied: '{run / 'manifest.json'}'" in errors
+    assert assert_whole(root) == run.name
+
+
+@needs_setpriv
+def test_a_published_database_that_cannot_be_read_stops_nothing(root):
+    before = produce(root).run_id
+    (root / "etf_rotation.duckdb").chmod(0o000)
+    code, output, errors = bound_by_permissions(root)
+    assert code == 0, output + errors
+    assert "Nothing to compare with: " in output
+    assert assert_whole(root) != before
 
 
 def test_an_interrupted_run_is_kept_as_failed(root):

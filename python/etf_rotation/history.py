@@ -1,0 +1,160 @@
+"""What became of the input since the published build: sessions added, or history restated."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from etf_rotation.raw import NUMBERS
+
+# Settings that differ between runs and change no number.
+NOT_COMPARED = (
+    "completed_until",
+    "language",
+    "published_database",
+    "raw_root",
+    "sample_root",
+    "target_name",
+    "today",
+)
+
+# How a date was spelt, and in which file and line a row stood, are not its content.
+CONTENT = ", ".join(
+    (
+        "raw_symbol",
+        "trade_date",
+        "case when trade_date is null then raw_trade_date end as undated",
+        "date_fault",
+        "text_column",
+        *NUMBERS,
+    )
+)
+
+DIFFERING = f"""
+    create temp table differing as
+    with
+    before_rows as (
+        select {CONTENT} from before.staging.raw_rows
+        where trade_date is null or trade_date <= coalesce(cast($as_of as date), 'infinity')
+    ),
+    after_rows as (
+        select {CONTENT} from staging.raw_rows
+    ),
+    differing as (
+        select false as is_gained, * from (from before_rows except all from after_rows)
+        union all
+        select true, * from (from after_rows except all from before_rows)
+    )
+    select
+        raw_symbol as symbol,
+        trade_date,
+        -- A row that was corrected is lost once and gained once.
+        greatest(count(*) filter (is_gained), count(*) filter (not is_gained)) as n,
+        coalesce(trade_date > cast($last_date as date), false) as is_later
+    from differing
+    group by all
+"""
+
+RESTATED = """
+    select
+        symbol,
+        case
+            when not exists (
+                from before.staging.raw_rows where raw_symbol is not distinct from symbol
+            ) then 'new'
+            when not exists (from staging.raw_rows where raw_symbol is not distinct from symbol)
+                then 'gone'
+            else 'restated'
+        end as kind,
+        cast(min(trade_date) as varchar) as first_date,
+        cast(sum(n) as bigint) as n
+    from differing
+    where not is_later
+    group by symbol
+    order by symbol
+"""
+
+ADDED = """
+    select
+        cast(coalesce(sum(n), 0) as bigint),
+        count(distinct symbol)
+    from differing
+    where is_later
+"""
+
+METADATA = "select last_date, run_parameters, code_version, engine_version from {}gate.run_metadata"
+
+
+@dataclass(frozen=True)
+class Restated:
+    """A fund whose rows up to the published build's last session are not what they were.
+
+    `kind` is `restated`, or `new` or `gone` where the fund had or has no row at all; `rows` differ,
+    the earliest dated `first_date` (ISO; None where no differing row has a date).
+    """
+
+    symbol: str | None
+    kind: str
+    first_date: str | None
+    rows: int
+
+
+@dataclass(frozen=True)
+class Since:
+    """What changed since run `run_id`, whose last session was `last_date` (ISO)."""
+
+    run_id: str
+    last_date: str
+    added_rows: int = 0
+    added_funds: int = 0
+    restated: list[Restated] = field(default_factory=list)
+    is_code_changed: bool = False
+    settings_changed: list[str] = field(default_factory=list)
+
+
+def since(connection: duckdb.DuckDBPyConnection, published: Path, as_of: str | None) -> Since:
+    """Compare a build's raw rows, code and settings with those of the published build.
+
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+        The new build's database; `published` is attached to it for the while.
+    published : Path
+        The published database, in its run's directory.
+    as_of : str or None
+        `YYYY-MM-DD`: what the published build read beyond it is not missed.
+
+    Raises
+    ------
+    duckdb.Error
+        If one of the two is no finished build.
+    """
+    path = str(published).replace("'", "''")
+    connection.execute(f"attach '{path}' as before (read_only)")
+    try:
+        old, new = (
+            connection.execute(METADATA.format(place)).fetchall()[0] for place in ("before.", "")
+        )
+        connection.execute(DIFFERING, {"as_of": as_of, "last_date": old[0]})
+        restated = connection.execute(RESTATED).fetchall()
+        added_rows, added_funds = connection.execute(ADDED).fetchall()[0]
+        connection.execute("drop table differing")
+    finally:
+        connection.execute("detach before")
+    return Since(
+        run_id=published.resolve().parent.name,
+        last_date=old[0].isoformat(),
+        added_rows=added_rows,
+        added_funds=added_funds,
+        restated=[Restated(*row) for row in restated],
+        is_code_changed=old[2:] != new[2:],
+        settings_changed=_settings_changed(json.loads(old[1]), json.loads(new[1])),
+    )
+
+
+def _settings_changed(old: dict, new: dict) -> list[str]:
+    names = sorted((old.keys() | new.keys()) - set(NOT_COMPARED))
+    return [name for name in names if old.get(name) != new.get(name)]
