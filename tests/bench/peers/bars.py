@@ -16,6 +16,9 @@ SHARES_A_LOT, CNY_A_THOUSAND = 100, 1000
 EVENT = 1e-9  # relative difference of pre_close from the close before
 
 
+SERIES = ("date", *PRICES, "volume", "amount")
+
+
 class Bars:
     """All funds' bars, one after the other, sorted by symbol and date.
 
@@ -34,7 +37,7 @@ class Bars:
         self.symbols = [symbol for symbol, _ in funds]
         lengths = [len(columns["date"]) for _, columns in funds]
         self.starts = np.r_[0, np.cumsum(lengths)]
-        for name in ("date", *PRICES, "volume", "amount"):
+        for name in SERIES:
             setattr(self, name, np.concatenate([columns[name] for _, columns in funds]))
 
     def slices(self):
@@ -58,6 +61,17 @@ def read(raw_root, seeds):
         if len(fund["date"]):
             funds.append((symbol, fund))
     return Bars(sorted(funds, key=lambda fund: fund[0]))
+
+
+def only(b, symbols):
+    """Return the bars of some funds."""
+    return Bars(
+        [
+            (symbol, {name: getattr(b, name)[rows] for name in SERIES})
+            for symbol, rows in zip(b.symbols, b.slices(), strict=True)
+            if symbol in symbols
+        ]
+    )
 
 
 def pools(seeds):

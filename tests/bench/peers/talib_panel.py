@@ -1,8 +1,8 @@
 """The panel by TA-Lib and numpy, fund by fund, in one process, to one parquet file.
 
 TA-Lib's functions wherever it has one, also for rolling sums, extremes and slopes, for they are
-its fastest part; numpy on whole arrays for the rest. Rolling sums run on from bar to bar, as TA-Lib's
-do: quick, and less exact than windows computed afresh.
+its fastest part; numpy on whole arrays for the rest. Rolling sums run on from bar to bar, as
+TA-Lib's do: quick, and less exact than windows computed afresh.
 """
 
 import argparse
@@ -151,9 +151,7 @@ def momentum(o, h, l, c, drawdown_60):  # noqa: E741
             f |= {f"stoch_d_{n}_{d}": mean(100 * position, d) for d in [3, 5]}
         else:
             f[f"price_position_{n}"] = position
-    f |= {
-        f"ret_{n}": talib.ROCP(c, n) for n in [1, 2, 3, 5, 10, 20, 30, 60, 63, 120, 126, 252]
-    }
+    f |= {f"ret_{n}": talib.ROCP(c, n) for n in [1, 2, 3, 5, 10, 20, 30, 60, 63, 120, 126, 252]}
     f |= {f"drawdown_{n}": c / talib.MAX(c, n) - 1 for n in [20, 63, 126, 252]}
     r = f["ret_1"]
     for n in [20, 60, 120]:
@@ -205,9 +203,7 @@ def volatility(o, h, l, c, drawdown_60):  # noqa: E741
         )
     m1, m2, m3, m4 = (mean(x, 60) for x in powers)
     fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
-    f["kurtosis_60"] = (
-        59 * (61 * ratio(fourth, (squares(r, 60) / 60) ** 2) - 3 * 59) / (58 * 57)
-    )
+    f["kurtosis_60"] = 59 * (61 * ratio(fourth, (squares(r, 60) / 60) ** 2) - 3 * 59) / (58 * 57)
     f["max_drawdown_60"], f["max_drawdown_120"] = drawdown_60, max_drawdown(c, 120)
     return f
 
@@ -296,7 +292,10 @@ def write_panel(b, pools, path):
             )
             if writer is None:
                 writer = pq.ParquetWriter(
-                    path, table.schema, compression="none", use_dictionary=False,
+                    path,
+                    table.schema,
+                    compression="none",
+                    use_dictionary=False,
                     write_statistics=False,
                 )
             writer.write_table(table, row_group_size=len(table))

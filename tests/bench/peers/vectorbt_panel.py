@@ -71,7 +71,9 @@ def indicators(high, low, close, volume):
     ns, ks = (list(x) for x in zip(*BANDS, strict=True))
     bands = vbt.talib("BBANDS").run(close, ns, ks, ks)
     for name, x in [
-        ("UPPER", bands.upperband), ("MIDDLE", bands.middleband), ("LOWER", bands.lowerband)
+        ("UPPER", bands.upperband),
+        ("MIDDLE", bands.middleband),
+        ("LOWER", bands.lowerband),
     ]:
         yield from outputs(f"TA_BB_{name}_{{}}_{{}}", BANDS, x)
     yield "TA_OBV", vbt.talib("OBV").run(close, volume).real.to_numpy()
@@ -95,8 +97,8 @@ def outputs(name, parameters, frame):
     values = frame.to_numpy()
     width = values.shape[1] // len(parameters)
     for i, given in enumerate(parameters):
-        given = given if isinstance(given, tuple) else (given,)
-        yield name.format(*given), values[:, i * width : (i + 1) * width]
+        several = given if isinstance(given, tuple) else (given,)
+        yield name.format(*several), values[:, i * width : (i + 1) * width]
 
 
 def write_panel(b, path):
@@ -110,7 +112,11 @@ def write_panel(b, path):
         }
     )
     pq.write_table(
-        table, path, compression="none", use_dictionary=False, write_statistics=False,
+        table,
+        path,
+        compression="none",
+        use_dictionary=False,
+        write_statistics=False,
         row_group_size=61_440,
     )
     return len(columns)
