@@ -2,7 +2,7 @@
 
 Everything runs one after the other, each measured command in a process of its own, in rounds: so
 that a machine that slows down slows all of them. What cannot run is skipped and named; then the
-pages are not written. The figures are kept in target/bench.json, from which --pages writes them again.
+pages are not written. The figures are kept in target/bench.json; --pages writes the pages from it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -62,7 +63,7 @@ class Bench:
         given = self.given
         market = self._missing(given.market, "--market or ETF_MARKET_ROOT")
         free = shutil.disk_usage(self.folder).free
-        narrow = f"{free / 1e9:.0f} GB free in the temporary folder (TMPDIR), {GROWTH_DISK / 1e9:.0f} needed"
+        narrow = f"{free / 1e9:.0f} GB free in TMPDIR, {GROWTH_DISK / 1e9:.0f} needed"
         growth = market or (narrow if free < GROWTH_DISK else None)
         pools = self._missing(given.pools, "--pools or ETF_RAW_ROOT")
         peers = None if PEER_PYTHON.is_file() else "no .venv-bench: run make bench"
@@ -234,10 +235,21 @@ class Bench:
             "variants": OUR_SWEEP_VARIANTS,
         }
 
+    def _last_date(self) -> str:
+        query = (
+            "import duckdb, sys; print(duckdb.execute('select max(cast(trade_date as varchar)) "
+            "from read_parquet(?, union_by_name = true)', [sys.argv[1]]).fetchone()[0])"
+        )
+        files = str(self.given.pools / "ETF" / "daily" / "*.parquet")
+        found = run([sys.executable, "-c", query, files], cwd=self.folder)["line"]
+        digits = found.replace("-", "")[:8]
+        return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
+
     def production(self) -> dict:
+        # As on the evening of the last bar: the gate refuses old data.
         with tempfile.TemporaryDirectory(dir=self.folder) as place:
             figures = run(
-                [str(PROJECT / "bin" / "etf-rotation"), "run"],
+                [str(PROJECT / "bin" / "etf-rotation"), "run", "--as-of", self._last_date()],
                 cwd=self.folder,
                 settings={
                     "ETF_RAW_ROOT": str(self.given.pools),
@@ -371,9 +383,15 @@ def parser() -> argparse.ArgumentParser:
     return new
 
 
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     """Measure, keep the figures, print the ratios, and write the pages if nothing is missing."""
     given = parser().parse_args()
+    # Gigabytes lie in the temporary folder: they go when the command is stopped, too.
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         if given.pages:
             results = json.loads(given.results.read_text(encoding="utf-8"))

@@ -24,7 +24,7 @@ def median(results: dict, measure: str, *keys: str) -> float | None:
 
 
 def column(results: dict, measure: str, *keys: str) -> list[float]:
-    """Return one figure of every round; `keys` lead to it, several last ones by + are added up."""
+    """Return one figure of every round; `keys` lead to it, `a+b` adds up two."""
     values = []
     for figures in results["rounds"].get(measure, []):
         here = figures
@@ -43,7 +43,7 @@ def paired(above: list[float], below: list[float]) -> dict | None:
 
 
 def comparisons(results: dict) -> list[dict]:
-    """Return the comparisons with the peers; a `ratio` is how many times the peer's time is ours."""
+    """Return the comparisons with the peers; `ratio` is the peer's time over ours."""
 
     def row(name, ours, peer, asked, scale=1.0):
         a, b = column(results, *ours), column(results, *peer)
