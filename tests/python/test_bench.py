@@ -93,8 +93,14 @@ def test_longer_histories_end_as_they_did_and_jump_nowhere(raw_root):
         r_old, r_new = (np.diff(np.log(x)) for x in (before.close[old], after.close[new]))
         for block in range(3):
             assert r_new[block * n : block * n + n - 1] == pytest.approx(r_old, abs=1e-6)
-        # At a seam the first bar of the history follows the last: its own return, no event.
-        assert np.abs(r_new[[n - 1, 2 * n - 1]]).max() < 0.15
+
+
+def test_a_seam_is_no_ex_rights_event():
+    table = grow.lengthened(raw_fund("510300.SH", 1), 3).to_pandas()
+    traded = table[table["vol"] > 0]
+    gaps = traded["close"].to_numpy()[:-1] / traded["pre_close"].to_numpy()[1:] - 1
+    # The split that the history has, three times over.
+    assert (np.abs(gaps) > 1e-9).sum() == 3
 
 
 def test_histories_stop_at_the_exchanges_first_session(raw_root):
