@@ -38,10 +38,10 @@ GROWTH = [("funds", 2), ("funds", 4), ("history", 2), ("history", 4)]
 
 GROWTH_DISK = 20e9  # bytes: the market four times over, built
 
-# The same pool from the same session for both, about ten years. {database} is what dbt build left.
+# The same pool for both, from the first session that it trades on: about ten years. {database} is
+# what dbt build left, {table} one row a variant.
 SWEEP_POOL, SWEEP_START = "A_SHARE", "2013-07-01"
-OUR_SWEEP = "bin/etf-rotation sweep"
-OUR_SWEEP_VARIANTS = 1000
+OUR_SWEEP = "bin/etf-rotation sweep --database {database} --pool {pool} --output {table}"
 
 PACKAGES = ["duckdb", "dbt-core", "dbt-duckdb", "great-expectations", "numpy", "pyarrow"]
 
@@ -67,7 +67,7 @@ class Bench:
         growth = market or (narrow if free < GROWTH_DISK else None)
         pools = self._missing(given.pools, "--pools or ETF_RAW_ROOT")
         peers = None if PEER_PYTHON.is_file() else "no .venv-bench: run make bench"
-        sweep = None if self._has_our_sweep() else f"there is no {OUR_SWEEP}"
+        sweep = None if self._has_our_sweep() else "bin/etf-rotation has no sweep"
         table = [
             ("talib", market or peers, self.talib),
             ("vectorbt", market or peers, self.vectorbt),
@@ -155,17 +155,11 @@ class Bench:
         figures = self._dbt(raw_root, place, *shlex.split(self.given.panel))
         nodes = figures.pop("nodes")
         given = self.given
-        counted = run(
-            [
-                sys.executable,
-                "-c",
-                "import duckdb, sys; print(*duckdb.connect(sys.argv[1], read_only=True).execute("
-                "'select count(*), count(distinct symbol) from staging.stg_etf_daily').fetchone())",
-                str(place / "etf_rotation.duckdb"),
-            ],
-            cwd=self.folder,
+        counted = self._query(
+            "select count(*), count(distinct symbol) from staging.stg_etf_daily",
+            database=place / "etf_rotation.duckdb",
         )
-        bars, funds = map(int, counted["line"].split())
+        bars, funds = map(int, counted.split())
         return {
             "from_raw": wall(nodes, given.first, given.last),
             "from_bars": wall(nodes, given.bars, given.last),
@@ -218,30 +212,38 @@ class Bench:
         }
 
     def sweep(self) -> dict:
-        place = self.folder / "build"
-        words = shlex.split(OUR_SWEEP.format(database=place / "etf_rotation.duckdb"))
-        figures = run(
-            [str(PROJECT / words[0]), *words[1:]],
-            cwd=self.folder,
-            settings={
-                "ETF_RAW_ROOT": str(self.given.pools),
-                "ETF_DATABASE": str(place / "etf_rotation.duckdb"),
-                "ETF_OUTPUT_ROOT": str(self.folder / "output" / "etf_rotation_production"),
-            },
-        )
+        table = self.folder / "sweep.parquet"
+        table.unlink(missing_ok=True)
+        database = self.folder / "build" / "etf_rotation.duckdb"
+        if not database.is_file():
+            raise BenchError("the sweep needs the measure build before it")
+        words = shlex.split(OUR_SWEEP.format(database=database, pool=SWEEP_POOL, table=table))
+        figures = run([str(PROJECT / words[0]), *words[1:]], cwd=self.folder)
+        counted = self._query("select count(*) from read_parquet(?)", table)
         return {
             "whole": figures["seconds"],
             "peak": figures["peak"],
-            "variants": OUR_SWEEP_VARIANTS,
+            "variants": int(counted),
         }
 
-    def _last_date(self) -> str:
-        query = (
-            "import duckdb, sys; print(duckdb.execute('select max(cast(trade_date as varchar)) "
-            "from read_parquet(?, union_by_name = true)', [sys.argv[1]]).fetchone()[0])"
+    def _query(self, query: str, *arguments: object, database: Path | None = None) -> str:
+        """Ask DuckDB in another process; return the first row's values.
+
+        A child's peak memory counts what its parent had at the fork, so this process stays small.
+        """
+        code = (
+            "import duckdb, sys; place, query, *given = sys.argv[1:]; "
+            "connection = duckdb.connect(place, read_only=True) if place else duckdb.connect(); "
+            "print(*connection.execute(query, given).fetchone())"
         )
-        files = str(self.given.pools / "ETF" / "daily" / "*.parquet")
-        found = run([sys.executable, "-c", query, files], cwd=self.folder)["line"]
+        command = [sys.executable, "-c", code, str(database or ""), query, *map(str, arguments)]
+        return run(command, cwd=self.folder)["line"]
+
+    def _last_date(self) -> str:
+        found = self._query(
+            "select max(cast(trade_date as varchar)) from read_parquet(?, union_by_name = true)",
+            self.given.pools / "ETF" / "daily" / "*.parquet",
+        )
         digits = found.replace("-", "")[:8]
         return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
 
