@@ -183,17 +183,13 @@ class Bench:
         return figures
 
     def grown(self, kind: str, times: int) -> dict:
+        raw_root = self.folder / f"{kind}_{times}"
+        if not raw_root.exists():
+            grow = [str(HERE / "grow.py"), kind, str(times), str(self.given.market), str(raw_root)]
+            settings = {"PYTHONPATH": str(PROJECT / "python")}
+            run([sys.executable, *grow], cwd=self.folder, settings=settings)
         with tempfile.TemporaryDirectory(dir=self.folder) as place:
-            raw_root = Path(place, "raw")
-            grow = [HERE / "grow.py", kind, times, self.given.market, raw_root]
-            run(
-                [sys.executable, *map(str, grow)],
-                cwd=self.folder,
-                settings={"PYTHONPATH": str(PROJECT / "python")},
-            )
-            built = Path(place, "build")
-            built.mkdir()
-            return self._panel(raw_root, built)
+            return self._panel(raw_root, Path(place))
 
     def build(self) -> dict:
         place = self.folder / "build"
