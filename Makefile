@@ -24,9 +24,10 @@ style: ## check the style of Python and SQL
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	.venv/bin/sqlfluff lint --processes 2 models tests
 
-lock: ## renew the lock files from requirements.in and requirements-dev.in (needs uv)
+lock: ## renew the lock files from their requirements*.in (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras requirements.in -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras requirements-dev.in -o requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras requirements-bench.in -o requirements-bench.lock
 
 lookahead: ## prove by truncated rebuilds that nothing sees the future
 	@bin/setup requirements.lock
@@ -36,6 +37,7 @@ faults: ## put every fault into the data and see which check catches it
 	@bin/setup requirements-dev.lock
 	@PYTHONPATH=python:tests/python .venv/bin/python tests/python/faults.py
 
-bench: ## time a whole build by stage, the median of three
+bench: ## time everything side by side with TA-Lib and vectorbt (ETF_MARKET_ROOT, ETF_RAW_ROOT), into docs/benchmarks.md
 	@bin/setup requirements.lock
-	@PYTHONPATH=python .venv/bin/python -m etf_rotation.bench "$(RAW)"
+	@bin/setup requirements-bench.lock .venv-bench
+	@PYTHONPATH=python .venv/bin/python tests/bench/bench.py $(BENCH)
