@@ -127,7 +127,7 @@ TEXTS = {
         "ic_caption": "t after Newey and West, which counts in that the returns of neighbouring sessions overlap: below 2 in size, luck explains it. IC above 0: share of the sessions. Autocorrelation: of the ranking from one session to the next. Half-life: sessions until half of the ranking is forgotten.",
         "factor": "Factor",
         "direction": "Sign",
-        "horizon": "{n} sessions ahead",
+        "horizon": "Sessions ahead: {n}",
         "mean_ic": "Mean IC",
         "icir": "ICIR",
         "t_value": "t",

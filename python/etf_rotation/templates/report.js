@@ -1,4 +1,9 @@
 (async () => {
+    // A frame that is still being written holds back the load event, on which printers wait.
+    const hold = document.body.appendChild(document.createElement("iframe"));
+    hold.hidden = true;
+    hold.contentDocument.open();
+
     // The library and the data are gzip in base64: a fifth of the size, and unpacked in a blink.
     const unpacked = async id => {
         const packed = Uint8Array.from(atob(document.getElementById(id).textContent), c => c.charCodeAt(0));
@@ -7,6 +12,7 @@
     const [data, code] = await Promise.all([unpacked("figures"), unpacked("plotly")]);
     const { columns, figures } = JSON.parse(data);
     document.head.appendChild(document.createElement("script")).textContent = code;
+    hold.contentDocument.close();
 
     const plots = [...document.querySelectorAll(".plot")];
     const isTouch = matchMedia("(pointer: coarse)").matches;
@@ -27,6 +33,9 @@
         return value;
     };
 
+    // A Chinese character is as wide as two Latin letters.
+    const breadth = text => text.replace(/[^\x00-\xff]/g, "xx").length;
+
     const axis = { gridcolor: "$rule", zerolinecolor: "$soft", linecolor: "$rule", automargin: true, zeroline: false };
 
     const draw = (plot, width) => {
@@ -36,7 +45,7 @@
         const legend = { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: isNarrow ? 9 : 11 } };
         if (isNarrow && names.length > 6) {
             // Above the plot it would leave no room for it.
-            const legendColumns = Math.max(...names.map(name => name.length)) > 16 ? 1 : 2;
+            const legendColumns = Math.max(...names.map(breadth)) > 24 ? 1 : 2;
             Object.assign(legend, { y: -0.1, yanchor: "top", entrywidth: 1 / legendColumns, entrywidthmode: "fraction" });
             plot.style.height = `${300 + 22 * Math.ceil(names.length / legendColumns)}px`;
         }
@@ -91,6 +100,7 @@
         redraw();
     });
 })().catch(error => {
+    document.querySelector("body > iframe").contentDocument.close();
     document.getElementById("undrawn").hidden = false;
     throw error;
 });
