@@ -488,7 +488,8 @@ return [...document.querySelectorAll('body *')].filter(element =>
     [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())
 ).map(element => {
     const both = [getComputedStyle(element).color, behind(element)].map(luminance);
-    return [(Math.max(...both) + 0.05) / (Math.min(...both) + 0.05), element.textContent.trim().slice(0, 40)];
+    const contrast = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+    return [contrast, element.textContent.trim().slice(0, 40)];
 }).sort((one, other) => one[0] - other[0]);
 """
 
