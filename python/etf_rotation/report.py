@@ -538,29 +538,26 @@ class Page:
 
     def _rolling_ic(self, pool: str, factors: list[str]) -> dict[str, tuple[list, list]]:
         """Return the mean of the last WINDOW rank ICs, at the last session of each week."""
-        found: dict[str, list[dict]] = defaultdict(list)
+        series: dict[str, tuple[list, list]] = {factor_id: ([], []) for factor_id in factors}
         for row in self.tables.rows(
             "research.factor_ic",
-            "select factor_id, trade_date, rank_ic from research.factor_ic "
-            f"where pool = {_text(pool)} and horizon_sessions = {HORIZON} "
-            "order by factor_id, trade_date",
+            f"""
+            select factor_id, trade_date,
+                round(avg(rank_ic) over (
+                    sessions rows between {WINDOW - 1} preceding and current row
+                ), 4) as mean_ic
+            from research.factor_ic
+            where pool = {_text(pool)} and horizon_sessions = {HORIZON}
+            window sessions as (partition by factor_id order by trade_date)
+            qualify row_number() over sessions >= {WINDOW} and row_number() over (
+                partition by factor_id, date_trunc('week', trade_date) order by trade_date desc
+            ) = 1
+            order by factor_id, trade_date""",
         ):
-            found[row["factor_id"]].append(row)
-        series = {}
-        for factor_id in factors:
-            rows = found[factor_id]
-            if len(rows) < WINDOW:
-                continue
-            means = np.lib.stride_tricks.sliding_window_view(
-                np.array([row["rank_ic"] for row in rows]), WINDOW
-            ).mean(axis=1)
-            dates = [row["trade_date"] for row in rows[WINDOW - 1 :]]
-            kept = {date.isocalendar()[:2]: number for number, date in enumerate(dates)}.values()
-            series[factor_id] = (
-                [str(dates[number]) for number in kept],
-                [float(means[number]) for number in kept],
-            )
-        return series
+            dates, values = series[row["factor_id"]]
+            dates.append(str(row["trade_date"]))
+            values.append(row["mean_ic"])
+        return {factor_id: found for factor_id, found in series.items() if found[0]}
 
 
 def rolling_statistics(
@@ -610,7 +607,7 @@ def _json(content: object) -> str:
 
 def _packed(text: str) -> str:
     """Return a text as the page unpacks it: gzip in base64, the same for the same text."""
-    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(text.encode(), 4, mtime=0)).decode()
 
 
 def _text(value: str) -> str:

@@ -42,7 +42,9 @@ class Columns:
 
 def rounded(value: float | None, digits: int) -> float | None:
     """Return a value to so many significant digits; null where it is not a finite number."""
-    if value is None or not math.isfinite(value):
+    if not value:
+        return None if value is None else 0
+    if not math.isfinite(value):
         return None
     short = float(f"{value:.{digits}g}")
     return int(short) if short.is_integer() else short
@@ -54,7 +56,13 @@ def figure(data: list[dict], **layout) -> dict:
 
 
 def line(
-    columns: Columns, dates: Sequence, values: Sequence, name: str, colour: str, **more
+    columns: Columns,
+    dates: Sequence,
+    values: Sequence,
+    name: str,
+    colour: str,
+    digits: int = 5,
+    **more,
 ) -> dict:
     """Return one line over dates; `more` are plotly's attributes of the trace."""
     style = {"color": colour, "width": more.pop("width", 1.6), **more.pop("style", {})}
@@ -63,7 +71,7 @@ def line(
         "mode": "lines",
         "name": name,
         "x": columns.put(dates),
-        "y": columns.put(values, 5),
+        "y": columns.put(values, digits),
         "line": style,
         **more,
     }
@@ -208,9 +216,10 @@ def _area(
     return line(
         columns,
         dates,
-        [rounded(value, 3) for value in values],
+        values,
         name,
         colour,
+        digits=3,
         stackgroup="weights",
         fillcolor=colour,
         width=0,
@@ -305,9 +314,10 @@ def rolling_ic(columns: Columns, series: dict[str, tuple[Sequence, Sequence]]) -
             line(
                 columns,
                 dates,
-                [rounded(value, 3) for value in values],
+                values,
                 factor_id,
                 colour,
+                digits=3,
                 width=2.5 if is_score else 1,
                 opacity=1 if is_score else 0.75,
                 hovertemplate="%{y:.3f}",
