@@ -24,19 +24,6 @@ calendar as (
 
 ),
 
--- Forward returns of sessions closer together than the horizon overlap; every horizon-th session
--- of the exchange's count gives a sample whose returns do not.
-numbered as (
-
-    select
-        factor_ic.*,
-        calendar.session_number % factor_ic.horizon_sessions = 0 as is_apart
-    from factor_ic
-    inner join calendar
-        on factor_ic.trade_date = calendar.trade_date
-
-),
-
 averaged as (
 
     select
@@ -47,31 +34,73 @@ averaged as (
         max(trade_date) as last_date,
         count(*) as sessions,
         sum(rank_ic order by trade_date) / count(*) as mean_ic,
-        count(*) filter (where rank_ic > 0) / count(*) as share_positive,
-        count(*) filter (where is_apart) as sessions_apart,
-        sum(rank_ic order by trade_date) filter (where is_apart)
-        / count(*) filter (where is_apart) as mean_ic_apart
-    from numbered
+        count(*) filter (where rank_ic > 0) / count(*) as share_positive
+    from factor_ic
     group by pool, factor_id, horizon_sessions
 
 ),
 
+deviations as (
+
+    select
+        factor_ic.pool,
+        factor_ic.factor_id,
+        factor_ic.horizon_sessions,
+        calendar.session_number,
+        factor_ic.rank_ic - averaged.mean_ic as deviation
+    from factor_ic
+    inner join averaged
+        on
+            factor_ic.pool = averaged.pool
+            and factor_ic.factor_id = averaged.factor_id
+            and factor_ic.horizon_sessions = averaged.horizon_sessions
+    inner join calendar
+        on factor_ic.trade_date = calendar.trade_date
+
+),
+
+-- Returns of sessions closer together than the horizon overlap, and so do their rank ICs. Newey and
+-- West (1987) count that in, here with Bartlett's weights over twice as many lags as there are of
+-- overlap: over just as many they would leave a third of it out.
+lags as (
+
+    select
+        horizon_sessions,
+        unnest(range(2 * horizon_sessions - 1)) as lag_sessions,
+        1 - lag_sessions / (2 * horizon_sessions - 1) as weight
+    from (select distinct horizon_sessions from averaged)
+
+),
+
+-- Sums of scaled integers: exact in any order.
 spread as (
 
     select
-        numbered.pool,
-        numbered.factor_id,
-        numbered.horizon_sessions,
-        sum(pow(numbered.rank_ic - averaged.mean_ic, 2) order by numbered.trade_date) as squared_deviations,
-        sum(pow(numbered.rank_ic - averaged.mean_ic_apart, 2) order by numbered.trade_date)
-        filter (where numbered.is_apart) as squared_deviations_apart
-    from numbered
-    inner join averaged
+        deviations.pool,
+        deviations.factor_id,
+        deviations.horizon_sessions,
+        cast(
+            sum(cast(deviations.deviation * earlier.deviation * 1e15 as hugeint))
+            filter (where lags.lag_sessions = 0) as double
+        ) / 1e15 as squared_deviations,
+        cast(
+            sum(
+                cast(
+                    if(lags.lag_sessions = 0, 1, 2) * lags.weight
+                    * deviations.deviation * earlier.deviation * 1e15 as hugeint
+                )
+            ) as double
+        ) / 1e15 as long_run_squared_deviations
+    from deviations
+    inner join lags
+        on deviations.horizon_sessions = lags.horizon_sessions
+    inner join deviations as earlier
         on
-            numbered.pool = averaged.pool
-            and numbered.factor_id = averaged.factor_id
-            and numbered.horizon_sessions = averaged.horizon_sessions
-    group by numbered.pool, numbered.factor_id, numbered.horizon_sessions
+            deviations.pool = earlier.pool
+            and deviations.factor_id = earlier.factor_id
+            and deviations.horizon_sessions = earlier.horizon_sessions
+            and deviations.session_number - lags.lag_sessions = earlier.session_number
+    group by deviations.pool, deviations.factor_id, deviations.horizon_sessions
 
 ),
 
@@ -96,9 +125,9 @@ measured as (
             when averaged.sessions > 1 then sqrt(spread.squared_deviations / (averaged.sessions - 1))
         end as ic_standard_deviation,
         case
-            when averaged.sessions_apart > 1
-                then sqrt(spread.squared_deviations_apart / (averaged.sessions_apart - 1))
-        end as ic_standard_deviation_apart
+            when averaged.sessions > 1 and spread.long_run_squared_deviations > 0
+                then sqrt(spread.long_run_squared_deviations / (averaged.sessions - 1))
+        end as long_run_deviation
     from averaged
     inner join spread
         on
@@ -126,7 +155,7 @@ select
     ic_standard_deviation,
     mean_ic / nullif(ic_standard_deviation, 0) as icir,
     mean_ic / nullif(ic_standard_deviation, 0) * sqrt(sessions) as t_value,
-    mean_ic_apart / nullif(ic_standard_deviation_apart, 0) * sqrt(sessions_apart) as t_value_apart,
+    mean_ic / long_run_deviation * sqrt(sessions) as t_value_newey_west,
     share_positive,
     mean_rank_autocorrelation,
     case

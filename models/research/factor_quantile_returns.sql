@@ -9,31 +9,36 @@ observations as (
 
 ),
 
-session_means as (
+summed as (
 
     select
         pool,
         factor_id,
         horizon_sessions,
         trade_date,
-        cast(sum(cast(forward_return * 1e15 as hugeint)) as double) / 1e15 / count(*) as mean_return
+        factor_quantile,
+        sum(cast(forward_return * 1e15 as hugeint)) as return_sum,
+        count(*) as funds
     from observations
-    group by pool, factor_id, horizon_sessions, trade_date
+    group by pool, factor_id, horizon_sessions, trade_date, factor_quantile
 
 ),
 
-demeaned as (
+-- Each session counts once, however many of its funds share a quantile.
+session_means as (
 
     select
-        observations.*,
-        observations.forward_return - session_means.mean_return as excess_return
-    from observations
-    inner join session_means
-        on
-            observations.pool = session_means.pool
-            and observations.factor_id = session_means.factor_id
-            and observations.horizon_sessions = session_means.horizon_sessions
-            and observations.trade_date = session_means.trade_date
+        pool,
+        factor_id,
+        horizon_sessions,
+        factor_quantile,
+        funds,
+        cast(return_sum as double) / 1e15 / funds as mean_return,
+        mean_return
+        - cast(sum(return_sum) over cross_section as double) / 1e15 / sum(funds) over cross_section
+            as excess_return
+    from summed
+    window cross_section as (partition by pool, factor_id, horizon_sessions, trade_date)
 
 ),
 
@@ -44,10 +49,11 @@ averaged as (
         factor_id,
         horizon_sessions,
         factor_quantile,
-        cast(sum(cast(forward_return * 1e15 as hugeint)) as double) / 1e15 / count(*) as mean_return,
+        cast(sum(cast(mean_return * 1e15 as hugeint)) as double) / 1e15 / count(*) as mean_return,
         cast(sum(cast(excess_return * 1e15 as hugeint)) as double) / 1e15 / count(*) as mean_excess_return,
-        count(*) as observations
-    from demeaned
+        count(*) as sessions,
+        sum(funds) as observations
+    from session_means
     group by pool, factor_id, horizon_sessions, factor_quantile
 
 ),
@@ -55,21 +61,27 @@ averaged as (
 spread as (
 
     select
-        demeaned.pool,
-        demeaned.factor_id,
-        demeaned.horizon_sessions,
-        demeaned.factor_quantile,
+        session_means.pool,
+        session_means.factor_id,
+        session_means.horizon_sessions,
+        session_means.factor_quantile,
         cast(
-            sum(cast(pow(demeaned.excess_return - averaged.mean_excess_return, 2) * 1e18 as hugeint)) as double
+            sum(
+                cast(pow(session_means.excess_return - averaged.mean_excess_return, 2) * 1e18 as hugeint)
+            ) as double
         ) / 1e18 as squared_deviations
-    from demeaned
+    from session_means
     inner join averaged
         on
-            demeaned.pool = averaged.pool
-            and demeaned.factor_id = averaged.factor_id
-            and demeaned.horizon_sessions = averaged.horizon_sessions
-            and demeaned.factor_quantile = averaged.factor_quantile
-    group by demeaned.pool, demeaned.factor_id, demeaned.horizon_sessions, demeaned.factor_quantile
+            session_means.pool = averaged.pool
+            and session_means.factor_id = averaged.factor_id
+            and session_means.horizon_sessions = averaged.horizon_sessions
+            and session_means.factor_quantile = averaged.factor_quantile
+    group by
+        session_means.pool,
+        session_means.factor_id,
+        session_means.horizon_sessions,
+        session_means.factor_quantile
 
 )
 
@@ -81,9 +93,10 @@ select
     averaged.mean_return,
     averaged.mean_excess_return,
     case
-        when averaged.observations > 1
-            then sqrt(spread.squared_deviations / (averaged.observations - 1)) / sqrt(averaged.observations)
+        when averaged.sessions > 1
+            then sqrt(spread.squared_deviations / (averaged.sessions - 1)) / sqrt(averaged.sessions)
     end as standard_error,
+    cast(averaged.sessions as integer) as sessions,
     cast(averaged.observations as integer) as observations
 from averaged
 inner join spread

@@ -1,22 +1,8 @@
 with
 
-factors as (
-
-    select * from {{ ref('int_research__factors') }}
-
-),
-
 ranked as (
 
-    select
-        pool,
-        factor_id,
-        trade_date,
-        session_number,
-        symbol,
-        rank() over by_factor + count(*) over by_factor as doubled_rank
-    from factors
-    window by_factor as (partition by pool, factor_id, trade_date order by factor_value)
+    select * from {{ ref('int_research__factors') }}
 
 ),
 

@@ -1,4 +1,5 @@
 -- The scored factors in score form, and the score itself as one more, of the pools with a strategy.
+-- Ranks are doubled: equal values share the mean of their ranks, and integers add up exactly.
 with
 
 scored as (
@@ -52,9 +53,15 @@ select
     unioned.symbol,
     unioned.trade_date,
     calendar.session_number,
-    unioned.factor_value
+    unioned.factor_value,
+    rank() over by_factor + count(*) over by_factor as doubled_rank
 from unioned
 inner join pools
     on unioned.pool = pools.pool
 inner join calendar
     on unioned.trade_date = calendar.trade_date
+window
+    by_factor as (
+        partition by unioned.pool, unioned.factor_id, unioned.trade_date
+        order by unioned.factor_value
+    )

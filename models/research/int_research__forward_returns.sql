@@ -17,22 +17,25 @@ bars as (
 
 ),
 
-horizons as (
+-- Unnested beside the bars, not joined: else the planner pairs all sessions of a fund first.
+starts as (
 
-    select unnest({{ var('research_horizons') }}) as horizon_sessions
+    select
+        *,
+        unnest({{ var('research_horizons') }}) as horizon_sessions
+    from bars
 
 )
 
 select
-    bars.pool,
-    bars.symbol,
-    bars.trade_date,
-    horizons.horizon_sessions,
-    later.adj_open / bars.adj_open - 1 as forward_return
-from bars
-cross join horizons
+    starts.pool,
+    starts.symbol,
+    starts.trade_date,
+    starts.horizon_sessions,
+    later.adj_open / starts.adj_open - 1 as forward_return
+from starts
 inner join bars as later
     on
-        bars.symbol = later.symbol
-        and bars.session_number + horizons.horizon_sessions = later.session_number
-order by bars.pool, horizons.horizon_sessions, bars.symbol, bars.trade_date
+        starts.symbol = later.symbol
+        and starts.session_number + starts.horizon_sessions = later.session_number
+order by starts.pool, starts.horizon_sessions, starts.symbol, starts.trade_date

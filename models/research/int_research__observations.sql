@@ -1,5 +1,5 @@
 -- Factor and forward return of every fund that has both, ranked within pool, session and factor.
--- Ranks are doubled: equal values share the mean of their ranks, and integers add up exactly.
+-- Ranks are doubled as in int_research__factors, but over the funds with a return only.
 with
 
 factors as (

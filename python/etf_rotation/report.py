@@ -6,47 +6,65 @@ As a program: `python -m etf_rotation.report DATABASE PATH [--language zh]`.
 from __future__ import annotations
 
 import argparse
+import base64
+import gzip
 import json
 import math
 import sys
 from collections import defaultdict
-from itertools import accumulate
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from etf_rotation import report_plots as plots
 from etf_rotation.errors import InputError
-from etf_rotation.report_texts import TEXTS, order_reason
+from etf_rotation.report_texts import TEXTS, check_title, order_reason
 
 REPORT = "report.html"
 TEMPLATES = Path(__file__).parent / "templates"
 WINDOW = 126  # sessions of the rolling figures, half a year
+DRAWDOWNS = 5  # rows of the table of drawdowns
 HORIZON = 20  # sessions ahead of the plots on factors, about the month between two rebalances
 STATUSES = ("fail", "warn", "pass")
 RATIOS = {"sharpe", "sortino", "calmar", "annual_turnover", "beta", "information_ratio"}
 MONEY = {"total_costs"}
-METRICS = (
-    "annual_return",
-    "benchmark_return",
-    "excess_return",
-    "annual_volatility",
-    "sharpe",
-    "sortino",
-    "max_drawdown",
-    "calmar",
-    "monthly_win_rate",
-    "annual_turnover",
-    "total_costs",
-    "average_invested",
-    "total_return",
-    "beta",
-    "tracking_error",
-    "information_ratio",
-)
+METRICS = {
+    "of_returns": (
+        "first_date",
+        "last_date",
+        "total_return",
+        "annual_return",
+        "benchmark_return",
+        "excess_return",
+        "monthly_win_rate",
+    ),
+    "of_risk": (
+        "annual_volatility",
+        "sharpe",
+        "sortino",
+        "calmar",
+        "max_drawdown",
+        "max_drawdown_peak_date",
+        "max_drawdown_trough_date",
+        "max_drawdown_recovery_date",
+    ),
+    "of_benchmark": ("beta", "tracking_error", "information_ratio"),
+    "of_trading": ("annual_turnover", "total_costs", "average_invested"),
+}
+# Units of the seed gate_thresholds that are read in percent, and a check whose unit is not.
+PERCENT_UNITS = {
+    "share",
+    "a year",
+    "return",
+    "ratio - 1",
+    "points",
+    "share of rows",
+    "share of funds",
+}
+PERCENT_CHECKS = {"max_drawdown"}
 CARDS = (
     "annual_return",
     "benchmark_return",
@@ -155,8 +173,9 @@ class Page:
             "percent": percent,
             "points": points,
             "number": number,
-            "metric": metric,
-            "plain": plain,
+            "metric": self.metric,
+            "money": self.money,
+            "measured": measured,
             "setting": setting,
             "tint": tint,
             "fund": self.fund,
@@ -166,11 +185,12 @@ class Page:
             "is_synthetic": self.is_synthetic,
             "run": self.run,
             "run_id": self.run_id,
-            "metric_names": METRICS,
+            "metric_groups": METRICS,
             "card_names": CARDS,
             "orders": self.orders(),
             "metrics": self.metrics(),
             "pools": [self.pool(pool) for pool in self.pools()],
+            "risk_free_rate": self.parameters.get("risk_free_rate"),
             "capacity": self.capacity(),
             "research": [self.research(pool) for pool in self.researched()],
             "gate": self.gate(),
@@ -180,12 +200,24 @@ class Page:
         }
         figures = {"columns": self.columns.arrays, "figures": self.figures}
         return environment.get_template("report.html.j2").render(
-            content, figures=_json(figures), plotly=Markup(get_plotlyjs())
+            content, figures=_packed(_json(figures)), plotly=_packed(get_plotlyjs())
         )
 
     def fund(self, symbol: str | None) -> str:
         """Return a fund's code with its name where the seed has one."""
         return " ".join(filter(None, (symbol, self.funds.get(symbol))))
+
+    def metric(self, value: object, name: str) -> str:
+        """Return a metric as its kind is read: a date, a ratio, money, or percent."""
+        if name.endswith("_date"):
+            return str(value or UNKNOWN)
+        if name in MONEY:
+            return number(value)
+        return number(value, 2) if name in RATIOS else percent(value)
+
+    def money(self, value: float | None) -> str:
+        """Return a large sum to three digits, in the units of the language."""
+        return money(value, self.language)
 
     def draw(self, name: str, figure: dict) -> str:
         """Keep a figure for the page, which refers to it by the returned name."""
@@ -232,21 +264,20 @@ class Page:
         )
         words, dates = self.words, [str(day["trade_date"]) for day in days]
         start = days[0]["previous_equity"]
+        benchmark = np.cumprod([1 + day["benchmark_return"] for day in days])
         growth = {
             words["strategy"]: [day["equity"] / start for day in days],
-            words["benchmark"]: list(
-                accumulate(
-                    (1 + day["benchmark_return"] for day in days), lambda level, step: level * step
-                )
-            ),
+            words["benchmark"]: benchmark.tolist(),
         }
-        deepest = min(days, key=lambda day: day["drawdown"])
+        highest = np.maximum.accumulate(np.maximum(benchmark, 1.0))
+        drawdowns = {
+            words["strategy"]: [day["drawdown"] for day in days],
+            words["benchmark"]: (benchmark / highest - 1).tolist(),
+        }
         returns = np.array([day["daily_return"] for day in days])
         drawn = {
             "growth": plots.growth(self.columns, dates, growth),
-            "drawdown": plots.drawdown(
-                self.columns, dates, [day["drawdown"] for day in days], words["drawdown"]
-            ),
+            "drawdown": plots.drawdown(self.columns, dates, drawdowns),
             "trading": self._trading(days),
         }
         if len(days) >= WINDOW and self.parameters:
@@ -269,7 +300,9 @@ class Page:
             )
         weights = self._portfolio_weights() if pool == "PORTFOLIO" else self._weights(pool)
         if weights[1]:
-            drawn["holdings"] = plots.stacked_weights(self.columns, *weights, words["cash"])
+            drawn["holdings"] = plots.stacked_weights(
+                self.columns, *weights, (words["others"], words["cash"])
+            )
         is_log = plots.is_log(growth.values())
         return {
             "pool": pool,
@@ -277,8 +310,11 @@ class Page:
                 name: self.draw(f"{pool}-{name}", figure) for name, figure in drawn.items()
             },
             "scale": words["scale_log" if is_log else "scale_linear"],
-            "deepest": deepest,
-            "risk_free_rate": self.parameters.get("risk_free_rate"),
+            "drawdowns": self.tables.rows(
+                "backtest.drawdowns",
+                f"from backtest.drawdowns where pool = {_text(pool)} and rank <= {DRAWDOWNS} "
+                "order by rank",
+            ),
             "years": self._years(pool),
             "months": months,
         }
@@ -291,7 +327,9 @@ class Page:
         ):
             curves[row["pool"]].append(row)
         return {
-            "figure": self.draw("capacity", plots.capacity(curves, self.words)) if curves else None,
+            "figure": self.draw("capacity", plots.capacity(curves, self.words, self.money))
+            if curves
+            else None,
             "impact": self.parameters.get("impact_coefficient"),
             "rows": self.tables.rows(
                 "capacity.pool_capacity", "from capacity.pool_capacity order by pool"
@@ -334,28 +372,80 @@ class Page:
                 "research.factor_correlation", f"from research.factor_correlation {where}"
             )
         }
-        if pairs:
-            drawn["correlations"] = plots.correlations(factors, pairs)
+        horizons = sorted({row["horizon_sessions"] for row in summary})
+        by_horizon = {(row["factor_id"], row["horizon_sessions"]): row for row in summary}
         return {
             "pool": pool,
             "figures": {
                 name: self.draw(f"{pool}-{name}", figure) for name, figure in drawn.items()
             },
             "quantiles": len(quantiles),
-            "summary": summary,
+            "horizons": horizons,
+            "factors": [
+                {
+                    "factor_id": factor,
+                    "any": next(row for row in summary if row["factor_id"] == factor),
+                    "horizons": [by_horizon.get((factor, horizon)) for horizon in horizons],
+                    "correlations": [
+                        1.0 if factor == other else pairs.get((factor, other)) for other in factors
+                    ],
+                }
+                for factor in factors
+            ],
+            "has_correlations": bool(pairs),
         }
 
     def gate(self) -> dict:
-        """Return the checks, the worst first, and how many there are of each status."""
+        """Return the checks, the worst first, how many of each status, and what was found."""
         rows = self.tables.rows(
             "gate.gate_checks", "from gate.gate_checks order by pool, check_name"
         )
+        rules = {
+            row["check_name"]: row
+            for row in self.tables.rows("seeds.gate_thresholds", "from seeds.gate_thresholds")
+        }
         rows.sort(key=lambda row: STATUSES.index(row["status"]))
+        for row in rows:
+            rule = rules.get(row["check_name"], {})
+            row["title"] = check_title(row["check_name"], self.language)
+            row["direction"] = rule.get("direction")
+            row["is_performance"] = rule.get("is_performance", False)
+            row["is_percent"] = (
+                rule.get("unit") in PERCENT_UNITS or row["check_name"] in PERCENT_CHECKS
+            )
         counts = {status: sum(row["status"] == status for row in rows) for status in STATUSES}
         worst = next((status for status in STATUSES if counts[status]), "missing")
-        return {"rows": rows, "counts": counts, "result": worst}
+        return {
+            "rows": rows,
+            "counts": counts,
+            "result": worst,
+            "alerts": self._findings(row for row in rows if row["is_performance"]),
+            "findings": self._findings(row for row in rows if not row["is_performance"]),
+        }
 
     # -- their parts ---------------------------------------------------------------------------
+
+    def _findings(self, rows: Iterable[dict]) -> list[dict]:
+        """Return a line for each check that does not pass: its limit, and each pool's value."""
+        found: dict[tuple, dict] = {}
+        for row in rows:
+            if row["status"] == "pass":
+                continue
+            # A rule on returns only warns, unless asked for more, but by its limit of failure.
+            limits = [row["fail_threshold"], row["warn_threshold"]]
+            if row["status"] == "warn" and not row["is_performance"]:
+                limits.reverse()
+            limit = next((limit for limit in limits if limit is not None), None)
+            line = found.setdefault(
+                (row["status"], row["check_name"]),
+                {"status": row["status"], "title": row["title"], "limit": "", "values": []},
+            )
+            if limit is not None and row["direction"]:
+                line["limit"] = self.words[row["direction"]].format(
+                    measured(limit, row["is_percent"])
+                )
+            line["values"].append(f"{row['pool']} {measured(row['value'], row['is_percent'])}")
+        return list(found.values())
 
     def _years(self, pool: str) -> list[dict]:
         """Return the calendar years, the latest first, with a return a month and the year's."""
@@ -448,29 +538,26 @@ class Page:
 
     def _rolling_ic(self, pool: str, factors: list[str]) -> dict[str, tuple[list, list]]:
         """Return the mean of the last WINDOW rank ICs, at the last session of each week."""
-        found: dict[str, list[dict]] = defaultdict(list)
+        series: dict[str, tuple[list, list]] = {factor_id: ([], []) for factor_id in factors}
         for row in self.tables.rows(
             "research.factor_ic",
-            "select factor_id, trade_date, rank_ic from research.factor_ic "
-            f"where pool = {_text(pool)} and horizon_sessions = {HORIZON} "
-            "order by factor_id, trade_date",
+            f"""
+            select factor_id, trade_date,
+                round(avg(rank_ic) over (
+                    sessions rows between {WINDOW - 1} preceding and current row
+                ), 4) as mean_ic
+            from research.factor_ic
+            where pool = {_text(pool)} and horizon_sessions = {HORIZON}
+            window sessions as (partition by factor_id order by trade_date)
+            qualify row_number() over sessions >= {WINDOW} and row_number() over (
+                partition by factor_id, date_trunc('week', trade_date) order by trade_date desc
+            ) = 1
+            order by factor_id, trade_date""",
         ):
-            found[row["factor_id"]].append(row)
-        series = {}
-        for factor_id in factors:
-            rows = found[factor_id]
-            if len(rows) < WINDOW:
-                continue
-            means = np.lib.stride_tricks.sliding_window_view(
-                np.array([row["rank_ic"] for row in rows]), WINDOW
-            ).mean(axis=1)
-            dates = [row["trade_date"] for row in rows[WINDOW - 1 :]]
-            kept = {date.isocalendar()[:2]: number for number, date in enumerate(dates)}.values()
-            series[factor_id] = (
-                [str(dates[number]) for number in kept],
-                [float(means[number]) for number in kept],
-            )
-        return series
+            dates, values = series[row["factor_id"]]
+            dates.append(str(row["trade_date"]))
+            values.append(row["mean_ic"])
+        return {factor_id: found for factor_id, found in series.items() if found[0]}
 
 
 def rolling_statistics(
@@ -514,10 +601,13 @@ def _series(rows: list[dict], key: str, name) -> tuple[list[str], dict[str, list
     return dates, dict(sorted(series.items()))
 
 
-def _json(content: object) -> Markup:
-    """Return JSON that may stand inside a script element."""
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c"))
+def _json(content: object) -> str:
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _packed(text: str) -> str:
+    """Return a text as the page unpacks it: gzip in base64, the same for the same text."""
+    return base64.b64encode(gzip.compress(text.encode(), 4, mtime=0)).decode()
 
 
 def _text(value: str) -> str:
@@ -550,19 +640,27 @@ def number(value: float | None, digits: int = 0) -> str:
     return text.replace("-", "−") if text.strip("-0.,") else text.lstrip("-")
 
 
-def metric(value: float | None, name: str) -> str:
-    """Return a metric as its kind is read: a ratio, money, or percent."""
-    if name in MONEY:
-        return number(value)
-    return number(value, 2) if name in RATIOS else percent(value)
-
-
-def plain(value: float | None) -> str:
-    """Return a figure of unknown kind to four significant digits."""
+def measured(value: float | None, is_percent: bool) -> str:
+    """Return what a check measured: in percent, a whole number, or to two digits."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    shown = plots.rounded(value, 4)
-    return f"{shown:,}".replace("-", "−")
+    if is_percent:
+        return percent(value, 0 if round(value, 4) == round(value, 2) else 1)
+    return number(value, 0 if float(plots.rounded(value, 4)).is_integer() else 2)
+
+
+UNITS = {"en": ((1e9, " bn"), (1e6, " m"), (1e3, ",000")), "zh": ((1e8, " 亿"), (1e4, " 万"))}
+
+
+def money(value: float | None, language: str) -> str:
+    """Return a sum of CNY to three significant digits, as 70.5 m or 7,050 万."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    value = plots.rounded(value, 3)
+    for unit, name in UNITS[language]:
+        if abs(value) >= unit:
+            return f"{plots.rounded(value / unit, 3):,}{name}".replace("-", "−")
+    return number(value)
 
 
 def setting(value: object) -> str:

@@ -7,7 +7,7 @@ puts both in.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 # Above this ratio of the highest to the lowest value a linear axis hides the early years.
 LOG_FROM = 3.0
@@ -17,7 +17,7 @@ DATES = {
     "hoverformat": "%Y-%m-%d",
     "tickformatstops": [
         {"dtickrange": [None, "M1"], "value": "%Y-%m-%d"},
-        {"dtickrange": ["M1", "M12"], "value": "%Y-%m"},
+        {"dtickrange": ["M1", "M6"], "value": "%Y-%m"},
         {"dtickrange": ["M12", None], "value": "%Y"},
     ],
 }
@@ -42,7 +42,9 @@ class Columns:
 
 def rounded(value: float | None, digits: int) -> float | None:
     """Return a value to so many significant digits; null where it is not a finite number."""
-    if value is None or not math.isfinite(value):
+    if not value:
+        return None if value is None else 0
+    if not math.isfinite(value):
         return None
     short = float(f"{value:.{digits}g}")
     return int(short) if short.is_integer() else short
@@ -54,7 +56,13 @@ def figure(data: list[dict], **layout) -> dict:
 
 
 def line(
-    columns: Columns, dates: Sequence, values: Sequence, name: str, colour: str, **more
+    columns: Columns,
+    dates: Sequence,
+    values: Sequence,
+    name: str,
+    colour: str,
+    digits: int = 5,
+    **more,
 ) -> dict:
     """Return one line over dates; `more` are plotly's attributes of the trace."""
     style = {"color": colour, "width": more.pop("width", 1.6), **more.pop("style", {})}
@@ -63,7 +71,7 @@ def line(
         "mode": "lines",
         "name": name,
         "x": columns.put(dates),
-        "y": columns.put(values, 5),
+        "y": columns.put(values, digits),
         "line": style,
         **more,
     }
@@ -105,10 +113,17 @@ def is_log(curves: Iterable[Sequence[float]]) -> bool:
     return min(values) > 0 and max(values) / min(values) > LOG_FROM
 
 
-def drawdown(columns: Columns, dates: Sequence, values: Sequence[float], name: str) -> dict:
-    """Return an area that hangs from zero."""
-    trace = line(columns, dates, values, name, "$loss", fill="tozeroy", width=1)
-    return figure([trace], xaxis=DATES, yaxis={**PERCENT, "rangemode": "tozero"}, showlegend=False)
+def drawdown(columns: Columns, dates: Sequence, curves: dict[str, Sequence[float]]) -> dict:
+    """Return the strategy's drawdown as an area that hangs from zero, the benchmark's as a line.
+
+    `columns`, `dates` and `curves` are those of `growth`, the values plain ratios from -1 to 0.
+    """
+    (own, values), (other, others) = curves.items()
+    data = [
+        line(columns, dates, values, own, "$strategy", fill="tozeroy", width=1),
+        line(columns, dates, others, other, "$benchmark", width=1),
+    ]
+    return figure(data, xaxis=DATES, yaxis={**PERCENT, "rangemode": "tozero"})
 
 
 def rolling(
@@ -166,22 +181,26 @@ def extremes(months: Sequence[dict], parts: dict[str, str], total: str) -> dict:
 
 
 def stacked_weights(
-    columns: Columns, dates: Sequence, weights: dict[str, Sequence], cash: str
+    columns: Columns, dates: Sequence, weights: dict[str, Sequence], names: Sequence[str]
 ) -> dict:
-    """Return weights stacked up to what is invested; `cash` names the rest, which is added."""
+    """Return weights stacked up to what is invested, and the rest.
+
+    `names` are those of the funds without a colour of their own, and of the rest, cash.
+    """
+    others, cash = names
     largest = sorted(weights, key=lambda name: (-sum(weights[name]), name))[: COLOURS - 1]
     data = [
         _area(columns, dates, weights[name], name, f"$series{number}")
         for number, name in enumerate(largest)
     ]
     # There are not enough colours for all: the others share one, and a hover tells them apart.
-    data += [
-        _area(columns, dates, weights[name], name, f"$series{COLOURS - 1}", showlegend=False)
-        for name in weights
-        if name not in largest
-    ]
-    rest = [max(0.0, 1 - sum(day)) for day in zip(*weights.values(), strict=True)]
-    data.append(_area(columns, dates, rest, cash, "$cash"))
+    rest = [name for name in weights if name not in largest]
+    for name in rest:
+        area = _area(columns, dates, weights[name], name, f"$series{COLOURS - 1}")
+        shared = {"name": others, "legendgroup": others, "showlegend": name == rest[0]}
+        data.append({**area, **shared})
+    uninvested = [max(0.0, 1 - sum(day)) for day in zip(*weights.values(), strict=True)]
+    data.append(_area(columns, dates, uninvested, cash, "$cash"))
     return figure(
         data,
         xaxis=DATES,
@@ -197,9 +216,10 @@ def _area(
     return line(
         columns,
         dates,
-        [rounded(value, 3) for value in values],
+        values,
         name,
         colour,
+        digits=3,
         stackgroup="weights",
         fillcolor=colour,
         width=0,
@@ -225,7 +245,7 @@ def trading(
         }
         for name, values, colour, axis, template in (
             (names[0], turnover, "$strategy", "y", "%{y:.2f}"),
-            (names[1], costs, "$loss", "y2", "%{y:.2%}"),
+            (names[1], costs, "$cost", "y2", "%{y:.2%}"),
         )
     ]
     return figure(
@@ -236,8 +256,11 @@ def trading(
     )
 
 
-def capacity(curves: dict[str, Sequence[dict]], words: dict) -> dict:
-    """Return net annual return against capital, a line a pool, dashed without impact."""
+def capacity(curves: dict[str, Sequence[dict]], words: dict, money: Callable[[float], str]) -> dict:
+    """Return net annual return against capital, a line a pool, dashed without impact.
+
+    `money` writes an amount of capital for the axis.
+    """
     data = []
     for number, (pool, points) in enumerate(curves.items()):
         colour = f"$series{number % COLOURS}"
@@ -274,7 +297,7 @@ def capacity(curves: dict[str, Sequence[dict]], words: dict) -> dict:
             "type": "log",
             "title": {"text": words["capital"]},
             "tickvals": ticks,
-            "ticktext": [f"{tick:,.0f}" for tick in ticks],
+            "ticktext": [money(tick) for tick in ticks],
             "hoverformat": ",.0f",
         },
         yaxis={**PERCENT, "title": {"text": words["net_annual_return"]}, "zeroline": True},
@@ -291,10 +314,12 @@ def rolling_ic(columns: Columns, series: dict[str, tuple[Sequence, Sequence]]) -
             line(
                 columns,
                 dates,
-                [rounded(value, 3) for value in values],
+                values,
                 factor_id,
                 colour,
+                digits=3,
                 width=2.5 if is_score else 1,
+                opacity=1 if is_score else 0.75,
                 hovertemplate="%{y:.3f}",
                 **({"style": {"dash": "dot"}} if number >= COLOURS and not is_score else {}),
             )
@@ -325,29 +350,3 @@ def quantile_returns(quantiles: dict[str, Sequence[dict]]) -> dict:
     ]
     axis = {"tickformat": ".1%", "zeroline": True}
     return figure(data, barmode="group", xaxis={"type": "category", "tickangle": -45}, yaxis=axis)
-
-
-def correlations(factors: Sequence[str], values: dict[tuple[str, str], float | None]) -> dict:
-    """Return the correlations of all pairs as a map from -1 to 1."""
-    grid = [
-        [1.0 if row == column else rounded(values.get((row, column)), 2) for column in factors]
-        for row in factors
-    ]
-    trace = {
-        "type": "heatmap",
-        "x": list(factors),
-        "y": list(factors),
-        "z": grid,
-        "zmin": -1,
-        "zmax": 1,
-        "colorscale": [[0, "$loss"], [0.5, "$page"], [1, "$strategy"]],
-        "texttemplate": "%{z:.1f}",
-        "hovertemplate": "%{y} / %{x}: %{z:.2f}<extra></extra>",
-        "colorbar": {"thickness": 10, "tickvals": [-1, 0, 1]},
-    }
-    return figure(
-        [trace],
-        xaxis={"type": "category", "tickangle": -45},
-        yaxis={"type": "category", "autorange": "reversed"},
-        hovermode="closest",
-    )

@@ -1,6 +1,7 @@
 """The report: what it says, and how it does in a real browser."""
 
 import base64
+import gzip
 import json
 import re
 import shutil
@@ -13,14 +14,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from etf_rotation.errors import InputError
-from etf_rotation.report import main, number, percent, points, rolling_statistics, write_report
+from etf_rotation.report import (
+    main,
+    measured,
+    money,
+    number,
+    percent,
+    points,
+    rolling_statistics,
+    write_report,
+)
 from etf_rotation.report_plots import Columns, growth, is_log, rounded
-from etf_rotation.report_texts import TEXTS, order_reason
+from etf_rotation.report_texts import CHECKS, TEXTS, check_title, order_reason
 
 LANGUAGES = tuple(TEXTS)
 POOLS = ("PORTFOLIO", "A_SHARE", "OTHER", "QDII")
 OF_A_POOL = ("growth", "drawdown", "rolling", "holdings", "trading", "extremes")
-OF_RESEARCH = ("rolling_ic", "quantiles", "correlations")
+OF_RESEARCH = ("rolling_ic", "quantiles")
 
 pytest.importorskip("plotly", reason="plotly is not installed")
 
@@ -60,7 +70,7 @@ def body(page):
 def embedded(page):
     """The figures' data, and their shared arrays."""
     found = re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)
-    content = json.loads(found[1])
+    content = json.loads(gzip.decompress(base64.b64decode(found[1])))
     return content["figures"], content["columns"]
 
 
@@ -75,18 +85,88 @@ def test_page_shows_the_tables_numbers(sample, pages, language):
     for row in metrics.itertuples():
         assert percent(row.annual_return) in text
         assert percent(row.max_drawdown) in text
+        assert str(row.max_drawdown_trough_date.date()) in text
         assert number(row.sharpe, 2) in text
         assert number(row.total_costs) in text
     checks = sample.connection.execute(
         "select distinct check_name from gate.gate_checks"
     ).fetchall()
-    assert all(name in text for (name,) in checks)
+    assert all(name in text and check_title(name, language) in text for (name,) in checks)
     orders = sample.connection.execute(
         "select trade_date, coalesce(symbol, pool) from marts.next_session_orders"
     ).fetchall()
     assert all(str(day) in text and what in text for day, what in orders)
     assert "20230609T170000" in text
     assert TEXTS[language]["no_data"] not in text
+
+
+def section(page, name):
+    """The text of a section."""
+    return body(re.search(rf'<section id="{name}">.*?</section>', page, re.DOTALL)[0])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_head_names_the_rules_that_fail(changed, language):
+    words = TEXTS[language]
+    page = changed(
+        "update gate.gate_checks set status = 'pass'",
+        "update gate.gate_checks set status = 'warn', value = 0.0312 "
+        "where check_name = 'annual_return' and pool in ('QDII', 'PORTFOLIO')",
+        "update gate.gate_checks set status = 'fail', value = 0.0456 "
+        "where check_name = 'quarantine_share' and pool = 'A_SHARE'",
+        "update gate.gate_checks set status = 'warn', value = 0.0123 "
+        "where check_name = 'quarantine_share' and pool = 'OTHER'",
+        language=language,
+    )
+    head = body(page[: page.index("</header>")])
+    colon, comma = words["colon"].strip(), words["comma"].strip()
+    squeezed = re.sub(r"\s+", "", head)
+    for title, limit, values in (
+        ("annual_return", words["below"].format("8%"), ("PORTFOLIO 3.1%", "QDII 3.1%")),
+        ("quarantine_share", words["above"].format("1%"), ("A_SHARE 4.6%",)),
+        ("quarantine_share", words["above"].format("0%"), ("OTHER 1.2%",)),
+    ):
+        line = f"{check_title(title, language)}{limit}{colon}{comma.join(values)}"
+        assert re.sub(r"\s+", "", line) in squeezed
+    assert words["alerts"] in head
+    assert words["gate_fail"] in head
+    passed = body(changed("update gate.gate_checks set status = 'pass'", language=language))
+    assert words["alerts"] not in passed
+    assert words["gate_pass"] in passed
+
+
+def test_every_check_of_the_seed_has_a_name_in_both_languages(sample):
+    names = sample.connection.execute("select check_name from seeds.gate_thresholds").fetchall()
+    assert {name for (name,) in names} == set(CHECKS)
+    assert check_title("dbt_node", "zh") == "dbt_node"
+
+
+def test_drawdowns_and_what_the_factors_know_are_the_tables(sample, pages):
+    page = pages["en"].read_text("utf-8")
+    for pool in POOLS:
+        text = section(page, f"pool-{pool}")
+        rows = sample.connection.execute(
+            "select depth, peak_date, coalesce(recovery_date::varchar, 'not yet') "
+            "from backtest.drawdowns where pool = ? and rank <= 5 order by rank",
+            [pool],
+        ).fetchall()
+        assert rows
+        for depth, peak, recovery in rows:
+            assert re.search(rf"{re.escape(percent(depth))} {peak} \S+ {recovery}", text)
+    text = section(page, "research")
+    rows = sample.connection.execute(
+        "select mean_ic, icir, t_value_newey_west, share_positive "
+        "from research.factor_ic_summary where horizon_sessions = 20"
+    ).fetchall()
+    assert rows
+    for mean_ic, icir, t_value, share in rows:
+        shown = (number(mean_ic, 3), number(icir, 2), number(t_value, 1), percent(share, 0))
+        assert " ".join(shown) in text
+    (alike,) = sample.connection.execute(
+        "select mean_rank_correlation from research.factor_correlation "
+        "where pool = 'QDII' and factor_id = 'ret_20' and other_factor_id = 'bias_60'"
+    ).fetchone()
+    assert f"ret_20 {number(alike, 1)} " in text[text.rindex("How alike") :]
 
 
 def test_synthetic_data_is_called_so_in_a_band_and_real_data_is_not(pages, changed):
@@ -130,9 +210,11 @@ def test_curves_end_where_the_metrics_say(sample, pages):
         strategy, held = figures[f"{pool}-growth"]["data"]
         assert array(strategy["y"])[-1] == pytest.approx(1 + total, rel=1e-4)
         assert array(held["y"])[-1] == pytest.approx((1 + benchmark) ** (sessions / 252), rel=1e-4)
-        assert min(array(figures[f"{pool}-drawdown"]["data"][0]["y"])) == pytest.approx(
-            depth, rel=1e-4
-        )
+        own, other = (array(trace["y"]) for trace in figures[f"{pool}-drawdown"]["data"])
+        assert min(own) == pytest.approx(depth, rel=1e-4)
+        level = np.array([1.0, *array(held["y"])])
+        expected = (level / np.maximum.accumulate(level) - 1)[1:]
+        np.testing.assert_allclose(other, expected, atol=2e-4)
         stacked = [array(trace["y"]) for trace in figures[f"{pool}-holdings"]["data"]]
         np.testing.assert_allclose(np.sum(stacked, axis=0), 1, atol=0.01)
 
@@ -166,6 +248,29 @@ def test_numbers_are_written_for_people():
     assert (percent(-0.0001), number(-0.001, 2), points(-0.001)) == ("0.0%", "0.00", "−0.1")
     assert (number(1234567.8), number(float("nan"))) == ("1,234,568", "–")
     assert (rounded(0.123456, 3), rounded(2.0, 3), rounded(float("inf"), 3)) == (0.123, 2, None)
+
+
+def test_large_sums_and_checks_are_written_for_people():
+    assert [money(value, "en") for value in (5e8, 70_500_568, 1e6, 999)] == [
+        "500 m",
+        "70.5 m",
+        "1 m",
+        "999",
+    ]
+    assert [money(value, "zh") for value in (5e8, 70_500_568, 1e6, 999)] == [
+        "5 亿",
+        "7,050 万",
+        "100 万",
+        "999",
+    ]
+    assert money(None, "zh") == money(float("nan"), "en") == "–"
+    assert [measured(value, True) for value in (0.08, -0.3902, None)] == ["8%", "−39.0%", "–"]
+    assert [measured(value, False) for value in (246, 0.06443, 1.000000001)] == ["246", "0.06", "1"]
+
+
+def test_same_database_gives_the_same_page(sample, pages, tmp_path):
+    write_report(sample.database, tmp_path / "again.html", language="zh", run_id="20230609T170000")
+    assert (tmp_path / "again.html").read_bytes() == pages["zh"].read_bytes()
 
 
 def test_both_languages_say_the_same_things():
@@ -340,16 +445,77 @@ def test_browser_draws_every_plot_in_silence(browser, pages, language, scheme):
     assert empty == []
 
 
-def test_page_opens_light_and_fast(browser, pages):
+def test_page_is_light_and_draws_what_is_in_sight(browser, pages):
     page = pages["en"]
-    assert page.stat().st_size < 6e6
-    times = []
-    for _ in range(3):
-        browser.open(page)
-        times.append(browser.run(OPENED) / 1000)
-    assert min(times) < 2, times
+    assert page.stat().st_size < 3e6
+    browser.open(page)
     drawn = browser.run("return document.querySelectorAll('.plot[data-drawn]').length")
     assert drawn < browser.run("return document.querySelectorAll('.plot').length")
+
+
+def test_page_is_ready_when_it_says_so(browser, pages, tmp_path):
+    """What prints a page from a script waits for its load event and no longer."""
+    page = tmp_path / "report.html"
+    note = "<script>addEventListener('load', () => { window.found = typeof Plotly; })</script>"
+    page.write_text(pages["en"].read_text("utf-8").replace("<main>", f"{note}<main>", 1), "utf-8")
+    browser.open(page)
+    assert browser.run("return window.found") == "object"
+    assert browser.run("return document.getElementById('undrawn').hidden")
+
+
+# Every text that is shown, with its contrast to what is behind it, as WCAG 2 has it.
+CONTRASTS = """
+const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+const rgba = colour => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+};
+const luminance = colour => rgba(colour).slice(0, 3).map(part => part / 255).map(
+    part => part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4
+).reduce((sum, part, n) => sum + part * [0.2126, 0.7152, 0.0722][n], 0);
+const behind = element => {
+    while (element && rgba(getComputedStyle(element).backgroundColor)[3] < 255) {
+        // The band is painted by an image of two yellows; this is the darker one.
+        if (element.classList.contains('synthetic')) return '#ffc61a';
+        element = element.parentElement;
+    }
+    return element ? getComputedStyle(element).backgroundColor : 'white';
+};
+return [...document.querySelectorAll('body *')].filter(element =>
+    !element.closest('script, style, svg, [hidden]') && element.getClientRects().length &&
+    [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())
+).map(element => {
+    const both = [getComputedStyle(element).color, behind(element)].map(luminance);
+    const contrast = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+    return [contrast, element.textContent.trim().slice(0, 40)];
+}).sort((one, other) => one[0] - other[0]);
+"""
+
+UNNAMED = """
+const nameless = [...document.querySelectorAll('.plot')].filter(
+    plot => plot.getAttribute('role') !== 'img' || !plot.getAttribute('aria-label')
+).map(plot => plot.dataset.figure);
+const tables = [...document.querySelectorAll('table')].filter(table =>
+    !table.getAttribute('aria-label') || !table.querySelector('thead th[scope=col]') ||
+    [...table.querySelectorAll('th')].some(head => !head.scope) ||
+    [...table.querySelectorAll('tbody tr')].some(row => !row.querySelector('th'))
+).map(table => table.textContent.trim().slice(0, 40));
+return [...nameless, ...tables];
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_page_can_be_read_by_all(browser, pages, language, scheme):
+    browser.open(pages[language], scheme=scheme)
+    assert browser.run("return document.documentElement.lang") == TEXTS[language]["html_lang"]
+    assert browser.run(UNNAMED) == []
+    browser.run("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    contrasts = browser.run(CONTRASTS)
+    assert len(contrasts) > 1000
+    assert [found for found in contrasts if found[0] < 4.5] == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -394,12 +560,28 @@ def test_paper_shows_what_nobody_scrolled_to(browser, pages):
     assert browser.log()[0] == []
 
 
-def test_browser_hears_errors_and_sees_requests(browser, pages, tmp_path):
-    """The checks above must be able to fail."""
-    fault = '<script>undefinedFunction()</script><img src="http://127.0.0.1:9/pixel.png">'
+def test_checks_of_the_browser_can_fail(browser, pages, tmp_path):
+    fault = (
+        '<script>undefinedFunction()</script><img src="http://127.0.0.1:9/pixel.png">'
+        '<p style="color: #999">pale</p><div class="plot" data-figure="QDII-empty"></div>'
+        "<table><tr><th>nameless</th></tr></table>"
+    )
     page = tmp_path / "report.html"
     page.write_text(pages["en"].read_text("utf-8").replace("<main>", f"<main>{fault}", 1), "utf-8")
     browser.open(page)
     messages, addresses = browser.log()
     assert any("undefinedFunction" in message for message in messages)
     assert "http://127.0.0.1:9/pixel.png" in addresses
+    assert browser.run(UNNAMED) == ["QDII-empty", "nameless"]
+    assert [text for contrast, text in browser.run(CONTRASTS) if contrast < 4.5] == ["pale"]
+    drawn = browser.scroll_through()
+    assert [plot["name"] for plot in drawn if not plot["marks"]] == ["QDII-empty"]
+
+
+def test_page_whose_plots_cannot_be_unpacked_says_so(browser, pages, tmp_path):
+    page = tmp_path / "report.html"
+    text = pages["en"].read_text("utf-8")
+    page.write_text(text.replace('id="plotly">H4sI', 'id="plotly">AAAA', 1), "utf-8")
+    browser.open(page)
+    assert not browser.run("return document.getElementById('undrawn').hidden")
+    assert browser.log()[0]

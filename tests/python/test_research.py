@@ -1,4 +1,6 @@
-"""The research tables against alphalens' definitions, written out with pandas and scipy."""
+"""The research tables against alphalens itself; t-values against scipy and statsmodels."""
+
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -6,6 +8,10 @@ import pytest
 from scipy import stats
 
 HORIZONS = (1, 5, 20)
+
+utils = pytest.importorskip("alphalens.utils", reason="alphalens-reloaded is not installed")
+performance = pytest.importorskip("alphalens.performance")
+statsmodels = pytest.importorskip("statsmodels.api")
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +38,28 @@ def factor_values(research):
 
 
 @pytest.fixture(scope="module")
-def forward_returns(research):
-    """alphalens.utils.compute_forward_returns on the opens, which are known on every session."""
+def opens(research):
+    """Adjusted opens by session and fund; null where a fund has no bar."""
     opens = research(
         "select trade_date as date, symbol as asset, adj_open from staging.stg_etf_daily"
     ).pivot(index="date", columns="asset", values="adj_open")
     calendar = research(
         "select trade_date from staging.trading_calendar order by trade_date"
     ).trade_date
-    opens = opens.reindex(calendar[calendar <= opens.index.max()])
-    return {h: (opens.shift(-h) / opens - 1).stack() for h in HORIZONS}
+    return opens.reindex(calendar[calendar <= opens.index.max()].rename("date"))
+
+
+@pytest.fixture(scope="module")
+def forward_returns(research):
+    """The table's forward returns, by horizon, as alphalens takes them."""
+    rows = research(
+        'select trade_date as date, symbol as asset, horizon_sessions, forward_return as "1D" '
+        "from research.int_research__forward_returns"
+    )
+    return {
+        horizon: group.set_index(["date", "asset"])[["1D"]].sort_index()
+        for horizon, group in rows.groupby("horizon_sessions")
+    }
 
 
 def of(table, **keys):
@@ -49,19 +67,30 @@ def of(table, **keys):
     return table[np.logical_and.reduce([table[name] == value for name, value in keys.items()])]
 
 
-def clean(factor, forward_returns):
-    """alphalens.utils.get_clean_factor_and_forward_returns for one period."""
-    frame = pd.DataFrame({"factor": factor, "forward": forward_returns})
-    frame.index.names = ["date", "asset"]
-    return frame.dropna()
+def clean(factor, forward_returns, **bins):
+    """Factor and forward returns as alphalens pairs and cuts them; it must leave nothing out."""
+    paired = factor.index.intersection(forward_returns.index)
+    frame = utils.get_clean_factor(
+        factor.loc[paired], forward_returns.loc[paired], **{"quantiles": None, **bins}
+    )
+    assert len(frame) == len(paired) > 0
+    return frame
 
 
-def quantized(factor, quantiles):
-    """alphalens.utils.quantize_factor of one session; None where pandas finds no distinct edges."""
-    try:
-        return pd.qcut(factor, quantiles, labels=False) + 1
-    except ValueError:
-        return None
+@pytest.mark.parametrize("horizon", HORIZONS)
+def test_forward_returns_are_alphalens(opens, forward_returns, horizon):
+    """It fills a price of a suspended fund forward; here such a fund has no return."""
+    every = opens.stack(future_stack=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the calendar is not a weekday rule
+        theirs = utils.compute_forward_returns(every, opens, periods=(horizon,)).iloc[:, 0]
+    traded = (opens.notna() & opens.shift(-horizon).notna()).stack(future_stack=True)
+    expected = theirs[traded].sort_index()
+    assert 0 < traded.sum() < len(theirs.dropna())
+    own = forward_returns[horizon]["1D"]
+    pd.testing.assert_series_equal(
+        own, expected, check_names=False, check_index_type=False, rtol=0, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("horizon", HORIZONS)
@@ -73,13 +102,12 @@ def test_rank_ic_is_alphalens_factor_information_coefficient(
     for (pool, factor_id), factor in factor_values.items():
         own = of(published, pool=pool, factor_id=factor_id)
         own = own.set_index("trade_date")["rank_ic"]
-        with np.errstate(all="ignore"):
-            expected = (
-                clean(factor, forward_returns[horizon])
-                .groupby("date")
-                .apply(lambda day: stats.spearmanr(day["factor"], day["forward"])[0])
-                .dropna()
-            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", stats.ConstantInputWarning)
+            warnings.simplefilter("ignore", RuntimeWarning)  # sessions with a single fund
+            expected = performance.factor_information_coefficient(
+                clean(factor, forward_returns[horizon], bins=1)
+            )["1D"].dropna()
         pd.testing.assert_series_equal(
             own, expected, check_names=False, check_index_type=False, rtol=0, atol=1e-12
         )
@@ -87,12 +115,10 @@ def test_rank_ic_is_alphalens_factor_information_coefficient(
     assert compared > 1000
 
 
-def test_summary_is_alphalens_information_table(research):
+def test_summary_holds_the_figures_of_alphalens_information_table(research):
+    """Its tear sheet takes the t-value from scipy too."""
     summary = research("from research.factor_ic_summary")
-    daily = research(
-        "select factor_ic.*, session_number from research.factor_ic "
-        "inner join staging.trading_calendar using (trade_date)"
-    )
+    daily = research("from research.factor_ic")
     assert len(summary) == daily.groupby(["pool", "factor_id", "horizon_sessions"]).ngroups > 0
     for row in summary.itertuples():
         ic = of(
@@ -100,33 +126,55 @@ def test_summary_is_alphalens_information_table(research):
             pool=row.pool,
             factor_id=row.factor_id,
             horizon_sessions=row.horizon_sessions,
-        )
-        apart = ic[ic.session_number % row.horizon_sessions == 0].rank_ic
+        ).rank_ic
         assert row.sessions == len(ic)
-        assert row.mean_ic == pytest.approx(ic.rank_ic.mean(), abs=1e-14)
-        assert row.ic_standard_deviation == pytest.approx(ic.rank_ic.std(), rel=1e-12)
-        assert row.icir == pytest.approx(ic.rank_ic.mean() / ic.rank_ic.std(), rel=1e-10)
-        assert row.t_value == pytest.approx(stats.ttest_1samp(ic.rank_ic, 0).statistic, rel=1e-10)
-        assert row.t_value_apart == pytest.approx(stats.ttest_1samp(apart, 0).statistic, rel=1e-10)
-        assert row.share_positive == pytest.approx((ic.rank_ic > 0).mean())
+        assert row.mean_ic == pytest.approx(ic.mean(), abs=1e-14)
+        assert row.ic_standard_deviation == pytest.approx(ic.std(), rel=1e-12)
+        assert row.icir == pytest.approx(ic.mean() / ic.std(), rel=1e-10)
+        assert row.t_value == pytest.approx(stats.ttest_1samp(ic, 0).statistic, rel=1e-10)
+        assert row.share_positive == pytest.approx((ic > 0).mean())
+
+
+def test_t_value_is_statsmodels_newey_west(research):
+    """Over all sessions: one without a rank IC takes part with no deviation (Parzen 1963)."""
+    summary = research("from research.factor_ic_summary")
+    daily = research(
+        "select factor_ic.*, session_number from research.factor_ic "
+        "inner join staging.trading_calendar using (trade_date)"
+    )
+    compared = 0
+    for row in summary.itertuples():
+        ic = of(
+            daily, pool=row.pool, factor_id=row.factor_id, horizon_sessions=row.horizon_sessions
+        ).set_index("session_number")["rank_ic"]
+        sessions = range(ic.index.min(), ic.index.max() + 1)
+        deviations = (ic - ic.mean()).reindex(sessions, fill_value=0.0)
+        fit = statsmodels.OLS(deviations.to_numpy(), np.ones(len(sessions))).fit(
+            cov_type="HAC", cov_kwds={"maxlags": 2 * (row.horizon_sessions - 1)}
+        )
+        # Their error is of a mean over all of the sessions, with n in place of n - 1.
+        error = fit.bse[0] * len(sessions) / np.sqrt(len(ic) * (len(ic) - 1))
+        assert row.t_value_newey_west == pytest.approx(ic.mean() / error, rel=1e-8)
+        compared += len(ic) > 100
+    assert compared > 30
 
 
 def test_returns_that_overlap_are_not_counted_as_independent(research):
     """20 sessions overlap 19 of their neighbour's: the plain t-value is far too sure of itself."""
     by_horizon = research(
         "select horizon_sessions, median(abs(t_value)) as plain, "
-        "median(abs(t_value_apart)) as apart "
+        "median(abs(t_value_newey_west)) as corrected "
         "from research.factor_ic_summary group by all"
     ).set_index("horizon_sessions")
-    assert by_horizon.plain[1] == by_horizon.apart[1]
-    assert by_horizon.plain[20] > 2 * by_horizon.apart[20]
+    assert by_horizon.plain[1] == pytest.approx(by_horizon.corrected[1], rel=1e-12)
+    assert by_horizon.plain[20] > 2 * by_horizon.corrected[20]
 
 
 @pytest.mark.parametrize("horizon", HORIZONS)
 def test_quantile_returns_are_alphalens_mean_return_by_quantile(
     research, factor_values, forward_returns, horizon
 ):
-    """Factors without ties; where edges coincide pandas gives up, and the table goes on."""
+    """A factor without ties, on sessions with as many funds as quantiles."""
     published = research(
         f"from research.factor_quantile_returns where horizon_sessions = {horizon}"
     )
@@ -137,26 +185,20 @@ def test_quantile_returns_are_alphalens_mean_return_by_quantile(
         if factor_id != "ret_20":
             continue
         quantiles = 3 if funds[pool] < 10 else 5
-        frame = clean(factor, forward_returns[horizon])
-        days = [day for _, day in frame.groupby("date") if len(day) >= quantiles]
-        cut = [(day, quantized(day["factor"], quantiles)) for day in days]
-        assert all(quantile is not None for _, quantile in cut)
-        frame = pd.concat([day.assign(quantile=quantile) for day, quantile in cut])
-        frame["excess"] = frame["forward"] - frame.groupby("date")["forward"].transform("mean")
-        expected = frame.groupby("quantile").agg(
-            mean=("forward", "mean"),
-            excess=("excess", "mean"),
-            sd=("excess", "std"),
-            n=("excess", "size"),
-        )
-        own = of(published, pool=pool, factor_id=factor_id)
-        own = own.set_index("factor_quantile")
+        returns = forward_returns[horizon]
+        paired = factor.loc[factor.index.intersection(returns.index)]
+        enough = paired.groupby("date").transform("size") >= quantiles
+        frame = clean(paired[enough], returns, quantiles=quantiles)
+        own = of(published, pool=pool, factor_id=factor_id).set_index("factor_quantile")
         assert list(own.index) == list(range(1, quantiles + 1))
-        np.testing.assert_allclose(own.mean_return, expected["mean"], rtol=0, atol=1e-14)
-        np.testing.assert_allclose(own.mean_excess_return, expected.excess, rtol=0, atol=1e-14)
-        error = expected.sd / np.sqrt(expected.n)
-        np.testing.assert_allclose(own.standard_error, error, rtol=1e-10)
-        assert list(own.observations) == list(expected.n)
+        plain, _ = performance.mean_return_by_quantile(frame, demeaned=False)
+        excess, error = performance.mean_return_by_quantile(frame)
+        np.testing.assert_allclose(own.mean_return, plain["1D"], rtol=0, atol=1e-14)
+        np.testing.assert_allclose(own.mean_excess_return, excess["1D"], rtol=0, atol=1e-14)
+        np.testing.assert_allclose(own.standard_error, error["1D"], rtol=1e-8)
+        by_quantile = frame.reset_index().groupby("factor_quantile")["date"]
+        assert list(own.sessions) == list(by_quantile.nunique())
+        assert list(own.observations) == list(by_quantile.size())
 
 
 def test_equal_values_share_the_lower_quantile(research):
@@ -177,8 +219,9 @@ def test_rank_autocorrelation_is_alphalens(research, factor_values):
     published = research("from research.factor_rank_autocorrelation")
     summary = research("from research.factor_ic_summary where horizon_sessions = 1")
     for (pool, factor_id), factor in factor_values.items():
-        ranks = factor.groupby("date").rank().unstack()
-        expected = ranks.corrwith(ranks.shift(1), axis=1).dropna()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # sessions with a single fund
+            expected = performance.factor_rank_autocorrelation(factor.to_frame()).dropna()
         own = of(published, pool=pool, factor_id=factor_id)
         own = own.set_index("trade_date").rank_autocorrelation
         pd.testing.assert_series_equal(
@@ -190,6 +233,7 @@ def test_rank_autocorrelation_is_alphalens(research, factor_values):
 
 
 def test_factor_correlation_is_the_mean_of_the_sessions(research, factor_values):
+    """Alphalens has none: Pearson's correlation of pandas' ranks, as its autocorrelation is."""
     published = research("from research.factor_correlation")
     for pool in {pool for pool, _ in factor_values}:
         ranks = [
