@@ -105,8 +105,7 @@ def figures(example):
     # What the account held the evening before, at that close and at the next open.
     held = dict(
         connection.execute(
-            "select symbol, shares from backtest.positions_daily "
-            "where pool = ? and trade_date = ?",
+            "select symbol, shares from backtest.positions_daily where pool = ? and trade_date = ?",
             [POOL, BEFORE],
         ).fetchall()
     )
