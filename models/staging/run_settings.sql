@@ -1,3 +1,9 @@
+{# YAML reads a plain 2020-01-01 as a date, which JSON does not have. #}
+{% set given_vars = {} %}
+{% for name, value in (invocation_args_dict.vars or {}).items() %}
+    {% do given_vars.update({name: value.isoformat() if value.isoformat is defined else value}) %}
+{% endfor %}
+
 select
     cast({{ var('duplicate_correlation') }} as double) as duplicate_correlation,
     cast({{ var('min_adv_cny') }} as double) as min_adv_cny,
@@ -22,6 +28,6 @@ select
     '{{ flags.PROJECT_DIR or env_var("ETF_PROJECT_DIR", ".") }}' as project_dir,
     '{{ var("published_database", none) or env_var("ETF_PUBLISHED_DATABASE", "") }}' as published_database,
     '{{ env_var("ETF_DATA_DOCS", "") or (flags.TARGET_PATH or "target") ~ "/gate_report" }}' as data_docs,
-    {{ "'" ~ (invocation_args_dict.vars or {}) | tojson | replace("'", "''") ~ "'" }} as given_vars,
+    {{ "'" ~ given_vars | tojson | replace("'", "''") ~ "'" }} as given_vars,
     '{{ invocation_id }}' as invocation_id,
     cast('{{ run_started_at }}' as timestamptz) as run_started_at

@@ -160,7 +160,8 @@ def _vars(text: str | None) -> dict:
         value = None
     if not isinstance(value, dict):
         raise InputError(f"--vars must be a YAML mapping such as '{{top: 1}}', not {text!r}")
-    return value
+    # YAML reads a plain 2020-01-01 as a date, which the manifest's JSON does not have.
+    return {name: str(v) if isinstance(v, dt.date) else v for name, v in value.items()}
 
 
 def _check_date(value: str) -> None:

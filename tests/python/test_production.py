@@ -183,7 +183,8 @@ def test_metadata_is_complete(published):
     root, _ = published
     meta = json.loads((root / "panel_A_SHARE" / "panel_meta.json").read_text())
     assert meta["last_date"] == "2024-12-31"  # the session after as_of
-    assert meta["factors"] == 275
+    catalogue = (PROJECT / "seeds" / "factor_catalog.csv").read_text(encoding="utf-8")
+    assert meta["factors"] == len(catalogue.splitlines()) - 1
     assert meta["is_synthetic"] is False
     assert len(meta["input_fingerprint"]) == 64
     manifest = json.loads((root / "manifest.json").read_text())
@@ -527,12 +528,12 @@ def test_settings_prefer_the_command_line_to_vars_to_the_environment(sample, tmp
         "raw_root": str(sample),
         "output_root": str(tmp_path / "etf"),
         "as_of": "2024-03-01",
-        "vars": "{pools: [QDII, OTHER], as_of: 2024-02-01, rebalance: weekly}",
+        "vars": "{pools: [QDII, OTHER], as_of: 2024-02-01, backtest_start: 2020-01-01}",
     }
     settled = settings.resolve(given, environment)
     assert settled.dbt_vars["as_of"] == "2024-03-01"
     assert settled.dbt_vars["pools"] == "QDII,OTHER"
-    assert settled.dbt_vars["rebalance"] == "weekly"
+    assert settled.dbt_vars["backtest_start"] == "2020-01-01"
     assert settled.partial == ("--pools",)
     assert settled.is_synthetic
 

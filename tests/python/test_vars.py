@@ -1,10 +1,11 @@
 """Each var of the strategy changes what it should: one build with all of them off their default."""
 
-import json
+import datetime as dt
 import shutil
 
 import duckdb
 import pytest
+import yaml
 from conftest import run_dbt
 
 VARS = {
@@ -14,7 +15,7 @@ VARS = {
     "duplicate_correlation": 0.9,
     "min_scored_share": 1.0,
     "rebalance": "weekly",
-    "backtest_start": "2024-03-05",
+    "backtest_start": dt.date(2024, 3, 5),
     "min_adv_cny": 50_000_000,
     "enforce_adv": False,
     "carry_over": False,
@@ -129,7 +130,7 @@ def changed(sample, tmp_path_factory):
         sample.raw_root,
         "run",
         "--vars",
-        json.dumps(VARS),
+        yaml.safe_dump(VARS),
         "--select",
         "run_settings",
         "suspensions",
