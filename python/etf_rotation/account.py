@@ -380,11 +380,17 @@ class Account:
         first = self.states[0].session
         sessions, cash, shares = zip(*self.states, strict=True)
         lengths = np.diff([*sessions, len(self.prices.dates)])
-        funds = sorted(set().union(*shares))
-        held = np.array([[of_state.get(fund, 0.0) for fund in funds] for of_state in shares])
+        # A row for each state, filled up with nothing of the first fund.
+        width = max(map(len, shares))
+        funds = np.zeros((len(shares), width), dtype=int)
+        held = np.zeros((len(shares), width))
+        for n, of_state in enumerate(shares):
+            funds[n, : len(of_state)] = list(of_state.keys())
+            held[n, : len(of_state)] = list(of_state.values())
+        days = np.arange(first, len(self.prices.dates))[:, None]
+        closes = self.prices.last_close[days, np.repeat(funds, lengths, axis=0)]
         # A fund that is not listed yet has no close, and is not held.
-        close = np.nan_to_num(self.prices.last_close[first:, funds])
-        values = np.repeat(held.reshape(len(shares), len(funds)), lengths, axis=0) * close
+        values = np.repeat(held, lengths, axis=0) * np.nan_to_num(closes)
         holdings_value = np.array([math.fsum(row) for row in values.tolist()])
         cash = np.repeat(cash, lengths)
         return Closes(

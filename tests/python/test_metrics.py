@@ -355,7 +355,9 @@ def walked(pools, n_sessions=N_SESSIONS):
     build(con, "int_backtest__bars")
     bars = con.table("int_backtest__bars").to_arrow_table()
     load(con, "int_backtest__ledger", backtest.run(bars, targets, sessions, parameters))
-    build(con, "trades", "positions_daily", "int_backtest__pool_equity")
+    build(
+        con, "trades", "positions_daily", "int_backtest__benchmark", "int_backtest__pool_equity"
+    )
     returns = con.table("int_backtest__pool_equity").project(
         "pool, trade_date, equity / previous_equity - 1 as daily_return, benchmark_return"
     )
@@ -387,8 +389,10 @@ def test_a_session_without_any_bar_is_a_benchmark_return_of_zero():
     con = walked(["A_SHARE"])
     gap = DAYS[100]
     con.execute("delete from stg_etf_daily where trade_date = ?", [gap])
-    con.execute("drop table int_backtest__bars; drop table int_backtest__pool_equity")
-    build(con, "int_backtest__bars", "int_backtest__pool_equity")
+    models = ("int_backtest__bars", "int_backtest__benchmark", "int_backtest__pool_equity")
+    for model in models:
+        con.execute(f"drop table {model}")
+    build(con, *models)
     rows = {row["trade_date"]: row for row in rows_of(con, "int_backtest__pool_equity")}
     assert rows[gap]["benchmark_return"] == 0
     assert rows[DAYS[101]]["benchmark_return"] != 0
