@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +25,6 @@ from etf_rotation.account import Account, Closes, Parameters, Selection, Target,
 from etf_rotation.errors import InputError
 from etf_rotation.rendered import project_vars, render
 
-REBALANCES = ("monthly", "weekly", "daily")
 # One query over many variants costs little more than over one; more than these only take memory.
 VARIANTS_AT_A_TIME = 64
 
@@ -401,28 +399,6 @@ def check(build: Build) -> None:
             f"{build.database}: the backtest of {build.pool} there is not what this project makes "
             "of the same factors: code, seeds or vars have changed since; build it again"
         )
-
-
-def grid(
-    build: Build,
-    subsets: Iterable[Sequence[str]],
-    top_n: Iterable[int],
-    rebalance: Iterable[str],
-    slippage_bps: Iterable[float],
-    commission_bps: Iterable[float],
-    min_weight_change: Iterable[float],
-) -> list[Variant]:
-    """Return every combination once, in this order, and the build's own variant among them."""
-    combinations = product(
-        (tuple(sorted(set(subset))) for subset in subsets),
-        top_n,
-        rebalance,
-        slippage_bps,
-        commission_bps,
-        min_weight_change,
-    )
-    variants = list(dict.fromkeys(map(Variant._make, combinations)))
-    return variants if build.variant in variants else [build.variant, *variants]
 
 
 def evaluate(

@@ -355,9 +355,7 @@ def walked(pools, n_sessions=N_SESSIONS):
     build(con, "int_backtest__bars")
     bars = con.table("int_backtest__bars").to_arrow_table()
     load(con, "int_backtest__ledger", backtest.run(bars, targets, sessions, parameters))
-    build(
-        con, "trades", "positions_daily", "int_backtest__benchmark", "int_backtest__pool_equity"
-    )
+    build(con, "trades", "positions_daily", "int_backtest__benchmark", "int_backtest__pool_equity")
     returns = con.table("int_backtest__pool_equity").project(
         "pool, trade_date, equity / previous_equity - 1 as daily_return, benchmark_return"
     )
