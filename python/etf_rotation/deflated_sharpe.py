@@ -79,8 +79,10 @@ def shape(returns: np.ndarray) -> tuple[float, float] | None:
     """Return skewness and kurtosis (3 for a normal distribution) of returns, float (sessions,).
 
     They are m₃ / m₂^1.5 and m₄ / m₂², with moments about the mean, divided by the number; None
-    where the returns do not vary.
+    where the returns do not vary, or there is none.
     """
+    if not len(returns):
+        return None
     deviations = returns - returns.mean()
     squares = deviations**2
     variance = squares.mean()
