@@ -256,10 +256,7 @@ class Account:
                 self.shares[fund] *= ratio
 
     def _set_orders(self, targets: Mapping[int, Target], equity_as_of: float) -> None:
-        prices = {
-            fund: self._open_or_last_close(fund)
-            for fund in sorted(self.shares.keys() | targets.keys())
-        }
+        prices = {fund: self._open_or_last_close(fund) for fund in sorted({*self.shares, *targets})}
         equity = self.cash + math.fsum(n * prices[fund] for fund, n in self.shares.items())
         least_change = self.parameters.min_weight_change * equity
         self.orders = {}

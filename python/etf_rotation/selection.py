@@ -1,7 +1,6 @@
 """Portfolio construction: which funds a pool holds after a rebalance, and why not the others."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from itertools import groupby, pairwise
@@ -171,22 +170,23 @@ def nominal_weight(constraints: Constraints) -> float:
 def walk_down(ranking: Iterable[Candidate], constraints: Constraints) -> Iterator[str]:
     """Yield for each eligible fund, best first, `selected` or why it is passed over."""
     weight = nominal_weight(constraints)
-    sector_limit = constraints.max_sector_weight * (1 + LIMIT_TOLERANCE)
+    top_n, _, max_sector_weight, max_broad_funds = constraints
+    sector_limit = max_sector_weight * (1 + LIMIT_TOLERANCE)
     selected = broad_funds = 0
-    sector_funds = Counter()
+    sector_funds: dict[str, int] = {}
     for fund in ranking:
-        if selected == constraints.top_n:
+        in_sector = 0 if fund.is_broad else sector_funds.get(fund.category, 0) + 1
+        if selected == top_n:
             yield "top_n_filled"
-        elif fund.is_broad and broad_funds == constraints.max_broad_funds:
+        elif fund.is_broad and broad_funds == max_broad_funds:
             yield "broad_limit"
-        elif not fund.is_broad and (sector_funds[fund.category] + 1) * weight > sector_limit:
+        elif in_sector * weight > sector_limit:
             yield "sector_limit"
         else:
             selected += 1
-            if fund.is_broad:
-                broad_funds += 1
-            else:
-                sector_funds[fund.category] += 1
+            broad_funds += fund.is_broad
+            if in_sector:
+                sector_funds[fund.category] = in_sector
             yield "selected"
 
 

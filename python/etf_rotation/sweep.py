@@ -6,6 +6,7 @@ stand; selection and execution are the functions that the build calls.
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from etf_rotation import backtest, selection
-from etf_rotation.account import Account, Closes, Parameters, Selection, Target, follow
+from etf_rotation.account import Closes, Parameters, Selection, Target, follow
 from etf_rotation.errors import InputError
 from etf_rotation.rendered import project_vars, render
 
@@ -43,14 +44,14 @@ NEEDED = (
     "run_settings",
     "trading_calendar",
 )
-RESULTS = (
-    "int_backtest__pool_equity",
-    "equity_daily",
-    "monthly_returns",
-    "drawdowns",
-    "metrics",
-)
-
+# Of a view that which nobody asks for is not computed.
+RESULTS = {
+    "int_backtest__pool_equity": "table",
+    "equity_daily": "table",
+    "monthly_returns": "view",
+    "drawdowns": "view",
+    "metrics": "table",
+}
 KEY = [("pool", pa.string()), ("trade_date", pa.date32())]
 SESSIONS = pa.schema([*KEY, *((name, pa.float64()) for name in Closes._fields[1:])])
 TRADES = pa.schema([*KEY, ("sequence", pa.int64()), ("value", pa.float64())])
@@ -195,7 +196,9 @@ class Bench:
     def _load(self) -> None:
         """Keep of the build what the pool's variants need, under the names of its models."""
         wanted = sorted(set().union(*self.rebalances.values()))
-        self.connection.register("wanted", pa.table({"trade_date": self.dates[wanted]}))
+        self.connection.register(
+            "wanted", pa.table({"session": wanted, "trade_date": self.dates[wanted]})
+        )
         self._create(
             "rebalance_sessions",
             "select $pool as pool, trade_date, calendar.previous_trade_date as as_of_date "
@@ -237,7 +240,7 @@ class Bench:
         variants : sequence of Variant
             Fast where those with the same factors, rebalance and top_n follow one another.
         """
-        accounts = []
+        walked = []
         factors = chosen = None
         for variant in variants:
             if variant.factors != factors:
@@ -249,8 +252,10 @@ class Bench:
                 selections = self._select(rankings, *chosen)
             varied = {name: getattr(variant, name) for name in Variant._fields[3:]}
             parameters = replace(self.build.parameters, top_n=variant.top_n, **varied)
-            accounts.append(follow(self.prices, selections, parameters))
-        return self._measure(accounts)
+            account = follow(self.prices, selections, parameters)
+            fills = [(fill.session, fill.value) for fill in account.attempts if not fill.reason]
+            walked.append((account.closes(), np.array(fills).reshape(-1, 2)))
+        return self._measure(walked)
 
     def _score(self, factors: Sequence[str]) -> None:
         names = ", ".join(f"'{factor}'" for factor in factors)
@@ -268,18 +273,19 @@ class Bench:
         names = selection.Candidate._fields
         # Most rows are of funds that are not listed yet.
         columns = self.connection.sql(
-            f"select trade_date, {', '.join(names)} "
-            f"from ({self._sql('int_selection__candidates', relations)}) where has_bar order by all"
+            f"select session, {', '.join(names)} "
+            f"from ({self._sql('int_selection__candidates', relations)}) "
+            "inner join wanted using (trade_date) where has_bar order by all"
         ).to_arrow_table()
-        rows = zip(*(columns[name].to_pylist() for name in columns.column_names), strict=True)
+        sessions, *values = (columns[name].to_pylist() for name in columns.column_names)
+        funds = map(selection.Candidate._make, zip(*values, strict=True))
         min_adv_cny = float(self.build.variables["min_adv_cny"])
         rankings: dict[int, list[selection.Candidate]] = {
             n: [] for n in set().union(*self.rebalances.values())
         }
-        for trade_date, *values in rows:
-            fund = selection.Candidate(*values)
+        for session, fund in zip(sessions, funds, strict=True):
             if selection.why_not_eligible(fund, min_adv_cny) is None:
-                rankings[self.days[trade_date]].append(fund)
+                rankings[session].append(fund)
         for ranking in rankings.values():
             ranking.sort(key=selection.by_score)
         return rankings
@@ -292,35 +298,31 @@ class Bench:
         selections = {}
         for session in self.rebalances[rebalance]:
             ranking, targets = rankings[session], {}
-            reasons = selection.walk_down(ranking, constraints)
-            for fund, reason in zip(ranking, reasons, strict=True):
+            as_of_date = self.prices.dates[session - 1]
+            for fund, reason in zip(
+                ranking, selection.walk_down(ranking, constraints), strict=True
+            ):
                 if reason == "selected":
-                    as_of_date = self.prices.dates[session - 1]
-                    targets[self.columns[fund.symbol]] = Target(
-                        as_of_date, weight, fund.rank, fund.adv20
-                    )
+                    column = self.columns[fund.symbol]
+                    targets[column] = Target(as_of_date, weight, fund.rank, fund.adv20)
                 elif reason == "top_n_filled":
                     break
             selections[session] = Selection(len(ranking), targets)
         return selections
 
-    def _measure(self, accounts: Sequence[Account]) -> list[Result]:
+    def _measure(self, walked: Sequence[tuple[Closes | None, np.ndarray]]) -> list[Result]:
         results = []
         sessions, trades = [SESSIONS.empty_table()], [TRADES.empty_table()]
-        for n, account in enumerate(accounts):
-            fills = [(fill.session, fill.value) for fill in account.attempts if not fill.reason]
-            closes = account.closes()
+        for n, (closes, fills) in enumerate(walked):
             if closes is None:
                 results.append(Result(None, 0, np.empty(0), np.empty(0)))
                 continue
             results.append(Result(None, len(fills), np.empty(0), closes.equity))
-            dates = self.dates[closes.first :]
-            sessions.append(_labelled(n, dates, closes[1:], SESSIONS))
-            at, values = np.array(fills).reshape(-1, 2).T
-            columns = np.arange(len(fills)), values
-            trades.append(_labelled(n, self.dates[at.astype(int)], columns, TRADES))
+            sessions.append(_labelled(n, self.dates[closes.first :], closes[1:], SESSIONS))
+            on, values = self.dates[fills[:, 0].astype(int)], fills[:, 1]
+            trades.append(_labelled(n, on, (np.arange(len(fills)), values), TRADES))
 
-        self._build_results(len(accounts), pa.concat_tables(sessions), pa.concat_tables(trades))
+        self._build_results(len(walked), pa.concat_tables(sessions), pa.concat_tables(trades))
         metrics = self.connection.sql("from metrics order by pool").to_arrow_table()
         returns = (
             self.connection.sql("select daily_return from equity_daily order by pool, trade_date")
@@ -356,8 +358,10 @@ class Bench:
             "int_backtest__sleeves": "int_backtest__sleeves",
             "trades": "trades",
         }
-        for model in RESULTS:
-            self._create(model, self._sql(model, relations), {})
+        for model, kind in RESULTS.items():
+            self.connection.execute(
+                f"create or replace {kind} {model} as {self._sql(model, relations)}"
+            )
             relations[model] = model
 
 
@@ -480,8 +484,12 @@ def _start(build: Build, rebalances: Sequence[str]) -> None:
     global _bench  # noqa: PLW0603
     # On Ctrl-C the parent ends the work, and says so once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A fifth of the time goes into looking for cycles among what walks leave, and there are none.
+    gc.disable()
     _bench = Bench(build, rebalances)
 
 
 def _evaluate(variants: Sequence[Variant]) -> list[Result]:
-    return _bench.evaluate(variants)
+    results = _bench.evaluate(variants)
+    gc.collect()
+    return results
