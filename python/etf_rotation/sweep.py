@@ -11,6 +11,7 @@ import json
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -473,6 +474,11 @@ def _evaluated(
     )
     try:
         yield from executor.map(_evaluate, work)
+    except BrokenProcessPool:
+        raise InputError(
+            "a process of the sweep was ended from outside, perhaps for want of memory; try "
+            "again with fewer --processes"
+        ) from None
     finally:
         executor.shutdown(cancel_futures=True)
 

@@ -6,18 +6,14 @@ definitions: arithmetic Sharpe and Sortino over a daily risk-free rate, compound
 
 import random
 from datetime import date, timedelta
-from pathlib import Path
 
 import duckdb
-import jinja2
 import numpy as np
 import pyarrow as pa
 import pytest
-import yaml
 from etf_rotation import backtest, portfolio
+from etf_rotation.rendered import project_vars, render
 
-ROOT = Path(__file__).parents[2]
-VARS = yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"]
 EQUITY_COLUMNS = (
     "pool, trade_date, previous_equity, equity, cash, holdings_value, daily_return, drawdown, "
     "benchmark_return, price_pnl, corporate_action_value, commission, slippage, traded_value"
@@ -27,9 +23,7 @@ DAYS = [date(2021, 1, 1) + timedelta(days=n) for n in range(1100) if (n + 4) % 7
 
 def build(con, *models, **settings):
     for model in models:
-        (path,) = (ROOT / "models").rglob(f"{model}.sql")
-        template = jinja2.Environment(autoescape=False).from_string(path.read_text())
-        sql = template.render(ref=lambda name: name, var={**VARS, **settings}.__getitem__)
+        sql = render(model, lambda name: name, project_vars() | settings)
         con.execute(f"create table {model} as {sql}")
 
 

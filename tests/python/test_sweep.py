@@ -7,6 +7,8 @@ import os
 import random
 import shutil
 import subprocess
+from dataclasses import replace
+from multiprocessing import active_children
 
 import duckdb
 import numpy as np
@@ -61,6 +63,7 @@ SETTINGS = {
         "factors": ("bias_60", "drawdown_63", "ret_126", "up_down_volume_ratio_20"),
         "rebalance": "weekly",
         "min_weight_change": 0.0,
+        "backtest_start": "2024-06-12",
         "top_n": {"A_SHARE": 9, "OTHER": 5, "QDII": 5},
     },
 }
@@ -87,6 +90,7 @@ def edit(path, change):
 def test_a_variant_is_what_a_build_with_its_settings_gives(name, sample, builds, project, tmp_path):
     asked = dict(SETTINGS[name])
     top_n = asked.pop("top_n")
+    variables = {"backtest_start": asked.pop("backtest_start", None)}
     left_out = asked.pop("left_out", None)
     scored = builds["QDII"].scored
     factors = asked.pop("factors", None) or tuple(f for f in scored if f != left_out)
@@ -107,8 +111,9 @@ def test_a_variant_is_what_a_build_with_its_settings_gives(name, sample, builds,
             "test",
             "unit_test",
             "--vars",
-            json.dumps(asked),
+            json.dumps(asked | variables),
             "--select",
+            "run_settings",
             "factor_catalog",
             "pool_constraints",
             "int_scored_factors",
@@ -131,7 +136,8 @@ def test_a_variant_is_what_a_build_with_its_settings_gives(name, sample, builds,
             variant = build.variant._replace(
                 factors=tuple(sorted(factors)), top_n=top_n[pool], **asked
             )
-            (found,) = sweep.evaluate(build, [variant], 1)
+            started = replace(build, variables={**build.variables, **variables})
+            (found,) = sweep.evaluate(started, [variant], 1)
             of_pool = f"where pool = '{pool}'"
             metrics = connection.sql(f"select * exclude (pool) from backtest.metrics {of_pool}")
             assert metrics.to_arrow_table().to_pylist() == [found.metrics]
@@ -143,6 +149,9 @@ def test_a_variant_is_what_a_build_with_its_settings_gives(name, sample, builds,
             assert np.array_equal(curve["daily_return"], found.returns)
             trades = connection.sql(f"select count(*) from backtest.trades {of_pool}").fetchall()
             assert found.trades == trades[0][0] > 0
+            again = sweep.read_build(tmp_path / "etf_rotation.duckdb", pool)
+            assert again.variant == variant
+            sweep.check(again)
 
 
 def test_a_pool_without_enough_funds_never_begins(builds):
@@ -188,6 +197,18 @@ def test_neither_processes_nor_order_nor_company_change_a_bit(builds, monkeypatc
     assert told[-1] == (len(variants), len(variants))
     assert len(told) > 6
     assert len({result.equity.tobytes() for result in alone}) > len(variants) / 2
+
+
+def test_a_process_that_is_killed_ends_the_sweep_with_one_line(builds, monkeypatch):
+    variants = sweep_grid.variants(builds["QDII"], OPTIONS)
+    monkeypatch.setattr(sweep, "VARIANTS_AT_A_TIME", 2)
+
+    def kill(done, total):
+        for child in active_children():
+            child.kill()
+
+    with pytest.raises(InputError, match="ended from outside"):
+        sweep.evaluate(builds["QDII"], variants, 2, kill)
 
 
 # ---------------------------------------------------------------- the grid
