@@ -63,11 +63,11 @@ class _PoolKey(NamedTuple):
     pool: str
 
 
+# What the ledger has of the trail of an account.
 ORDER = ("symbol", "side", "is_carry_over", "shares")
 TRADE = (*ORDER, "price", "value", "commission", "slippage")
 REJECTED = (*ORDER, "reason")
 REBALANCE = ("symbol", "target_weight", "target_shares", "price", "equity", "equity_as_of")
-
 
 BARS_SCHEMA = schema_of(FundKey, Bar)
 SESSIONS_SCHEMA = schema_of(_PoolKey, Session)
@@ -134,25 +134,7 @@ def walk(
     - change in equity = price_pnl + corporate_action_value - commission - slippage, to rounding;
       the first change is from `target_capital`
     """
-    dates = [session.trade_date for session in sessions]
-    days = {trade_date: n for n, trade_date in enumerate(dates)}
-    rows = [
-        (trade_date, symbol, bar)
-        for trade_date, funds in bars.items()
-        for symbol, bar in funds.items()
-    ]
-    for trade_date, symbol, _ in rows:
-        if trade_date not in days:
-            raise _fault("bars", parameters.pool, trade_date, symbol, "not a session")
-    prices = Prices.of(
-        dates,
-        [days[trade_date] for trade_date, _, _ in rows],
-        [symbol for _, symbol, _ in rows],
-        {
-            name: np.array([getattr(bar, name) for _, _, bar in rows], dtype=float)
-            for name in Bar._fields
-        },
-    )
+    prices = _prices([session.trade_date for session in sessions], bars, parameters.pool)
     return _walk(prices, targets, sessions, parameters)
 
 
@@ -196,17 +178,11 @@ def plan(
     ValueError
         A target without the ADV20 that caps it.
     """
-    symbols = list(last_bars)
-    closes = np.array([bar.close for bar in last_bars.values()])
-    no_limits = np.full(len(symbols), np.nan)
-    day = {"open": closes, "close": closes, "adj": np.ones(len(symbols))}
-    day |= {"limit_up": no_limits, "limit_down": no_limits}
-    prices = Prices.of(
-        [None, session.trade_date],
-        np.repeat([0, 1], len(symbols)),
-        symbols * 2,
-        {name: np.tile(values, 2) for name, values in day.items()},
-    )
+    bars = {
+        symbol: Bar(bar.close, bar.close, bar.adj, None, None) for symbol, bar in last_bars.items()
+    }
+    last, today = None, session.trade_date
+    prices = _prices([last, today], {last: bars, today: bars}, parameters.pool)
     columns = {symbol: n for n, symbol in enumerate(prices.symbols)}
     account = Account(
         prices,
@@ -299,6 +275,23 @@ def read_prices(bars: pa.Table, dates: Sequence[date]) -> Prices:
         np.searchsorted(np.array(dates, dtype="datetime64[D]"), bars["trade_date"].to_numpy()),
         bars["symbol"].to_numpy(),
         {name: bars[name].to_numpy() for name in Bar._fields},
+    )
+
+
+def _prices(
+    dates: Sequence[date | None], bars: Mapping[date | None, Mapping[str, Bar]], pool: str
+) -> Prices:
+    days = {trade_date: n for n, trade_date in enumerate(dates)}
+    rows = []
+    for trade_date, funds in bars.items():
+        for symbol, bar in funds.items():
+            if trade_date not in days:
+                raise _fault("bars", pool, trade_date, symbol, "not a session")
+            rows.append((days[trade_date], symbol, *bar))
+    at, symbols, *columns = zip(*rows, strict=True) if rows else [()] * (2 + len(Bar._fields))
+    values = (np.array(column, dtype=float) for column in columns)
+    return Prices.of(
+        dates, np.array(at, dtype=int), symbols, dict(zip(Bar._fields, values, strict=True))
     )
 
 

@@ -127,14 +127,16 @@ def parser() -> argparse.ArgumentParser:
         "--top-n", help="funds to hold, such as 3,5,7 (default: the build's, less 2, plus 2 and 4)"
     )
     swept.add_argument(
-        "--rebalance", default="monthly,weekly", help="and daily (default: %(default)s)"
+        "--rebalance",
+        default="monthly,weekly",
+        help="any of monthly, weekly, daily (default: %(default)s)",
     )
     swept.add_argument("--slippage-bps", help="basis points (default: the build's, and its double)")
     for name, what in (("commission-bps", "basis points"), ("min-weight-change", "of equity")):
         swept.add_argument(f"--{name}", help=f"{what} (default: the build's)")
     swept.add_argument("--output", help="the table to write, .parquet or .csv")
     swept.add_argument(
-        "--processes", type=int, default=os.cpu_count(), help="(default: one for each core)"
+        "--processes", type=int, default=os.cpu_count() or 1, help="(default: one for each core)"
     )
 
     command("notify-test", commands.notify_test, "Send a test message.").epilog += SETTINGS
