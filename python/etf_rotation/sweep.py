@@ -35,6 +35,7 @@ NEEDED = (
     "int_backtest__bars",
     "int_backtest__parameters",
     "int_backtest__sessions",
+    "int_backtest__sleeves",
     "int_bars__lagged",
     "int_funds",
     "int_scored_factors",
