@@ -15,30 +15,15 @@ parameters as (
 
 ),
 
-bars as (
+benchmark as (
 
-    select * from {{ ref('int_backtest__bars') }}
+    select * from {{ ref('int_backtest__benchmark') }}
 
 ),
 
 trades as (
 
     select * from {{ ref('trades') }}
-
-),
-
--- A sum of scaled integers: exact in any order.
-benchmark as (
-
-    select
-        pool,
-        trade_date,
-        cast(sum(cast(adj_return * 1e15 as hugeint)) as double)
-        / 1e15
-        / count(adj_return) as benchmark_return
-    from bars
-    where adj_return is not null
-    group by pool, trade_date
 
 ),
 

@@ -1,62 +1,26 @@
-"""The position walk: fills, shares, cash and equity of a pool, session by session.
-
-Sums over holdings are `math.fsum` and everything else touches one fund at a time: no bit of a
-session depends on later sessions or on funds that the pool does not trade.
-"""
+"""The position walk as tables: fills, shares, cash and equity of a pool, session by session."""
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
-from itertools import islice
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from etf_rotation.account import (
+    Account,
+    Bar,
+    Order,
+    Parameters,
+    Prices,
+    Selection,
+    Target,
+    follow,
+)
 from etf_rotation.selection import FundKey, read_checked, refuse, schema_of
-
-# In lots: a quotient that misses a whole lot by the last bits of a double is that lot.
-LOT_TOLERANCE = 1e-9
-# Limit prices are multiples of it; raw prices carry float noise beyond.
-PRICE_DECIMALS = 3
-BPS = 10_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parameters:
-    """Capital, limits and costs of one pool."""
-
-    pool: str
-    target_capital: float  # CNY
-    top_n: int
-    max_adv_pct: float  # share of ADV20
-    enforce_adv: bool
-    carry_over: bool
-    min_weight_change: float  # share of equity
-    slippage_bps: float
-    commission_bps: float
-    min_commission_cny: float
-    lot_size: int  # shares
-
-    def __post_init__(self) -> None:
-        """Refuse values with which the walk would make no sense."""
-        for name in ("target_capital", "top_n", "max_adv_pct", "lot_size"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"parameters, pool {self.pool}: {name} is not above zero")
-        for name in ("min_weight_change", "slippage_bps", "commission_bps", "min_commission_cny"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"parameters, pool {self.pool}: {name} is below zero")
-
-
-class Bar(NamedTuple):
-    """A fund's session, unadjusted CNY; limits are rounded to 0.001, null where there is none."""
-
-    open: float
-    close: float
-    adj: float  # cumulative adjustment factor
-    limit_up: float | None
-    limit_down: float | None
 
 
 class Session(NamedTuple):
@@ -65,22 +29,6 @@ class Session(NamedTuple):
     trade_date: date
     is_rebalance: bool
     n_eligible: int | None
-
-
-class Target(NamedTuple):
-    """The nominal weight of a selected fund, from bars up to `as_of_date`; ADV20 in CNY."""
-
-    as_of_date: date
-    target_weight: float
-    rank: int
-    adv20: float | None
-
-
-class Order(NamedTuple):
-    """An open order: the shares to hold once it is filled, and the score's rank of a buy."""
-
-    target_shares: float
-    rank: int
 
 
 class Entry(NamedTuple):
@@ -114,6 +62,12 @@ class Entry(NamedTuple):
 class _PoolKey(NamedTuple):
     pool: str
 
+
+# What the ledger has of the trail of an account.
+ORDER = ("symbol", "side", "is_carry_over", "shares")
+TRADE = (*ORDER, "price", "value", "commission", "slippage")
+REJECTED = (*ORDER, "reason")
+REBALANCE = ("symbol", "target_weight", "target_shares", "price", "equity", "equity_as_of")
 
 BARS_SCHEMA = schema_of(FundKey, Bar)
 SESSIONS_SCHEMA = schema_of(_PoolKey, Session)
@@ -180,17 +134,8 @@ def walk(
     - change in equity = price_pnl + corporate_action_value - commission - slippage, to rounding;
       the first change is from `target_capital`
     """
-    _check_dates(bars, targets, sessions, parameters.pool)
-    account = _Account(parameters)
-    has_started = False
-    for session in sessions:
-        today = bars.get(session.trade_date, {})
-        if session.is_rebalance and session.n_eligible >= parameters.top_n:
-            has_started = True
-        if has_started:
-            account.trade(session, today, targets.get(session.trade_date, {}))
-        account.last_bars.update(today)
-    return account.ledger
+    prices = _prices([session.trade_date for session in sessions], bars, parameters.pool)
+    return _walk(prices, targets, sessions, parameters)
 
 
 def plan(
@@ -233,17 +178,23 @@ def plan(
     ValueError
         A target without the ADV20 that caps it.
     """
-    account = _Account(parameters)
-    account.cash = cash
-    account.shares = dict(shares)
-    account.orders = dict(open_orders)
-    account.last_bars = dict(last_bars)
-    account.equity = cash + math.fsum(n * last_bars[symbol].close for symbol, n in shares.items())
-    opens = {
+    bars = {
         symbol: Bar(bar.close, bar.close, bar.adj, None, None) for symbol, bar in last_bars.items()
     }
-    account.trade(session, opens, targets)
-    return [e for e in account.ledger if e.kind in ("rebalance", "trade", "rejected")]
+    last, today = None, session.trade_date
+    prices = _prices([last, today], {last: bars, today: bars}, parameters.pool)
+    columns = {symbol: n for n, symbol in enumerate(prices.symbols)}
+    account = Account(
+        prices,
+        parameters,
+        cash,
+        {columns[symbol]: n for symbol, n in shares.items()},
+        {columns[symbol]: order for symbol, order in open_orders.items()},
+    )
+    own = {columns[symbol]: target for symbol, target in targets.items()}
+    account.trade(1, own if session.is_rebalance else None)
+    ledger = _ledger(account)
+    return [e for e in ledger if e.kind in ("rebalance", "trade", "rejected")]
 
 
 def run(bars: pa.Table, targets: pa.Table, sessions: pa.Table, parameters: pa.Table) -> pa.Table:
@@ -290,209 +241,152 @@ def run(bars: pa.Table, targets: pa.Table, sessions: pa.Table, parameters: pa.Ta
     ledgers = [LEDGER_SCHEMA.empty_table()]
     for row in parameters.to_pylist():
         is_of_pool = pc.field("pool") == row["pool"]
-        ledger = walk(
-            _by_date(bars.filter(is_of_pool), Bar),
-            _by_date(targets.filter(is_of_pool), Target),
-            _records(sessions.filter(is_of_pool), Session),
-            Parameters(**row),
-        )
+        own_sessions = _records(sessions.filter(is_of_pool), Session)
+        own_targets: dict[date, dict[str, Target]] = defaultdict(dict)
+        table = targets.filter(is_of_pool)
+        for key, target in zip(_records(table, FundKey), _records(table, Target), strict=True):
+            own_targets[key.trade_date][key.symbol] = target
+        prices = read_prices(bars.filter(is_of_pool), [own.trade_date for own in own_sessions])
+        ledger = _walk(prices, own_targets, own_sessions, Parameters(**row))
         if ledger:
             ledgers.append(pa.table(list(zip(*ledger, strict=True)), schema=LEDGER_SCHEMA))
     return pa.concat_tables(ledgers).combine_chunks()
 
 
-class _Account:
-    """Cash, shares and open orders of one pool, and the ledger they leave."""
+def read_prices(bars: pa.Table, dates: Sequence[date]) -> Prices:
+    """Lay out a pool's bars.
 
-    def __init__(self, parameters: Parameters) -> None:
-        self.parameters = parameters
-        self.cash = parameters.target_capital
-        self.equity = parameters.target_capital  # at the last close
-        self.shares: dict[str, float] = {}
-        self.orders: dict[str, Order] = {}  # those without any fill
-        self.last_bars: dict[str, Bar] = {}  # of the sessions before
-        self.ledger: list[Entry] = []
+    Parameters
+    ----------
+    bars : pyarrow.Table
+        Columns of `BARS_SCHEMA`, of one pool, one row per fund and session.
+    dates : sequence of date
+        Every session from the pool's first to its last, in order.
 
-    def trade(
-        self, session: Session, bars: Mapping[str, Bar], targets: Mapping[str, Target]
-    ) -> None:
-        self.session, self.bars = session, bars
-        first = len(self.ledger)
-        corporate_action_value, overnight_pnl = self._apply_corporate_actions()
+    Raises
+    ------
+    ValueError
+        A bar on a date that is no session; the message names pool, fund and date.
+    """
+    is_session = pc.is_in(bars["trade_date"], value_set=pa.array(dates, pa.date32()))
+    refuse("bars", bars, pc.invert(is_session), "not a session")
+    return Prices.of(
+        dates,
+        np.searchsorted(np.array(dates, dtype="datetime64[D]"), bars["trade_date"].to_numpy()),
+        bars["symbol"].to_numpy(),
+        {name: bars[name].to_numpy() for name in Bar._fields},
+    )
+
+
+def _prices(
+    dates: Sequence[date | None], bars: Mapping[date | None, Mapping[str, Bar]], pool: str
+) -> Prices:
+    days = {trade_date: n for n, trade_date in enumerate(dates)}
+    rows = []
+    for trade_date, funds in bars.items():
+        for symbol, bar in funds.items():
+            if trade_date not in days:
+                raise _fault("bars", pool, trade_date, symbol, "not a session")
+            rows.append((days[trade_date], symbol, *bar))
+    at, symbols, *columns = zip(*rows, strict=True) if rows else [()] * (2 + len(Bar._fields))
+    values = (np.array(column, dtype=float) for column in columns)
+    return Prices.of(
+        dates, np.array(at, dtype=int), symbols, dict(zip(Bar._fields, values, strict=True))
+    )
+
+
+def _walk(
+    prices: Prices,
+    targets: Mapping[date, Mapping[str, Target]],
+    sessions: Sequence[Session],
+    parameters: Parameters,
+) -> list[Entry]:
+    _check_dates(targets, sessions, parameters.pool)
+    columns = {symbol: n for n, symbol in enumerate(prices.symbols)}
+    rebalances = {}
+    for n, session in enumerate(sessions):
         if session.is_rebalance:
-            self._set_orders(targets)
-        elif not self.parameters.carry_over:
-            self.orders = {}
-        self._try_orders()
-        intraday_pnl = self._mark_to_close()
-
-        today = self.ledger[first:]
-        trades = [entry for entry in today if entry.kind == "trade"]
-        holdings_value = math.fsum(e.market_value for e in today if e.kind == "position")
-        self.equity = self.cash + holdings_value
-        self._record(
-            "session",
-            equity=self.equity,
-            cash=self.cash,
-            holdings_value=holdings_value,
-            commission=math.fsum(trade.commission for trade in trades),
-            slippage=math.fsum(trade.slippage for trade in trades),
-            corporate_action_value=corporate_action_value,
-            price_pnl=overnight_pnl + intraday_pnl,
-        )
-
-    def _apply_corporate_actions(self) -> tuple[float, float]:
-        added_values, overnight_pnl = [], []
-        for symbol in self.bars.keys() & (self.shares.keys() | self.orders.keys()):
-            bar, last = self.bars[symbol], self.last_bars[symbol]
-            ratio = bar.adj / last.adj
-            if symbol in self.orders:
-                order = self.orders[symbol]
-                self.orders[symbol] = order._replace(target_shares=order.target_shares * ratio)
-            if symbol in self.shares:
-                held = self.shares[symbol]
-                added = held * ratio - held
-                ex_close = last.close / ratio
-                self.shares[symbol] = held * ratio
-                added_values.append(added * ex_close)
-                overnight_pnl += held * (bar.open - last.close), added * (bar.open - ex_close)
-        return math.fsum(added_values), math.fsum(overnight_pnl)
-
-    def _set_orders(self, targets: Mapping[str, Target]) -> None:
-        symbols = sorted(self.shares.keys() | targets.keys())
-        prices = {symbol: self._open_or_last_close(symbol) for symbol in symbols}
-        equity = self.cash + math.fsum(n * prices[symbol] for symbol, n in self.shares.items())
-        self.orders = {}
-        for symbol, price in prices.items():
-            target = targets.get(symbol)
-            weight = self._capped_weight(symbol, target) if target else 0.0
-            target_shares = self._whole_lots(weight * equity / price)
-            self._record(
-                "rebalance",
-                symbol=symbol,
-                target_weight=weight,
-                target_shares=target_shares,
-                price=price,
-                equity=equity,
-                equity_as_of=self.equity,
+            own = targets.get(session.trade_date, {})
+            for symbol in own.keys() - columns.keys():
+                raise _fault(
+                    "targets", parameters.pool, session.trade_date, symbol, "no bar so far"
+                )
+            rebalances[n] = Selection(
+                session.n_eligible, {columns[symbol]: target for symbol, target in own.items()}
             )
-            change_value = abs(target_shares - self.shares.get(symbol, 0.0)) * price
-            if target_shares == 0 or change_value > self.parameters.min_weight_change * equity:
-                self.orders[symbol] = Order(target_shares, target.rank if target else 0)
+    return _ledger(follow(prices, rebalances, parameters))
 
-    def _open_or_last_close(self, symbol: str) -> float:
-        if symbol in self.bars:
-            return self.bars[symbol].open
-        if symbol not in self.last_bars:
-            raise self._fault(symbol, "no bar so far")
-        return self.last_bars[symbol].close
 
-    def _capped_weight(self, symbol: str, target: Target) -> float:
-        if not self.parameters.enforce_adv:
-            return target.target_weight
-        if target.adv20 is None:
-            raise self._fault(symbol, "no adv20")
-        return min(target.target_weight, self.parameters.max_adv_pct * target.adv20 / self.equity)
+def _ledger(account: Account) -> list[Entry]:
+    """Tell an account's trail session by session, with where the change in equity came from."""
+    prices, closes = account.prices, account.closes()
+    ledger: list[Entry] = []
+    if closes is None:
+        return ledger
 
-    def _try_orders(self) -> None:
-        sells, buys, unfilled = [], [], {}
-        for symbol, order in self.orders.items():
-            change = order.target_shares - self.shares.get(symbol, 0.0)
-            if change < 0:
-                sells.append((symbol, "sell", -change))
-            elif (shares := self._whole_lots(change)) > 0:
-                buys.append((symbol, "buy", shares))
-        sells.sort()
-        buys.sort(key=lambda buy: (self.orders[buy[0]].rank, buy[0]))
-        for symbol, side, shares in sells + buys:
-            if not self._fill(symbol, side, shares):
-                unfilled[symbol] = self.orders[symbol]
-        self.orders = unfilled
+    def record(kind: str, **values: object) -> None:
+        pool, trade_date = account.parameters.pool, prices.dates[session]
+        ledger.append(Entry(pool, len(ledger), kind, trade_date, **values))
 
-    def _fill(self, symbol: str, side: str, shares: float) -> bool:
-        bar = self.bars.get(symbol)
-        order = {"symbol": symbol, "side": side, "is_carry_over": not self.session.is_rebalance}
-        reason = _obstacle(side, bar)
-        if reason is None:
-            sign = 1 if side == "buy" else -1
-            price = bar.open * (1 + sign * self.parameters.slippage_bps / BPS)
-            filled = self._affordable(shares, price) if side == "buy" else shares
-            value = filled * price
-            commission = self._commission(value)
-            cash = self.cash - (sign * value + commission)
-            # A few odd shares can be worth less than the commission of selling them.
-            if filled == 0 or cash < 0:
-                reason = "cash"
-        if reason is not None:
-            self._record("rejected", shares=shares, reason=reason, **order)
-            return False
+    rebalanced, attempts = _by_session(account.rebalanced), _by_session(account.attempts)
+    states = {state.session: state.shares for state in account.states}
+    held: Mapping[int, float] = {}
+    for n, session in enumerate(range(closes.first, len(prices.dates))):
+        for row in rebalanced.get(session, ()):
+            values = row._asdict() | {"symbol": prices.symbols[row.fund]}
+            record("rebalance", **{name: values[name] for name in REBALANCE})
+        for row in attempts.get(session, ()):
+            values = row._asdict() | {"symbol": prices.symbols[row.fund]}
+            kind, names = ("trade", TRADE) if row.reason is None else ("rejected", REJECTED)
+            record(kind, **{name: values[name] for name in names})
 
-        self.cash = cash
-        if side == "buy":
-            self.shares[symbol] = self.shares.get(symbol, 0.0) + filled
-        elif self.orders[symbol].target_shares > 0:
-            self.shares[symbol] = self.orders[symbol].target_shares
-        else:
-            del self.shares[symbol]
-        slippage = filled * abs(price - bar.open)
-        amounts = {"value": value, "commission": commission, "slippage": slippage}
-        self._record("trade", shares=filled, price=price, **amounts, **order)
-        return True
-
-    def _affordable(self, shares: float, price: float) -> float:
-        shares = min(shares, self._whole_lots(self.cash / price))
-        while shares > 0 and shares * price + self._commission(shares * price) > self.cash:
-            shares -= self.parameters.lot_size
-        return shares
-
-    def _commission(self, value: float) -> float:
-        return max(self.parameters.min_commission_cny, value * self.parameters.commission_bps / BPS)
-
-    def _whole_lots(self, shares: float) -> float:
-        lot_size = self.parameters.lot_size
-        return float(math.floor(shares / lot_size + LOT_TOLERANCE) * lot_size)
-
-    def _mark_to_close(self) -> float:
+        before, held = held, states.get(session, held)
+        action_value, overnight_pnl = _overnight(prices, session, before)
         intraday_pnl = []
-        for symbol, shares in sorted(self.shares.items()):
-            bar = self.bars.get(symbol)
-            if bar:
-                intraday_pnl.append(shares * (bar.close - bar.open))
-            close = (bar or self.last_bars[symbol]).close
-            value = shares * close
-            self._record("position", symbol=symbol, shares=shares, close=close, market_value=value)
-        return math.fsum(intraday_pnl)
+        for fund, shares in sorted(held.items()):
+            close = prices.last_close.item(session, fund)
+            open_ = prices.open.item(session, fund)
+            if not math.isnan(open_):
+                intraday_pnl.append(shares * (close - open_))
+            symbol, value = prices.symbols[fund], shares * close
+            record("position", symbol=symbol, shares=shares, close=close, market_value=value)
+        record(
+            "session",
+            **{name: getattr(closes, name).item(n) for name in closes._fields[1:]},
+            corporate_action_value=action_value,
+            price_pnl=overnight_pnl + math.fsum(intraday_pnl),
+        )
+    return ledger
 
-    def _record(self, kind: str, **values: object) -> None:
-        key = self.parameters.pool, len(self.ledger), kind, self.session.trade_date
-        self.ledger.append(Entry(*key, **values))
 
-    def _fault(self, symbol: str, fault: str) -> ValueError:
-        return _fault("targets", self.parameters.pool, self.session.trade_date, symbol, fault)
+def _overnight(prices: Prices, session: int, held: Mapping[int, float]) -> tuple[float, float]:
+    added_values, pnl = [], []
+    actions = prices.actions.get(session, {})
+    for fund, shares in held.items():
+        open_ = prices.open.item(session, fund)
+        if not math.isnan(open_):
+            last_close = prices.last_close.item(session - 1, fund)
+            ratio = actions.get(fund, 1.0)
+            added = shares * ratio - shares
+            ex_close = last_close / ratio
+            added_values.append(added * ex_close)
+            pnl += shares * (open_ - last_close), added * (open_ - ex_close)
+    return math.fsum(added_values), math.fsum(pnl)
 
 
-def _obstacle(side: str, bar: Bar | None) -> str | None:
-    if bar is None:
-        return "suspended"
-    price = round(bar.open, PRICE_DECIMALS)
-    if side == "buy" and bar.limit_up is not None and price >= bar.limit_up:
-        return "limit_up"
-    if side == "sell" and bar.limit_down is not None and price <= bar.limit_down:
-        return "limit_down"
-    return None
+def _by_session(rows: Sequence) -> dict[int, list]:
+    groups: dict[int, list] = defaultdict(list)
+    for row in rows:
+        groups[row.session].append(row)
+    return groups
 
 
 def _check_dates(
-    bars: Mapping[date, Mapping[str, Bar]],
-    targets: Mapping[date, Mapping[str, Target]],
-    sessions: Sequence[Session],
-    pool: str,
+    targets: Mapping[date, Mapping[str, Target]], sessions: Sequence[Session], pool: str
 ) -> None:
     dates = [session.trade_date for session in sessions]
     session_before = dict(zip(dates, [None, *dates], strict=False))
     rebalances = {session.trade_date for session in sessions if session.is_rebalance}
-    for trade_date in bars.keys() - session_before.keys():
-        raise _fault("bars", pool, trade_date, min(bars[trade_date]), "not a session")
     for trade_date, funds in targets.items():
         if trade_date > dates[-1]:
             continue
@@ -507,17 +401,6 @@ def _check_dates(
 
 def _fault(table: str, pool: str, trade_date: date, symbol: str, fault: str) -> ValueError:
     return ValueError(f"{table}, pool {pool}, trade_date {trade_date}, symbol {symbol}: {fault}")
-
-
-def _by_date(table: pa.Table, record: type) -> dict[date, dict]:
-    # The table is sorted by date; one date object a row would cost more than the whole walk.
-    runs = pc.run_end_encode(table["trade_date"].combine_chunks())
-    ends = runs.run_ends.to_pylist()
-    rows = zip(table["symbol"].to_pylist(), _records(table, record), strict=True)
-    return {
-        trade_date: dict(islice(rows, end - start))
-        for trade_date, start, end in zip(runs.values.to_pylist(), [0, *ends], ends, strict=False)
-    }
 
 
 def _records(table: pa.Table, record: type) -> list:

@@ -13,6 +13,7 @@ from etf_rotation.compare import compare
 from etf_rotation.errors import InputError
 from etf_rotation.lock import run_lock
 from etf_rotation.production import GATE, GATE_FAILED, METRICS, PASSED, now
+from etf_rotation.progress import Progress
 from etf_rotation.settings import output_root
 from etf_rotation.tables import render
 
@@ -50,6 +51,37 @@ def pools(given: argparse.Namespace) -> int:
             connection, f"select * from {METRICS} order by pool = 'PORTFOLIO', pool"
         )
     print(messages.metrics_table(rows))
+    return PASSED
+
+
+def sweep(given: argparse.Namespace) -> int:
+    """Try many variants of a pool's strategy on a finished build."""
+    # numpy and the models are only read where they are needed: the other commands start at once.
+    from etf_rotation import sweep, sweep_grid, sweep_table
+
+    progress = Progress()
+    if given.processes < 1:
+        raise InputError(f"--processes is {given.processes}, which must be 1 or more")
+    if given.output:
+        sweep_table.check_output(Path(given.output))
+    database = Path(given.database or _published(given) / publish.DATABASE)
+    build = sweep.read_build(database, given.pool)
+    variants = sweep_grid.variants(build, vars(given))
+    progress.stage(f"{database}, pool {build.pool}, {len(variants):,} variants")
+    sweep.check(build)
+    results = sweep.evaluate(
+        build,
+        variants,
+        given.processes,
+        lambda done, total: progress.count(done, total, "variants"),
+    )
+    trials, rows = sweep_table.judge(build, variants, results)
+    progress.say("\n" + sweep_table.closing(build, trials, rows))
+    if given.output:
+        sweep_table.write(rows, Path(given.output))
+        progress.say(f"Written to {given.output} ({progress.seconds:.1f} s)")
+    else:
+        progress.say(f"Nothing is written without --output ({progress.seconds:.1f} s)")
     return PASSED
 
 

@@ -107,6 +107,40 @@ def parser() -> argparse.ArgumentParser:
     _output(table)
     table.add_argument("--database", help="a database (default: the published one)")
 
+    swept = command(
+        "sweep",
+        browse.sweep,
+        "Try many variants of a pool's strategy on a finished build, and judge the best as such.",
+    )
+    swept.description += (
+        " Choosing the best is fitting to the sample; the deflated Sharpe ratio says how much of "
+        "it luck explains."
+    )
+    _output(swept)
+    swept.add_argument("--database", help="a database, only read (default: the published one)")
+    swept.add_argument("--pool", default="A_SHARE", help="the pool (default: %(default)s)")
+    swept.add_argument(
+        "--factors",
+        default="all,single,pair,all-but-one",
+        help="subsets of the scored factors, separated by commas: all, single, pair, all-but-one, "
+        "or names such as ret_20+ret_63 (default: %(default)s)",
+    )
+    swept.add_argument(
+        "--top-n", help="funds to hold, such as 3,5,7 (default: the build's, less 2, plus 2 and 4)"
+    )
+    swept.add_argument(
+        "--rebalance",
+        default="monthly,weekly",
+        help="any of monthly, weekly, daily (default: %(default)s)",
+    )
+    swept.add_argument("--slippage-bps", help="basis points (default: the build's, and its double)")
+    for name, what in (("commission-bps", "basis points"), ("min-weight-change", "of equity")):
+        swept.add_argument(f"--{name}", help=f"{what} (default: the build's)")
+    swept.add_argument("--output", help="the table to write, .parquet or .csv")
+    swept.add_argument(
+        "--processes", type=int, default=os.cpu_count() or 1, help="(default: one for each core)"
+    )
+
     command("notify-test", commands.notify_test, "Send a test message.").epilog += SETTINGS
     _output(command("list", browse.list_runs, "List the runs that are kept."))
     compared = command("diff", browse.diff, "Compare two runs: metrics, weights, factors.")

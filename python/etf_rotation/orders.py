@@ -7,15 +7,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etf_rotation.backtest import (
-    PARAMETERS_SCHEMA,
-    Bar,
-    Order,
-    Parameters,
-    Session,
-    Target,
-    plan,
-)
+from etf_rotation.account import Bar, Order, Parameters, Target
+from etf_rotation.backtest import PARAMETERS_SCHEMA, Session, plan
 from etf_rotation.holdings import Holdings
 from etf_rotation.selection import read_checked, refuse, schema_of
 

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TextIO
 
-SHARE_A_LINE = 0.2  # of the nodes, where lines cannot be overwritten
+SHARE_A_LINE = 0.2  # of what is counted, where lines cannot be overwritten
 
 
 class Progress:
@@ -37,7 +37,11 @@ class Progress:
 
     def nodes(self, done: int, total: int, current: str) -> None:
         """Count the nodes of the build; `current` is what has just ended."""
-        text = f"{self.seconds:6.1f} s  {done} of {total} nodes  {current}"
+        self.count(done, total, f"nodes  {current}")
+
+    def count(self, done: int, total: int, what: str) -> None:
+        """Count what is done."""
+        text = f"{self.seconds:6.1f} s  {done:,} of {total:,} {what}"
         if self.stream.isatty():
             self.stream.write(f"\r\x1b[K{text[:100]}")
             self.stream.flush()

@@ -1,8 +1,7 @@
 """Portfolio construction: which funds a pool holds after a rebalance, and why not the others."""
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from itertools import groupby, pairwise
 from operator import attrgetter
@@ -140,30 +139,17 @@ def select_funds(
     specification. Weight = min(1 / top_n, max_single_weight); what is left stays in cash.
     """
     candidates = sorted(candidates, key=attrgetter("symbol"))
-    _check_constraints(Constraints(top_n, max_single_weight, max_sector_weight, max_broad_funds))
+    constraints = Constraints(top_n, max_single_weight, max_sector_weight, max_broad_funds)
+    _check_constraints(constraints)
     _check_ranking(candidates)
 
-    weight = min(1 / top_n, max_single_weight)
-    reasons = {fund.symbol: _why_not_eligible(fund, min_adv_cny) for fund in candidates}
+    reasons = {fund.symbol: why_not_eligible(fund, min_adv_cny) for fund in candidates}
     eligible = {fund.symbol: fund for fund in candidates if reasons[fund.symbol] is None}
-    selected = broad_funds = 0
-    sector_funds = Counter()
-    for fund in sorted(eligible.values(), key=_by_score):
-        sector_weight = (sector_funds[fund.category] + 1) * weight
-        if selected == top_n:
-            reasons[fund.symbol] = "top_n_filled"
-        elif fund.is_broad and broad_funds == max_broad_funds:
-            reasons[fund.symbol] = "broad_limit"
-        elif not fund.is_broad and sector_weight > max_sector_weight * (1 + LIMIT_TOLERANCE):
-            reasons[fund.symbol] = "sector_limit"
-        else:
-            reasons[fund.symbol] = "selected"
-            selected += 1
-            if fund.is_broad:
-                broad_funds += 1
-            else:
-                sector_funds[fund.category] += 1
+    ranking = sorted(eligible.values(), key=by_score)
+    for fund, reason in zip(ranking, walk_down(ranking, constraints), strict=True):
+        reasons[fund.symbol] = reason
 
+    weight = nominal_weight(constraints)
     return [
         Decision(
             symbol=fund.symbol,
@@ -174,6 +160,34 @@ def select_funds(
         )
         for fund in candidates
     ]
+
+
+def nominal_weight(constraints: Constraints) -> float:
+    """Return the weight of each selected fund, a share of equity."""
+    return min(1 / constraints.top_n, constraints.max_single_weight)
+
+
+def walk_down(ranking: Iterable[Candidate], constraints: Constraints) -> Iterator[str]:
+    """Yield for each eligible fund, best first, `selected` or why it is passed over."""
+    weight = nominal_weight(constraints)
+    top_n, _, max_sector_weight, max_broad_funds = constraints
+    sector_limit = max_sector_weight * (1 + LIMIT_TOLERANCE)
+    selected = broad_funds = 0
+    sector_funds: dict[str, int] = {}
+    for fund in ranking:
+        in_sector = 0 if fund.is_broad else sector_funds.get(fund.category, 0) + 1
+        if selected == top_n:
+            yield "top_n_filled"
+        elif fund.is_broad and broad_funds == max_broad_funds:
+            yield "broad_limit"
+        elif in_sector * weight > sector_limit:
+            yield "sector_limit"
+        else:
+            selected += 1
+            broad_funds += fund.is_broad
+            if in_sector:
+                sector_funds[fund.category] = in_sector
+            yield "selected"
 
 
 def select_all(table: pa.Table, *, min_adv_cny: float) -> pa.Table:
@@ -298,7 +312,8 @@ def refuse(name: str, table: pa.Table, is_bad: pa.ChunkedArray, fault: str) -> N
         raise ValueError(f"{', '.join([name, *where])}: {fault}")
 
 
-def _why_not_eligible(fund: Candidate, min_adv_cny: float) -> str | None:
+def why_not_eligible(fund: Candidate, min_adv_cny: float) -> str | None:
+    """Return the first reason that applies, None for an eligible fund; ADV20 in CNY."""
     if not fund.has_bar:
         return "no_bar"
     if fund.score is None:
@@ -310,7 +325,8 @@ def _why_not_eligible(fund: Candidate, min_adv_cny: float) -> str | None:
     return None
 
 
-def _by_score(fund: Candidate) -> tuple[float, str]:
+def by_score(fund: Candidate) -> tuple[float, str]:
+    """Return the key that sorts funds with a score best first, equal scores by symbol."""
     return -fund.score, fund.symbol
 
 
@@ -318,7 +334,7 @@ def _check_ranking(candidates: Sequence[Candidate]) -> None:
     for before, after in pairwise(candidates):
         if before.symbol == after.symbol:
             raise ValueError(f"symbol {after.symbol} has more than one row")
-    ranked = sorted((fund for fund in candidates if fund.score is not None), key=_by_score)
+    ranked = sorted((fund for fund in candidates if fund.score is not None), key=by_score)
     for fund in ranked:
         if fund.rank is None:
             raise ValueError(f"symbol {fund.symbol} has a score and no rank")

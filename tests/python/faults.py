@@ -46,7 +46,7 @@ class Workspace:
         self._healthy_project = folder / "healthy_project"
         self._healthy_raw = folder / "healthy_raw"
         self._healthy_database = folder / "healthy" / "etf_rotation.duckdb"
-        _copy_project(PROJECT, self._healthy_project)
+        copy_project(PROJECT, self._healthy_project)
         self._trim_seeds()
         write_sample(
             self._healthy_raw,
@@ -257,7 +257,8 @@ def run(fault: Fault, workspace: Workspace) -> Built:
     return built
 
 
-def _copy_project(source: Path, target: Path) -> None:
+def copy_project(source: Path, target: Path) -> None:
+    """Copy what dbt needs of the project."""
     target.mkdir(parents=True)
     for name in FOLDERS:
         ignored = shutil.ignore_patterns("__pycache__", "tests/python")

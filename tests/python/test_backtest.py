@@ -7,16 +7,14 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from etf_rotation.account import Bar, Parameters, Target
 from etf_rotation.backtest import (
     BARS_SCHEMA,
     LEDGER_SCHEMA,
     PARAMETERS_SCHEMA,
     SESSIONS_SCHEMA,
     TARGETS_SCHEMA,
-    Bar,
-    Parameters,
     Session,
-    Target,
     run,
     walk,
 )

@@ -6,18 +6,14 @@ definitions: arithmetic Sharpe and Sortino over a daily risk-free rate, compound
 
 import random
 from datetime import date, timedelta
-from pathlib import Path
 
 import duckdb
-import jinja2
 import numpy as np
 import pyarrow as pa
 import pytest
-import yaml
 from etf_rotation import backtest, portfolio
+from etf_rotation.rendered import project_vars, render
 
-ROOT = Path(__file__).parents[2]
-VARS = yaml.safe_load((ROOT / "dbt_project.yml").read_text())["vars"]
 EQUITY_COLUMNS = (
     "pool, trade_date, previous_equity, equity, cash, holdings_value, daily_return, drawdown, "
     "benchmark_return, price_pnl, corporate_action_value, commission, slippage, traded_value"
@@ -27,9 +23,7 @@ DAYS = [date(2021, 1, 1) + timedelta(days=n) for n in range(1100) if (n + 4) % 7
 
 def build(con, *models, **settings):
     for model in models:
-        (path,) = (ROOT / "models").rglob(f"{model}.sql")
-        template = jinja2.Environment(autoescape=False).from_string(path.read_text())
-        sql = template.render(ref=lambda name: name, var={**VARS, **settings}.__getitem__)
+        sql = render(model, lambda name: name, project_vars() | settings)
         con.execute(f"create table {model} as {sql}")
 
 
@@ -355,7 +349,7 @@ def walked(pools, n_sessions=N_SESSIONS):
     build(con, "int_backtest__bars")
     bars = con.table("int_backtest__bars").to_arrow_table()
     load(con, "int_backtest__ledger", backtest.run(bars, targets, sessions, parameters))
-    build(con, "trades", "positions_daily", "int_backtest__pool_equity")
+    build(con, "trades", "positions_daily", "int_backtest__benchmark", "int_backtest__pool_equity")
     returns = con.table("int_backtest__pool_equity").project(
         "pool, trade_date, equity / previous_equity - 1 as daily_return, benchmark_return"
     )
@@ -387,8 +381,10 @@ def test_a_session_without_any_bar_is_a_benchmark_return_of_zero():
     con = walked(["A_SHARE"])
     gap = DAYS[100]
     con.execute("delete from stg_etf_daily where trade_date = ?", [gap])
-    con.execute("drop table int_backtest__bars; drop table int_backtest__pool_equity")
-    build(con, "int_backtest__bars", "int_backtest__pool_equity")
+    models = ("int_backtest__bars", "int_backtest__benchmark", "int_backtest__pool_equity")
+    for model in models:
+        con.execute(f"drop table {model}")
+    build(con, *models)
     rows = {row["trade_date"]: row for row in rows_of(con, "int_backtest__pool_equity")}
     assert rows[gap]["benchmark_return"] == 0
     assert rows[DAYS[101]]["benchmark_return"] != 0

@@ -6,7 +6,8 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pytest
 from etf_rotation import orders
-from etf_rotation.backtest import PARAMETERS_SCHEMA, Bar, Parameters, Session, Target, walk
+from etf_rotation.account import Bar, Parameters, Target
+from etf_rotation.backtest import PARAMETERS_SCHEMA, Session, walk
 from etf_rotation.holdings import Holdings
 from etf_rotation.orders import Fund, NextSession
 

@@ -508,7 +508,19 @@ def test_a_test_message(robot, tmp_path):
 
 @pytest.mark.parametrize(
     "command",
-    ["", "run", "panels", "backtest", "gate", "pools", "notify-test", "list", "diff", "restore"],
+    [
+        "",
+        "run",
+        "panels",
+        "backtest",
+        "gate",
+        "pools",
+        "notify-test",
+        "list",
+        "diff",
+        "restore",
+        "sweep",
+    ],
 )
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as ended:
