@@ -63,8 +63,8 @@ def compare(a: Path, b: Path) -> dict[str, list[dict]]:
             path = str(run / DATABASE).replace("'", "''")
             connection.execute(f"attach '{path}' as {name} (read_only)")
             held = connection.execute(
-                "select schema_name || '.' || table_name from duckdb_tables() "
-                "where database_name = ?",
+                "select table_schema || '.' || table_name from information_schema.tables "
+                "where table_catalog = ?",
                 [name],
             ).fetchall()
             if missing := set(TABLES) - {table for (table,) in held}:

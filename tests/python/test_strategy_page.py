@@ -39,7 +39,8 @@ def example(tmp_path_factory):
         writer.writeheader()
         writer.writerows(funds)
     write_sample(folder / "sample", pools_csv=seeds / "etf_pools.csv")
-    options = ["--vars", f"{{pools: {POOL}}}", "--select", "+path:models/backtest", "selection_log"]
+    options = ["--vars", f"{{pools: {POOL}}}", "--select", "+path:models/backtest"]
+    options += ["selection_log", "factor_panel"]
     options += ["--exclude-resource-type", "test", "unit_test"]
     database = build(folder, folder / "sample", *options)
     with duckdb.connect(str(database), read_only=True) as connection:
