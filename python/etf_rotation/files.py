@@ -56,6 +56,20 @@ def pools(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [row[0] for row in rows.fetchall()]
 
 
+IS_SORTED = """
+    select count(*) = 0
+    from (
+        select
+            symbol,
+            trade_date,
+            lag(symbol) over () as previous_symbol,
+            lag(trade_date) over () as previous_date
+        from ({panel})
+    )
+    where symbol < previous_symbol or (symbol = previous_symbol and trade_date <= previous_date)
+"""
+
+
 def has(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
     """Return whether the database holds `schema.table`."""
     query = (
@@ -137,7 +151,10 @@ def _write_panel(
         f"from signals.factor_panel {of_pool}",
     )[0]
     span = f"{facts['first_date']}_{facts['last_date']}".replace("-", "")
-    panel = f"select * from signals.factor_panel {of_pool} order by symbol, trade_date"
+    panel = f"select * from signals.factor_panel {of_pool}"
+    # The panel is stored in this order; to sort it again would hold all of it in memory.
+    if not connection.execute(IS_SORTED.format(panel=panel)).fetchall()[0][0]:
+        panel += " order by symbol, trade_date"
     is_synthetic = own["is_synthetic"]
     _write_parquet(connection, panel, folder / f"panel_FULL_{span}.parquet", is_synthetic)
     columns = [row[0] for row in connection.execute("describe signals.factor_panel").fetchall()]
@@ -195,7 +212,7 @@ def _write_parquet(
     connection.execute(
         f"copy ({query}) to {_text(path)} (format parquet, compression lz4_raw, "
         # Doubles hardly ever repeat: looking for a dictionary takes as long as writing.
-        "dictionary_size_limit 1, "
+        "dictionary_size_limit 1, row_group_size 30720, "
         f"kv_metadata {{'etf_rotation.synthetic': '{str(is_synthetic).lower()}'}})"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import shutil
 import traceback
 from collections.abc import Callable
@@ -104,7 +105,10 @@ class Production:
         if not (run / publish.DATABASE).is_file():
             outcome.fault = built.fault or "the build left no database"
             return
-        with duckdb.connect(str(run / publish.DATABASE), read_only=True) as connection:
+        limit = {"memory_limit": os.environ.get("ETF_MEMORY_LIMIT", "2GB")}
+        with duckdb.connect(
+            str(run / publish.DATABASE), read_only=True, config=limit
+        ) as connection:
             has_gate = _read(connection, built, outcome)
             if before is not None and not settings.partial:
                 outcome.since = self._since(connection, before)
