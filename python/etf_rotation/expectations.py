@@ -308,9 +308,14 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
+def _plain(value: object) -> str:
+    """Return a key as a reader writes it: pandas has no dates, only midnights."""
+    return str(value).removesuffix("T00:00:00")
+
+
 def _details(suite: Suite, found: dict, exceptions: dict) -> str:
     examples = found.get("partial_unexpected_index_list") or []
-    where = [" ".join(str(row[key]) for key in suite.row_keys) for row in examples[:EXAMPLES]]
+    where = [" ".join(_plain(row[key]) for key in suite.row_keys) for row in examples[:EXAMPLES]]
     if where:
         return f"{found['unexpected_count']} rows, such as {'; '.join(where)}"
     if "observed_value" in found:
