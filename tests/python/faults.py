@@ -34,6 +34,7 @@ FUNDS = {"A_SHARE": 11, "QDII": 5, "OTHER": 6}
 LAST_SESSION, SESSIONS = "2022-06-30", 400
 
 FIRST = "159915.SZ"  # of all symbols
+STRANGER = "588888.SH"  # in no pool
 PRICES = ("open", "high", "low", "close")
 
 STOPPED, FAILED, WARNED = "stopped", "failed", "warned"
@@ -542,7 +543,7 @@ def pool_of_suspensions(w: Workspace) -> list[str]:
     return ["0 is below 0.7"]
 
 
-def stale_data_in_production(w: Workspace) -> list[str]:
+def stale_data(w: Workspace) -> list[str]:
     (w.raw / "SYNTHETIC").unlink()
     for path in sorted((w.raw / "ETF" / "daily").glob("*.parquet")):
         pq.write_table(pq.read_table(path).replace_schema_metadata({}), path)
@@ -623,9 +624,22 @@ def fund_without_file(w: Workspace) -> list[str]:
 
 
 def fund_in_no_pool(w: Workspace) -> list[str]:
-    stranger = w.raw / "ETF" / "daily" / "588888.SH_daily.parquet"
-    shutil.copy(w.path("510050.SH"), stranger)
-    return [stranger.name, "1 is above 0"]
+    return [stranger(w).name, "1 is above 0"]
+
+
+def stranger(w: Workspace) -> Path:
+    """Add a fund that is in no pool, and return its file."""
+    path = w.raw / "ETF" / "daily" / f"{STRANGER}_daily.parquet"
+    rows = [row | {"ts_code": STRANGER} for row in w.rows("510050.SH")]
+    schema = pq.read_schema(w.path("510050.SH"))
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+    return path
+
+
+def stranger_in_shares(w: Workspace) -> list[str]:
+    path = stranger(w)
+    w.write(STRANGER, [_scaled(row, vol=100) for row in w.rows(STRANGER)])
+    return [path.name, "2022-06-30", "100 is above 2"]
 
 
 def action_without_bar(w: Workspace) -> list[str]:
@@ -941,8 +955,26 @@ GROUPS = [
         ]
     ),
     Group(
-        [Fault("old data in production", FAILED, "freshness", stale_data_in_production)],
+        [Fault("old data in production", FAILED, "freshness", stale_data)],
         gate_after("run_settings", "raw_files", extra=("--target", "prod")),
+        after_healthy=True,
+    ),
+    Group(
+        [Fault("old data elsewhere", WARNED, "freshness", stale_data)],
+        gate_after("run_settings", "raw_files"),
+        after_healthy=True,
+    ),
+    Group(
+        [
+            Fault("a fund of no pool in shares", WARNED, "unit_sanity", stranger_in_shares),
+            Fault(
+                "a pool that is only looked at, without a panel",
+                WARNED,
+                "factor_coverage",
+                with_vars("0 is below 0.7"),
+            ),
+        ],
+        gate_after("path:models/staging", "gate_index", extra=("--vars", "{universe: all}")),
         after_healthy=True,
     ),
     Group(

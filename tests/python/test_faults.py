@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from etf_rotation.dbt import PROJECT
-from faults import BAD_ROWS, ELSEWHERE, GROUPS, Workspace, run
+from faults import BAD_ROWS, ELSEWHERE, GROUPS, PRICES, STRANGER, Workspace, run, stranger
 
 TYPES_OF_DATES = {
     "510300.SH": (pa.int64(), int),
@@ -102,65 +102,66 @@ def test_the_pages_can_be_read_offline(workspace):
 
 def test_unusual_but_healthy_input_passes(workspace):
     workspace.reset()
-    # Listed last week; suspended for a month; ended a year ago; a half-day; dates of every type.
+    # Listed last week; suspended for a month; ended a year ago; a half-day.
     workspace.write("516160.SH", workspace.rows("516160.SH")[-5:])
     rows = workspace.rows("513660.SH")
     for row in rows[100:122]:
-        row |= {"vol": 0.0, "amount": 0.0, "open": rows[99]["close"], "close": rows[99]["close"]}
-        row |= {"high": rows[99]["close"], "low": rows[99]["close"]}
+        row.update({"vol": 0.0, "amount": 0.0}, **dict.fromkeys(PRICES, rows[99]["close"]))
     rows[122]["pre_close"] = rows[99]["close"]
     move = rows[122]["close"] / rows[99]["close"]
     for row in rows[122:]:
-        for name in ("open", "high", "low", "close"):
+        for name in PRICES:
             row[name] = round(row[name] / move, 3)
     for before, row in zip(rows[122:], rows[123:], strict=False):
         row["pre_close"] = before["close"]
     workspace.write("513660.SH", rows)
-    workspace.write("512400.SH", workspace.rows("512400.SH")[:-250])
+    workspace.write("515790.SH", workspace.rows("515790.SH")[:-250])
     rows = workspace.rows("510050.SH")
     rows[200] |= {"vol": rows[200]["vol"] / 2, "amount": rows[200]["amount"] / 2}
     workspace.write("510050.SH", rows)
-    for symbol, (type_, convert) in TYPES_OF_DATES.items():
-        rows = [row | {"trade_date": convert(row["trade_date"])} for row in workspace.rows(symbol)]
-        workspace.write(symbol, rows, trade_date=type_)
+    # A pool of four funds; a fund of no pool, where all are read.
+    seed = workspace.project / "seeds" / "etf_pools.csv"
+    gone = ("512100.SH", "512400.SH")
+    lines = seed.read_text(encoding="utf-8").splitlines(keepends=True)
+    seed.write_text("".join(line for line in lines if not line.startswith(gone)), encoding="utf-8")
+    for symbol in gone:
+        workspace.path(symbol).unlink()
+    stranger(workspace)
+    # More columns, dates of every type, other sources of adjustments, volume in shares.
     path = workspace.path("512880.SH")
     table = pq.read_table(path)
     pq.write_table(table.append_column("change", table["close"]).select(range(9, -1, -1)), path)
-
-    built = workspace.build()
-
-    assert built.is_success, built.errors
-    # The strategy still holds the fund that ended: that is for a person to look at.
-    assert _odd_checks(built) == {"holding_without_bar"}
-    (message,) = built.messages("holding_without_bar", "warn")
-    assert workspace.path("512400.SH").name in message
-
-
-def test_other_columns_units_and_a_small_pool_pass(workspace):
-    workspace.reset()
-    # A pool of four funds, volume in shares, adj_factor or adj_close instead of pre_close.
-    seed = workspace.project / "seeds" / "etf_pools.csv"
-    small = ("512100.SH", "512400.SH")
-    lines = seed.read_text(encoding="utf-8").splitlines(keepends=True)
-    seed.write_text("".join(x for x in lines if not x.startswith(small)), encoding="utf-8")
-    for symbol in small:
-        workspace.path(symbol).unlink()
-    for path in sorted((workspace.raw / "ETF" / "daily").glob("*.parquet")):
-        rows = workspace.rows(path.name[:9])
-        for row in rows:
-            row["vol"] = None if row["vol"] is None else row["vol"] * 100
-        workspace.write(path.name[:9], rows)
+    for symbol, (type_, convert) in TYPES_OF_DATES.items():
+        rows = [row | {"trade_date": convert(row["trade_date"])} for row in workspace.rows(symbol)]
+        workspace.write(symbol, rows, trade_date=type_)
     for symbol, name in (("510300.SH", "adj_factor"), ("513100.SH", "adj_close")):
         _adjust_by(workspace.path(symbol), name)
+    for symbol in (*workspace.funds(), STRANGER):
+        rows = workspace.rows(symbol)
+        workspace.write(symbol, [row | {"vol": row["vol"] and row["vol"] * 100} for row in rows])
 
-    built = workspace.build("--vars", "{raw_volume_unit: share}")
+    built = workspace.build("--vars", "{raw_volume_unit: share, universe: all}")
 
     assert built.is_success, built.errors
-    # Four funds never are the five that the pool OTHER wants: it has no backtest to judge.
     odd = [row for row in built.checks if row["status"] != "pass"]
-    odd = [row for row in odd if row["check_name"] not in ALERTS or row["pool"] == "OTHER"]
-    assert {row["pool"] for row in odd} == {"OTHER"}
-    assert all(row["message"].startswith("no value, nothing was judged") for row in odd)
+    # Four funds never are the five that the pool OTHER wants: it has no backtest to judge.
+    unjudged = [row for row in odd if row["pool"] == "OTHER"]
+    assert len(unjudged) > len(ALERTS)
+    assert all(row["message"].startswith("no value, nothing was judged") for row in unjudged)
+    # The strategy still holds the fund that ended: that is for a person to look at. And one fund
+    # does not differ from a market that is itself.
+    found = {
+        (row["pool"], row["check_name"]): row
+        for row in odd
+        if row["pool"] != "OTHER" and row["check_name"] not in ALERTS
+    }
+    held, alone = ("A_SHARE", "holding_without_bar"), ("MARKET", "zero_variance_factors")
+    assert {key: row["status"] for key, row in found.items()} == {held: "warn", alone: "warn"}
+    assert workspace.path("515790.SH").name in found[held]["message"]
+    # Read for research, judged, and never traded.
+    market = "select distinct pool from signals.{} where symbol = '{}'"
+    assert workspace.query(market.format("factor_panel", STRANGER)) == [{"pool": "MARKET"}]
+    assert workspace.query(market.format("target_weights", STRANGER)) == []
 
 
 def test_a_year_without_a_rebalance_trade_passes(workspace):
@@ -189,11 +190,6 @@ def test_every_leaf_is_waited_for():
 
 
 ALERTS = {"annual_return", "max_drawdown", "sharpe", "monthly_win_rate", "annual_turnover"}
-
-
-def _odd_checks(built) -> set[str]:
-    odd = {row["check_name"] for row in built.checks if row["status"] != "pass"}
-    return odd - ALERTS
 
 
 def _adjust_by(path, name: str) -> None:
