@@ -149,7 +149,7 @@ class Workspace:
         """Run dbt as a user would and return what came of it."""
         began = time.monotonic()
         done = dbt.invoke(
-            [command, "--quiet", "--no-write-json", *arguments],
+            [command, "--log-level", "none", "--no-write-json", *arguments],
             database=self.database,
             folder=self.folder / "dbt",
             project=self.project,
@@ -968,7 +968,7 @@ GROUPS = [
         [
             Fault("a fund of no pool in shares", WARNED, "unit_sanity", stranger_in_shares),
             Fault(
-                "a pool that is only looked at, without a panel",
+                "a research pool without a panel",
                 WARNED,
                 "factor_coverage",
                 with_vars("0 is below 0.7"),
@@ -1353,9 +1353,9 @@ def main() -> int:
     lines = missed = 0
 
     def say(name: str, outcome: str, caught_by: str, seconds: float) -> None:
-        print(f"{name:44}{outcome:9}{caught_by:42}{seconds:7.1f}", flush=True)
+        print(f"{name:46}{outcome:9}{caught_by:50}{seconds:7.1f}", flush=True)
 
-    print(f"{'fault':44}{'outcome':9}{'caught by':42}{'seconds':>7}")
+    print(f"{'fault':46}{'outcome':9}{'caught by':50}{'seconds':>7}")
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
         for group in GROUPS:
