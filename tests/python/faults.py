@@ -1050,6 +1050,17 @@ GROUPS = [
                     "factors.int_bars -> target_weights",
                 ),
             ),
+            Fault(
+                "signals that read them in Python",
+                FAILED,
+                "lag_static",
+                edited(
+                    "models/signals/int_selection.py",
+                    "    dbt.config(",
+                    '    session.table("factors.int_bars")\n    dbt.config(',
+                    "models/signals/int_selection.py factors.int_bars -> int_selection",
+                ),
+            ),
         ],
         gate_after("gate_thresholds", "gate_index"),
         after_healthy=True,
