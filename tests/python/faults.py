@@ -167,7 +167,8 @@ class Workspace:
             result.node.name for result in results if result.status in ("success", "pass", "warn")
         }
         return Built(
-            is_success=done.success,
+            # As the command line would.
+            exit_code=0 if done.success else 1 if done.exception is None else 2,
             errors=messages,
             ran=ran,
             checks=self._checks() if "gate_checks" in ran or command == "test" else [],
@@ -194,11 +195,16 @@ class Workspace:
 class Built:
     """What a build came to; `checks` are the rows of gate_checks, if it got that far."""
 
-    is_success: bool
+    exit_code: int
     errors: list[str]
     ran: set[str]
     checks: list[dict]
     seconds: float
+
+    @property
+    def is_success(self) -> bool:
+        """Whether nothing that blocks was found."""
+        return self.exit_code == 0
 
     def messages(self, check: str, status: str) -> list[str]:
         """Return the messages of a check with a status."""
@@ -281,7 +287,7 @@ class Group:
 
     def _found_by_the_gate(self, fault: Fault, built: Built) -> list[str]:
         failing = [other for other in self.faults if other.outcome == FAILED]
-        assert built.is_success is (not failing), built.errors
+        assert built.exit_code == (1 if failing else 0), built.errors
         expected = {name for one in failing for name in (one.caught_by, *one.besides)}
         others = {row["check_name"] for row in built.checks if row["status"] == "fail"}
         assert others <= expected, others - expected
@@ -295,7 +301,7 @@ class Group:
 
 
 def _stopped_by(fault: Fault, built: Built, after_healthy: bool) -> list[str]:
-    assert not built.is_success
+    assert built.exit_code == 1
     assert "stg_etf_daily" not in built.ran or after_healthy
     assert "gate_checks" not in built.ran
     found = [line for line in built.errors if re.match(f"({fault.caught_by}):", line)]
