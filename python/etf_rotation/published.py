@@ -40,7 +40,7 @@ def read_figures(path: str) -> pa.Table:
         return SCHEMA.empty_table()
     try:
         with duckdb.connect(path, read_only=True) as connection:
-            return connection.execute(QUERY).to_arrow_table().cast(SCHEMA)
+            return connection.sql(QUERY).to_arrow_table().cast(SCHEMA)
     except duckdb.Error as error:
         raise InputError(
             f"{path}: not a published build ({str(error).splitlines()[0]}); correct or unset "
