@@ -24,7 +24,7 @@
             {% endfor %}
             {# A relation named without ref leaves no edge in the manifest. #}
             {% for name in modules.re.findall(
-                '(?:from|join)\\s+"?((?:staging|factors|signals|backtest|capacity)"?\\."?\\w+)',
+                '(?:(?:from|join)\\s+"?|[(]\\s*["\'])((?:staging|factors|signals|backtest|capacity)"?\\."?\\w+)',
                 node.raw_code | lower
             ) %}
                 {% do edges.append((name, node.name, node.original_file_path)) %}

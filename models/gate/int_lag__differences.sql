@@ -99,14 +99,11 @@ different_keys as (
             {% endfor %}
         ]) as column_name
     from panel
-    inner join expected
-        on
-            panel.symbol = expected.symbol
-            and panel.trade_date = expected.trade_date
     left join {{ relation }} as own
         on
-            expected.symbol = own.symbol
-            and expected.as_of_date = own.trade_date
+            panel.symbol = own.symbol
+            -- A wrong one is a difference of the row keys.
+            and panel.as_of_date = own.trade_date
     -- One cheap pass over all rows, and nearly always the only one.
     where
         {% for column in columns %}

@@ -58,7 +58,8 @@ def check_seeds(
     unknown = sorted(set(selected) - {pool for pool, _ in weights} - {"MARKET"})
     if unknown:
         raise InputError(
-            f"var pools names {', '.join(unknown)}, which the seed pool_constraints does not have"
+            f"var pools names {', '.join(unknown)}, which the seed pool_constraints does not have; "
+            f"choose from {', '.join(sorted(pool for pool, _ in weights))}"
         )
 
 
@@ -67,14 +68,16 @@ def _check_constraints(pools: set[str], weights: list[tuple[str, float]]) -> Non
     twice = [pool for pool, count in counts.items() if count > 1]
     lacking = sorted(pools - set(counts))
     if twice:
-        raise InputError(f"seed pool_constraints: {twice[0]} has more than one row")
+        raise InputError(f"seed pool_constraints: {twice[0]} has more than one row; keep one")
     if lacking:
         raise InputError(
-            f"seed pool_constraints: no row for the pool {lacking[0]} of the seed etf_pools"
+            f"seed pool_constraints: no row for the pool {lacking[0]} of the seed etf_pools; add it"
         )
     total = sum(weight for _, weight in weights)
     if total and round(total, 9) != 1:
-        raise InputError(f"seed pool_constraints: portfolio_weight adds up to {total:g}, not to 1")
+        raise InputError(
+            f"seed pool_constraints: portfolio_weight adds up to {total:g}, not to 1; correct it"
+        )
 
 
 def check_every_pool_has_rows(

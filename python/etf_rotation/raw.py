@@ -19,6 +19,7 @@ from etf_rotation.errors import InputError
 
 MARKER = "SYNTHETIC"
 SYNTHETIC_KEY = b"etf_rotation.synthetic"
+LISTED = 5
 
 NUMBERS = ("open", "high", "low", "close", "vol", "amount", "pre_close", "adj_factor", "adj_close")
 OPTIONAL = ("pre_close", "adj_factor", "adj_close")
@@ -81,11 +82,11 @@ def inspect_files(root: Path, *, wanted: set[str], known: set[str], everything: 
     Raises
     ------
     InputError
-        Names the file, and the column where there is one: an unreadable or empty file, a required
-        column that is missing, a column of a type that holds no such value, or synthetic and real
-        files side by side.
+        Names each file (of many the first `LISTED`), and the column where there is one: an
+        unreadable or empty file, a required column that is missing, a column of a type that holds
+        no such value, or synthetic and real files side by side.
     """
-    rows = []
+    rows, faults = [], []
     for path in _parquet_files(root):
         code = re.match(r"\d{6}(\.[A-Z]{2})?", path.name)
         code = code[0] if code else ""
@@ -95,7 +96,13 @@ def inspect_files(root: Path, *, wanted: set[str], known: set[str], everything: 
             or (everything and not any(symbol.startswith(code) for symbol in known))
         )
         file = {"source_file": path.name, "file_code": code, "is_read": is_read}
-        rows.append(file | (_inspect(path) if is_read else {}))
+        try:
+            rows.append(file | (_inspect(path) if is_read else {}))
+        except InputError as fault:
+            faults.append(str(fault))
+    if faults:
+        more = [f"{len(faults) - LISTED} more files"] if len(faults) > LISTED else []
+        raise InputError("; ".join(faults[:LISTED] + more))
     opened = [row for row in rows if row["is_read"]]
     is_sample = (root / MARKER).is_file()
     odd = next((row for row in opened if row["is_synthetic"] is not is_sample), None)

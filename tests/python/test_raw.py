@@ -256,6 +256,24 @@ def test_a_truncated_file_is_named(tmp_path):
     assert refused(tmp_path).startswith(f"{NAME}: not a whole parquet file")
 
 
+def test_every_broken_file_is_named_up_to_five(tmp_path):
+    funds = [f"51030{digit}.SH" for digit in range(7)]
+    for symbol in funds[:3]:
+        write(tmp_path, f"{symbol}.parquet").write_bytes(b"")
+    write(tmp_path, f"{funds[3]}.parquet", ts_code=[funds[3]] * 3, close=None)
+    message = refused(tmp_path, wanted=funds, known=funds)
+    assert [part.split(":")[0] for part in message.split(" or remove it; ")] == [
+        f"{symbol}.parquet" for symbol in funds[:4]
+    ]
+    assert "required column close is missing" in message
+    for symbol in funds[4:]:
+        write(tmp_path, f"{symbol}.parquet").write_bytes(b"")
+    message = refused(tmp_path, wanted=funds, known=funds)
+    assert f"{funds[4]}.parquet" in message
+    assert f"{funds[5]}.parquet" not in message
+    assert message.endswith("; 2 more files")
+
+
 def test_a_file_with_a_broken_page_is_named(tmp_path):
     write(tmp_path, "159915.SZ.parquet", ts_code=["159915.SZ"] * 3)
     path = write(tmp_path)
