@@ -689,18 +689,19 @@ def threshold_missing(w: Workspace) -> list[str]:
     return ["seed gate_thresholds has no row"]
 
 
-def panel(step: str, *words: str) -> Callable[[Workspace], list[str]]:
-    """Return what puts one more step before the panel's other steps."""
-    head = '    lagged = dbt.ref("int_factors__lagged")\n'
-    new = f"{head}    lagged = lagged.{step}\n"
-    return edited("models/signals/factor_panel.py", head, new, *words)
+def panel(rows: str, *words: str) -> Callable[[Workspace], list[str]]:
+    """Return what makes the panel of other rows: a query over `{lagged}`."""
+    lagged = "{{ ref('int_factors__lagged') }}"
+    other = f"\nfrom ({rows})".replace("{lagged}", lagged)
+    return edited("models/signals/factor_panel.sql", f"\nfrom {lagged}", other, *words)
 
 
 def moved(factor: str, how: str) -> Callable[[Workspace], list[str]]:
     """Return what moves a factor of the panel by one more row."""
     value = f"{how}({factor}) over (partition by symbol order by trade_date) as {factor}"
     words = (f"{factor} differs on", FIRST, "2020-12-")
-    return panel(f"project('* replace ({value})').order('symbol, trade_date')", *words)
+    rows = f"select * replace ({value})\nfrom {{lagged}} order by symbol, trade_date"
+    return panel(rows, *words)
 
 
 def coverage_dropped(w: Workspace) -> list[str]:
@@ -1081,7 +1082,8 @@ GROUPS = [
                 FAILED,
                 "lag_dynamic",
                 panel(
-                    "filter(\"symbol <> '510300.SH' or trade_date <> '2022-03-15'\")",
+                    "select *\nfrom {lagged} "
+                    "where symbol <> '510300.SH' or trade_date <> '2022-03-15'",
                     "row keys differs on 1 rows",
                     "510300.SH",
                     "2022-03-15",
@@ -1097,7 +1099,9 @@ GROUPS = [
                 "the panel not sorted",
                 FAILED,
                 "panel_index",
-                panel("order('trade_date, symbol')", "not sorted", FIRST, "2022-07-01"),
+                panel(
+                    "from {lagged} order by trade_date, symbol", "not sorted", FIRST, "2022-07-01"
+                ),
             ),
         ],
         gate_after("factor_panel", "int_lag__differences"),
@@ -1110,7 +1114,10 @@ GROUPS = [
                 FAILED,
                 "panel_index",
                 panel(
-                    "union(lagged).order('symbol, trade_date')", "key twice", FIRST, "2022-07-01"
+                    "from {lagged} union all from {lagged} order by symbol, trade_date",
+                    "key twice",
+                    FIRST,
+                    "2022-07-01",
                 ),
                 besides=("lag_dynamic",),
             ),
