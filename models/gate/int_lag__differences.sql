@@ -39,12 +39,6 @@ calendar as (
 
 ),
 
-panel as (
-
-    select * from {{ ref('factor_panel') }}
-
-),
-
 expected as (
 
     select
@@ -67,7 +61,7 @@ panel_keys as (
         trade_date,
         as_of_date,
         pool
-    from panel
+    from {{ ref('factor_panel') }}
 
 ),
 
@@ -98,7 +92,8 @@ different_keys as (
             case when panel.{{ column }} is distinct from own.{{ column }} then '{{ column }}' end{{ ',' if not loop.last }}
             {% endfor %}
         ]) as column_name
-    from panel
+    -- Not by a CTE: used so often, it would be held in memory with all of its columns.
+    from {{ ref('factor_panel') }} as panel
     left join {{ relation }} as own
         on
             panel.symbol = own.symbol

@@ -14,6 +14,7 @@ panel as (
 factor_values as (
 
     select * from {{ ref('int_scored_factors') }}
+    where pool in (select pool from {{ ref('pool_constraints') }})
 
 ),
 
