@@ -12,7 +12,8 @@ select
     cast({{ var('sessions_per_year') }} as integer) as sessions_per_year,
     nullif('{{ holdings_file() | replace("'", "''") }}', '') as holdings_file,
     '{{ raw_root() }}' as raw_root,
-    'sample' as sample_root,
+    -- A folder that somebody named and that is empty is a fault, and not a wish for synthetic data.
+    nullif('{{ 'sample' if raw_root() == 'raw' }}', '') as sample_root,
     nullif('{{ as_of() }}', '') as as_of,
     '{{ universe() }}' as universe,
     '{{ selected_pools() | join(",") }}' as selected_pools,

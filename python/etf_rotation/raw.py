@@ -39,13 +39,15 @@ FILES_SCHEMA = pa.schema(
 )
 
 
-def resolve_root(raw_root: str, sample_root: str) -> Path:
+def resolve_root(raw_root: str, sample_root: str | None) -> Path:
     """Return the folder to read: `raw_root`, or the sample's where `raw_root` has no data.
 
     Parameters
     ----------
-    raw_root, sample_root : str
-        Folders that hold `ETF/daily/*.parquet`.
+    raw_root : str
+        Folder that holds `ETF/daily/*.parquet`.
+    sample_root : str or None
+        Folder of the synthetic sample; None where `raw_root` was named and nothing may stand in.
 
     Raises
     ------
@@ -54,8 +56,9 @@ def resolve_root(raw_root: str, sample_root: str) -> Path:
     """
     if any(_parquet_files(Path(raw_root))):
         return Path(raw_root)
-    if (Path(sample_root) / MARKER).is_file() and any(_parquet_files(Path(sample_root))):
-        return Path(sample_root)
+    sample = Path(sample_root) if sample_root else None
+    if sample and (sample / MARKER).is_file() and any(_parquet_files(sample)):
+        return sample
     raise InputError(
         f"no raw data: {raw_root}/ETF/daily holds no .parquet file; set ETF_RAW_ROOT to the folder "
         "above ETF/daily of your data, or run 'make sample' for a synthetic sample"

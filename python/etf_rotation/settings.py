@@ -77,8 +77,10 @@ def resolve(given: Mapping, environment: Mapping[str, str]) -> Settings:
         _check_pools(dbt_vars["pools"])
 
     raw_root = _path(given.get("raw_root") or dbt_vars.get("raw_root"), Path.cwd())
-    raw_root = raw_root or _path(environment.get("ETF_RAW_ROOT"), PROJECT) or PROJECT / "raw"
-    raw_root = raw.resolve_root(str(raw_root), str(PROJECT / "sample"))
+    raw_root = raw_root or _path(environment.get("ETF_RAW_ROOT"), PROJECT)
+    # A folder that was named and is empty is a fault: a run on synthetic data tells nobody.
+    sample = None if raw_root else str(PROJECT / "sample")
+    raw_root = raw.resolve_root(str(raw_root or PROJECT / "raw"), sample)
     is_synthetic = (raw_root / raw.MARKER).is_file()
     dbt_vars["raw_root"] = str(raw_root)
     dbt_vars["language"] = language(dbt_vars, environment)

@@ -284,15 +284,17 @@ def test_what_was_parsed_before_is_used_and_never_stale(tmp_path, monkeypatch):
     project, base = project_in(tmp_path / "project"), tmp_path / "out"
     found, limit, is_parsed_whole = built(base, project, 1)
     assert is_parsed_whole
-    assert (found["sample_root"], found["universe"]) == ("sample", "pools")
+    assert (found["target_name"], found["universe"]) == ("prod", "pools")
+    # The raw root was named: no synthetic data may stand in for it.
+    assert not isinstance(found["sample_root"], str)
 
     monkeypatch.setenv("ETF_UNIVERSE", "all")
     model, seed = project / "models/staging/run_settings.sql", project / "seeds/price_limits.csv"
-    model.write_text(model.read_text().replace("'sample' as", "'other' as"))
+    model.write_text(model.read_text().replace("'{{ target.name }}' as", "'other' as"))
     seed.write_text(seed.read_text().replace("0.20", "0.21"))
     found, limit, is_parsed_whole = built(base, project, 2)
     assert not is_parsed_whole
-    assert (found["sample_root"], found["universe"], limit) == ("other", "all", 0.21)
+    assert (found["target_name"], found["universe"], limit) == ("other", "all", 0.21)
     assert found["data_docs"].endswith("20260302T120000/gate_report")
 
     # Another var, and half a file.
@@ -557,6 +559,17 @@ def test_what_makes_a_run_a_partial_one(sample, tmp_path):
         settled = settings.resolve(given | {name: True}, {})
         assert settled.partial == (f"--{name.replace('_', '-')}",)
     assert settings.resolve(given, {"ETF_POOLS": "QDII"}).partial == ("--pools",)
+
+
+def test_a_raw_root_that_was_named_is_never_replaced_by_the_sample(sample, tmp_path, monkeypatch):
+    shutil.copytree(sample, tmp_path / "sample")
+    shutil.copy(PROJECT / "dbt_project.yml", tmp_path)
+    monkeypatch.setattr(settings, "PROJECT", tmp_path)
+    assert settings.resolve({}, {}).is_synthetic
+    empty = tmp_path / "not mounted"
+    for given, environment in (({"raw_root": empty}, {}), ({}, {"ETF_RAW_ROOT": str(empty)})):
+        with pytest.raises(InputError, match="no raw data: .*not mounted"):
+            settings.resolve(given, environment)
 
 
 def test_synthetic_data_has_an_output_root_of_its_own(sample):

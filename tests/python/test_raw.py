@@ -312,6 +312,8 @@ def test_the_sample_is_read_only_where_there_is_no_raw_data(tmp_path):
         resolve_root(str(raw), str(sample))  # the folder is not marked as a sample
     (sample / MARKER).touch()
     assert resolve_root(str(raw), str(sample)) == sample
+    with pytest.raises(InputError, match="no raw data"):
+        resolve_root(str(raw), None)
     write(raw)
     assert resolve_root(str(raw), str(sample)) == raw
 
