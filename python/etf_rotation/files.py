@@ -28,6 +28,19 @@ PUBLISHED_SCHEMAS = (
     "research",
 )
 
+IS_SORTED = """
+    select count(*) = 0
+    from (
+        select
+            symbol,
+            trade_date,
+            lag(symbol) over () as previous_symbol,
+            lag(trade_date) over () as previous_date
+        from ({panel})
+    )
+    where symbol < previous_symbol or (symbol = previous_symbol and trade_date <= previous_date)
+"""
+
 
 def write_all(connection: duckdb.DuckDBPyConnection, folder: Path, *, is_synthetic: bool) -> None:
     """Write what the database holds: a folder a pool, and the table of the pools.
@@ -54,20 +67,6 @@ def pools(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Return the pools that have a panel."""
     rows = connection.execute("select distinct pool from signals.factor_panel order by pool")
     return [row[0] for row in rows.fetchall()]
-
-
-IS_SORTED = """
-    select count(*) = 0
-    from (
-        select
-            symbol,
-            trade_date,
-            lag(symbol) over () as previous_symbol,
-            lag(trade_date) over () as previous_date
-        from ({panel})
-    )
-    where symbol < previous_symbol or (symbol = previous_symbol and trade_date <= previous_date)
-"""
 
 
 def has(connection: duckdb.DuckDBPyConnection, table: str) -> bool:

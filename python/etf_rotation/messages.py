@@ -9,7 +9,7 @@ from etf_rotation.channels import Message
 from etf_rotation.history import Since
 from etf_rotation.production import COULD_NOT_RUN, GATE_FAILED, PASSED, Outcome
 from etf_rotation.publish import SNAPSHOTS
-from etf_rotation.report_texts import order_reason
+from etf_rotation.report_texts import check_title, order_reason
 from etf_rotation.settings import Settings
 from etf_rotation.tables import render
 
@@ -114,48 +114,6 @@ WORDS = {
     },
 }
 
-CHECKS_ZH = {
-    "adjustment_after_gap": "缺行后的复权",
-    "adv_share": "成交额占比",
-    "broad_funds": "宽基数量",
-    "calendar_beyond_library": "超出日历库范围",
-    "corporate_action_without_bar": "公司行为无对应日线",
-    "expectations_published": "发布表的数据期望",
-    "expectations_raw": "原始数据的数据期望",
-    "export_index": "导出文件的排序",
-    "export_metadata": "导出文件的元数据",
-    "factor_coverage": "因子覆盖率",
-    "factor_coverage_drop": "因子覆盖率下降",
-    "files_complete": "文件齐全",
-    "files_unchanged": "文件未被改动",
-    "freshness": "数据时效",
-    "fund_without_file": "缺少文件的基金",
-    "funds_in_no_pool": "未入池的基金",
-    "holding_without_bar": "持仓长期无成交",
-    "lag_dynamic": "滞后一日（重算）",
-    "lag_static": "滞后一日（依赖关系）",
-    "large_adjustment": "大幅复权",
-    "largest_month": "最大单月收益",
-    "metadata_complete": "元数据齐全",
-    "metrics_change": "指标较上次的变化",
-    "missing_session": "整池缺失的交易日",
-    "move_beyond_limit": "超出涨跌停的变动",
-    "no_row": "历史中缺行",
-    "no_row_last_session": "最后交易日缺行",
-    "panel_index": "面板索引",
-    "pre_close_missing": "缺少昨收价",
-    "production_factors": "生产因子数量",
-    "quarantine_share": "隔离行占比",
-    "realised_weight": "实际权重",
-    "sector_weight": "行业权重",
-    "single_weight": "单一权重",
-    "stale_prices": "价格停滞",
-    "unexplained_move": "无法解释的涨跌",
-    "unit_sanity": "单位核对",
-    "volatility_scaling": "目标波动率缩放",
-    "zero_variance_factors": "零方差因子",
-}
-
 # How a message of the gate begins, in Chinese; what it names and advises stays as it is.
 _BEGINNINGS_ZH = (
     (r"^(\S+) is above (\S+): ", r"\1 高于 \2："),
@@ -244,8 +202,8 @@ def _gate_lines(outcome: Outcome, language: str) -> list[str]:
 def _check(row: dict, language: str) -> str:
     words, name, message = WORDS[language], row["check_name"], row["message"]
     if language == "zh":
-        chinese = words.get(name) if name in ALERTS else CHECKS_ZH.get(name)
-        name = f"{chinese}（{name}）" if chinese else name
+        title = words[name] if name in ALERTS else check_title(name, language)
+        name = name if title == name else f"{title}（{name}）"
         for pattern, beginning in _BEGINNINGS_ZH:
             message = re.sub(pattern, beginning, message)
     pool = f"{row['pool']} " if row["pool"] else ""

@@ -105,6 +105,7 @@ class Production:
         if not (run / publish.DATABASE).is_file():
             outcome.fault = built.fault or "the build left no database"
             return
+        # The same bound as in profiles.yml.
         limit = {"memory_limit": os.environ.get("ETF_MEMORY_LIMIT", "2GB")}
         with duckdb.connect(
             str(run / publish.DATABASE), read_only=True, config=limit

@@ -5,15 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 
 import yaml
 from jinja2 import Environment, StrictUndefined, Template
 
+from etf_rotation.dbt import PROJECT
 from etf_rotation.errors import InputError
-
-PROJECT = Path(__file__).resolve().parents[2]
 
 
 def project_vars() -> dict:

@@ -398,10 +398,19 @@ CHECKS = {
     "metrics_change": ("Change of the metrics", "绩效指标变动"),
 }
 
+# Those of the files, which the production command adds.
+FILE_CHECKS = {
+    "export_index": ("Order of the exported rows", "导出文件的排序"),
+    "export_metadata": ("Metadata of the export", "导出文件的元数据"),
+    "files_complete": ("Files complete", "文件齐全"),
+    "files_unchanged": ("Files unchanged", "文件未被改动"),
+}
+
 
 def check_title(name: str, language: str) -> str:
-    """Return what a check of the gate is called; one that is not of the seed keeps its name."""
-    return dict(zip(TEXTS, CHECKS.get(name, (name, name)), strict=True))[language]
+    """Return what a check is called; one that is neither the gate's nor the files' keeps its name."""
+    titles = (CHECKS | FILE_CHECKS).get(name, (name, name))
+    return dict(zip(TEXTS, titles, strict=True))[language]
 
 
 # The reasons of next_session_orders in Chinese, phrase by phrase.

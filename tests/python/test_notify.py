@@ -28,6 +28,7 @@ from etf_rotation import channels, messages
 from etf_rotation.channels import DingTalk, Email, Message
 from etf_rotation.notify import tell
 from etf_rotation.production import Outcome
+from etf_rotation.report_texts import CHECKS, FILE_CHECKS
 from etf_rotation.settings import PROJECT
 
 TOKEN = "token-1f9c7e5a"
@@ -666,7 +667,8 @@ def test_the_gates_seed_and_the_words_agree():
     seed = pd.read_csv(PROJECT / "seeds" / "gate_thresholds.csv")
     assert set(seed.loc[seed["is_performance"], "check_name"]) == set(messages.ALERTS)
     exported = {"files_complete", "files_unchanged", "export_index", "export_metadata"}
-    assert set(messages.CHECKS_ZH) == set(seed["check_name"]) - set(messages.ALERTS) | exported
+    assert {*CHECKS, *FILE_CHECKS} == set(seed["check_name"]) | exported
+    assert set(messages.ALERTS) <= set(messages.WORDS["zh"])
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
