@@ -11,16 +11,6 @@ pools as (
 
 ),
 
-classified as (
-
-    select
-        symbol,
-        trade_date,
-        pool
-    from {{ ref('int_raw_rows__classified') }}
-
-),
-
 calendar as (
 
     select * from {{ ref('trading_calendar') }}
@@ -33,6 +23,31 @@ quarantined as (
 
 ),
 
+-- Every row of a fund, where it ended.
+fund_rows as (
+
+    select
+        symbol,
+        trade_date,
+        pool
+    from {{ ref('stg_etf_daily') }}
+    union all
+    select
+        symbol,
+        trade_date,
+        pool
+    from {{ ref('suspensions') }}
+    where kind <> 'no_row'
+    union all
+    select
+        symbol,
+        trade_date,
+        pool
+    from quarantined
+    semi join {{ ref('int_funds') }} using (symbol)
+
+),
+
 row_counts as (
 
     select
@@ -40,14 +55,11 @@ row_counts as (
         count(*) as n
     from pools
     inner join (
-        select pool from classified
-        where pool is not null
+        select pool from fund_rows
         -- Rows with a broken symbol count for the pool that the quarantine puts them in.
         union all
-        select quarantined.pool from quarantined
-        left join {{ ref('int_funds') }} as funds
-            on quarantined.symbol = funds.symbol
-        where funds.symbol is null
+        select pool from quarantined
+        anti join {{ ref('int_funds') }} using (symbol)
     ) as counted
         on pools.pool = counted.pool
     group by pools.pool
@@ -57,11 +69,11 @@ row_counts as (
 sessions_with_rows as (
 
     select distinct
-        classified.pool,
-        classified.trade_date
-    from classified
+        fund_rows.pool,
+        fund_rows.trade_date
+    from fund_rows
     inner join calendar
-        on classified.trade_date = calendar.trade_date
+        on fund_rows.trade_date = calendar.trade_date
 
 ),
 
@@ -113,7 +125,7 @@ fund_ends as (
     select
         symbol,
         max(trade_date) as last_date
-    from classified
+    from fund_rows
     inner join calendar
         using (trade_date)
     group by symbol
@@ -148,13 +160,13 @@ alive as (
         count(distinct symbol) as n
     from (
         select
-            classified.pool,
-            classified.symbol
-        from classified
+            fund_rows.pool,
+            fund_rows.symbol
+        from fund_rows
         inner join spans
             on
-                classified.pool = spans.pool
-                and classified.trade_date = spans.last_date
+                fund_rows.pool = spans.pool
+                and fund_rows.trade_date = spans.last_date
         union all
         select
             pool,

@@ -24,10 +24,10 @@ checked as (
 files as (
 
     select
-        symbol,
+        raw_symbol as symbol,
         min(source_file) as source_file
-    from {{ ref('int_raw_rows__classified') }}
-    group by symbol
+    from {{ ref('raw_rows') }}
+    group by raw_symbol
 
 )
 

@@ -11,14 +11,44 @@ corporate_actions as (
 
 ),
 
+-- Sorted once: what follows streams, over one fund after the other.
 bars as (
 
     select
+        classified.symbol,
+        classified.trade_date,
+        classified.pool,
+        classified.open,
+        classified.high,
+        classified.low,
+        classified.close,
+        classified.pre_close,
+        classified.volume,
+        classified.amount,
+        classified.adjustment_source,
+        case classified.adjustment_source
+            when 'adj_factor' then classified.adj_factor
+            when 'adj_close' then classified.adj_close / classified.close
+        end as given_adj,
+        corporate_actions.share_ratio
+    from {{ ref('int_raw_rows__classified') }} as classified
+    left join corporate_actions
+        on
+            classified.symbol = corporate_actions.symbol
+            and classified.trade_date = corporate_actions.trade_date
+    where classified.kind is null and classified.reason is null
+    order by classified.symbol, classified.trade_date
+
+),
+
+with_previous as (
+
+    select
         *,
-        row_number() over (partition by symbol order by trade_date) as bar_number,
-        lag(close) over (partition by symbol order by trade_date) as previous_close
-    from {{ ref('int_raw_rows__classified') }}
-    where kind is null and reason is null
+        row_number() over () as row_number,
+        lag(symbol) over () as symbol_above,
+        lag(close) over () as close_above
+    from bars
 
 ),
 
@@ -26,21 +56,15 @@ bars as (
 links as (
 
     select
-        bars.*,
-        coalesce(
-            corporate_actions.share_ratio,
-            case
-                when abs(bars.previous_close / bars.pre_close - 1) > 1e-9
-                    then bars.previous_close / bars.pre_close
-            end,
-            1
-        ) as link
-    from bars
-    left join corporate_actions
-        on
-            bars.symbol = corporate_actions.symbol
-            and bars.trade_date = corporate_actions.trade_date
-            and bars.bar_number > 1
+        * exclude (share_ratio, symbol_above, close_above),
+        case when coalesce(symbol <> symbol_above, true) then row_number end as first_row,
+        case
+            when coalesce(symbol <> symbol_above, true) then 1
+            when share_ratio is not null then share_ratio
+            when abs(close_above / pre_close - 1) > 1e-9 then close_above / pre_close
+            else 1
+        end as link
+    from with_previous
 
 ),
 
@@ -48,10 +72,9 @@ counted as (
 
     select
         *,
-        -- An exact integer: it numbers the fund's events up to the bar.
-        sum(cast(link <> 1 as integer)) over (
-            partition by symbol order by bar_number rows unbounded preceding
-        ) as event_number
+        row_number + 1 - {{ so_far('max(first_row)') }} as bar_number,
+        -- Counted over all funds: an exact integer.
+        {{ so_far('count(case when link <> 1 then 1 end)') }} as event_number
     from links
 
 ),
@@ -61,7 +84,8 @@ events as materialized (
     select
         symbol,
         event_number,
-        link
+        link,
+        row_number() over (partition by symbol order by event_number) as fund_event_number
     from counted
     where link <> 1
 
@@ -73,55 +97,61 @@ chained as (
     select
         symbol,
         event_number,
+        fund_event_number,
         link as chain
     from events
-    where event_number = 1
+    where fund_event_number = 1
     union all
     select
         events.symbol,
         events.event_number,
+        events.fund_event_number,
         chained.chain * events.link as chain
     from chained
     inner join events
         on
             chained.symbol = events.symbol
-            and chained.event_number + 1 = events.event_number
+            and chained.fund_event_number + 1 = events.fund_event_number
 
 ),
 
-first_bars as (
+-- By number, in one row: nothing is looked up for bars.
+chains as (
+
+    select list(chain order by event_number) as by_event
+    from chained
+
+),
+
+from_first as (
 
     select
-        symbol,
-        adj_factor as first_adj_factor,
-        adj_close / close as first_adj_ratio
+        *,
+        {{ so_far('arg_max(given_adj, first_row)') }} as first_given_adj,
+        {{ so_far('arg_max(event_number, first_row)') }} as events_above
     from counted
-    where bar_number = 1
 
 )
 
 select
-    counted.symbol,
-    counted.trade_date,
-    counted.pool,
-    counted.bar_number,
-    counted.open,
-    counted.high,
-    counted.low,
-    counted.close,
-    counted.pre_close,
-    counted.volume,
-    counted.amount,
-    counted.adjustment_source,
-    case counted.adjustment_source
-        when 'adj_factor' then counted.adj_factor / first_bars.first_adj_factor
-        when 'adj_close' then counted.adj_close / counted.close / first_bars.first_adj_ratio
-        else coalesce(chained.chain, 1)
+    from_first.symbol,
+    from_first.trade_date,
+    from_first.pool,
+    from_first.bar_number,
+    from_first.open,
+    from_first.high,
+    from_first.low,
+    from_first.close,
+    from_first.pre_close,
+    from_first.volume,
+    from_first.amount,
+    from_first.adjustment_source,
+    case
+        when from_first.adjustment_source <> 'pre_close'
+            then from_first.given_adj / from_first.first_given_adj
+        when from_first.event_number > from_first.events_above
+            then chains.by_event[from_first.event_number]
+        else 1
     end as adj
-from counted
-inner join first_bars
-    on counted.symbol = first_bars.symbol
-left join chained
-    on
-        counted.symbol = chained.symbol
-        and counted.event_number = chained.event_number
+from from_first
+cross join chains

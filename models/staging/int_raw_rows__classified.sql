@@ -1,3 +1,6 @@
+-- A view: what comes of it is stored once, as bars, suspensions or quarantine.
+{{ config(materialized='view') }}
+
 -- Where every raw row goes: `kind` for suspensions, `reason` for the quarantine, neither for bars.
 
 with

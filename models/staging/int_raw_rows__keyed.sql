@@ -1,4 +1,4 @@
--- A view: one model reads it, and stores what comes of it.
+-- A view: what comes of it is stored once, as bars, suspensions or quarantine.
 {{ config(materialized='view') }}
 
 -- Faults of the key, the first of the cleaning's steps: null where the key is sound.
@@ -6,12 +6,6 @@
 -- depends_on: {{ ref('int_expectations__raw') }}
 
 with
-
-raw_rows as (
-
-    select * from {{ ref('raw_rows') }}
-
-),
 
 funds as (
 
@@ -43,7 +37,7 @@ symbols as (
     select distinct
         source_file,
         raw_symbol
-    from raw_rows
+    from {{ ref('raw_rows') }}
 
 ),
 
@@ -78,7 +72,8 @@ in_build as (
 
 ),
 
-key_checked as (
+-- Cheaper to compute again than to keep.
+key_checked as not materialized (
 
     select
         raw_rows.* exclude (raw_symbol),
@@ -92,7 +87,7 @@ key_checked as (
             when raw_rows.trade_date > settings.today then 'future_date'
             when sessions.trade_date is null then 'not_a_session'
         end as key_fault
-    from raw_rows
+    from {{ ref('raw_rows') }} as raw_rows
     inner join in_build
         on
             raw_rows.source_file = in_build.source_file
