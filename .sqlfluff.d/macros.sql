@@ -29,3 +29,10 @@
 {% macro gate_findings(status) %}{% set _ = (varargs, kwargs) %}select 1 as finding{% endmacro %}
 {% macro catalogue_order(lagged, catalogue) %}{% set _ = (varargs, kwargs) %}{{ return(['sma_5']) }}{% endmacro %}
 {% macro so_far(aggregate) %}{% set _ = (varargs, kwargs) %}{{ aggregate }} over (){% endmacro %}
+{% macro band_lengths() %}{{ return([10]) }}{% endmacro %}
+{% macro band_factors() %}bands.middle_10 as bb_middle_10{% endmacro %}
+{% macro carrying(name, source, ids) %}{{ name }} as (
+
+    select * from {{ source }}
+
+){% endmacro %}

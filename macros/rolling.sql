@@ -3,7 +3,7 @@
 
     The statistics of n = p + q bars follow from those of the p recent bars (this row) and of the
     q bars before them (the row p bars back), so each window length costs one lag. A lag without
-    partition and order streams: the source must be sorted by symbol and bar_number, and carry
+    partition and order streams: the source must be in the order of int_bars, and carry
     bar_number. A window that holds a null is null. docs/engine.md explains it.
 #}
 
@@ -91,7 +91,9 @@
 
     {{ name }}_{{ n }} as (
         select
-            *
+            *{% if kept %} exclude (
+                {%- for column, _ in kept %}{{ w ~ column }}_{{ n }}_old{{ ', ' if not loop.last }}{% endfor -%}
+            ){% endif %}
             {%- for x in sums %},
             {{ w ~ x }}_sum_{{ p }} + {{ w ~ x }}_sum_{{ n }}_old as {{ w ~ x }}_sum_{{ n }}
             {%- endfor %}
@@ -107,15 +109,15 @@
             {{ w ~ x }}_trend_{{ p }} + {{ w ~ x }}_trend_{{ n }}_old
             + {{ mean_step(w ~ x, n, p, q) }} * {{ p * q }} / 2 as {{ w ~ x }}_trend_{{ n }}
             {%- endfor %}
-            {%- for x in skew %},
+            {%- for x in skew %}{% set d = mean_step(w ~ x, n, p, q) %},
             {{ w ~ x }}_m3_{{ p }} + {{ w ~ x }}_m3_{{ n }}_old
-            + pow({{ mean_step(w ~ x, n, p, q) }}, 3) * {{ p * q * (q - p) }} / {{ n * n }}
-            + 3 * {{ mean_step(w ~ x, n, p, q) }} * ({{ q }} * {{ w ~ x }}_dev_{{ p }} - {{ p }} * {{ w ~ x }}_dev_{{ n }}_old) / {{ n }}
+            + {{ d }} * {{ d }} * {{ d }} * {{ p * q * (q - p) }} / {{ n * n }}
+            + 3 * {{ d }} * ({{ q }} * {{ w ~ x }}_dev_{{ p }} - {{ p }} * {{ w ~ x }}_dev_{{ n }}_old) / {{ n }}
                 as {{ w ~ x }}_m3_{{ n }},
             {{ w ~ x }}_m4_{{ p }} + {{ w ~ x }}_m4_{{ n }}_old
-            + pow({{ mean_step(w ~ x, n, p, q) }}, 4) * {{ p * q * (p * p - p * q + q * q) }} / {{ n * n * n }}
-            + 6 * pow({{ mean_step(w ~ x, n, p, q) }}, 2) * ({{ q * q }} * {{ w ~ x }}_dev_{{ p }} + {{ p * p }} * {{ w ~ x }}_dev_{{ n }}_old) / {{ n * n }}
-            + 4 * {{ mean_step(w ~ x, n, p, q) }} * ({{ q }} * {{ w ~ x }}_m3_{{ p }} - {{ p }} * {{ w ~ x }}_m3_{{ n }}_old) / {{ n }}
+            + {{ d }} * {{ d }} * ({{ d }} * {{ d }}) * {{ p * q * (p * p - p * q + q * q) }} / {{ n * n * n }}
+            + 6 * ({{ d }} * {{ d }}) * ({{ q * q }} * {{ w ~ x }}_dev_{{ p }} + {{ p * p }} * {{ w ~ x }}_dev_{{ n }}_old) / {{ n * n }}
+            + 4 * {{ d }} * ({{ q }} * {{ w ~ x }}_m3_{{ p }} - {{ p }} * {{ w ~ x }}_m3_{{ n }}_old) / {{ n }}
                 as {{ w ~ x }}_m4_{{ n }}
             {%- endfor %}
             {%- for x in mins %},
@@ -184,11 +186,10 @@
 {#
     Standard deviation of x over n bars from x_sum_n and x_dev_n. At most `zero` (a share of the
     mean, for returns an absolute figure) it is a rounding residue of constant input: exactly 0.
+    Multiplied by 0 or 1: a case would take the root of its branch's rows alone, which costs more.
 #}
 {% macro sd(x, n, ddof=1, returns=false) -%}
-    case
-        when sqrt({{ x }}_dev_{{ n }} / {{ n - ddof }})
-            <= {{ '1e-15' if returns else '1e-12 * abs(' ~ x ~ '_sum_' ~ n ~ ' / ' ~ n ~ ')' }} then 0.0
-        else sqrt({{ x }}_dev_{{ n }} / {{ n - ddof }})
-    end
+    {% set root = 'sqrt(' ~ x ~ '_dev_' ~ n ~ ' / ' ~ (n - ddof) ~ ')' %}
+    {% set zero = '1e-15' if returns else '1e-12 * abs(' ~ x ~ '_sum_' ~ n ~ ' / ' ~ n ~ ')' %}
+    ({{ root }} * cast({{ root }} > {{ zero }} as double))
 {%- endmacro %}

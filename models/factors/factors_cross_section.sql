@@ -5,14 +5,13 @@ with
 bars as (
 
     select * from {{ ref('int_bars') }}
-    order by symbol, bar_number
 
 ),
 
 returns as (
 
     select
-        symbol,
+        bar_id,
         trade_date,
         pool,
         bar_number,
@@ -43,8 +42,7 @@ pool_means as (
 joined as (
 
     select
-        returns.symbol,
-        returns.trade_date,
+        returns.bar_id,
         returns.bar_number,
         returns.r,
         returns.ret_20,
@@ -57,7 +55,7 @@ joined as (
         on
             returns.pool = pool_means.pool
             and returns.trade_date = pool_means.trade_date
-    order by returns.symbol, returns.bar_number
+    order by returns.bar_id
 
 ),
 
@@ -88,8 +86,7 @@ residuals as (
 )
 
 select
-    symbol,
-    trade_date,
+    bar_id,
     case when m_sd > 0 then r_m_cov_60 / m_dev_60 end as market_beta_60,
     r_m_cov_60 / nullif(r_sd * m_sd * 59, 0) as market_corr_60,
     case when sqrt(residual_dev / 59) <= 1e-15 then 0.0 else sqrt(residual_dev / 59) end as residual_volatility_60,

@@ -1,4 +1,4 @@
-with recursive
+with
 
 bars as (
 
@@ -16,7 +16,6 @@ bars as (
             when bar_number > 1 then 0
         end as minus_dm
     from {{ ref('int_bars') }}
-    order by symbol, bar_number
 
 ),
 
@@ -50,13 +49,11 @@ directions as (
 
 ),
 
--- KAMA and ADX weigh each bar differently: they are carried from bar to bar.
-inputs as materialized (
+-- KAMA and ADX weigh each bar differently.
+weighed as (
 
     select
-        symbol,
-        bar_number,
-        c,
+        *,
         100 * abs(plus_di_14 - minus_di_14)
         / case when plus_di_14 + minus_di_14 > 1e-14 then plus_di_14 + minus_di_14 end as dx_14,
         -- Kaufman's constant: between a 30 and a 2 bar average, by the efficiency ratio.
@@ -71,61 +68,45 @@ inputs as materialized (
 
 ),
 
-states as (
+links as (
 
     select
-        symbol,
-        bar_number,
-        cast(null as double) as kama_10,
-        cast(null as double) as adx_14
-    from inputs
-    where bar_number = 1
-
-    union all
-
-    select
-        bar.symbol,
-        bar.bar_number,
-        case
-            when bar.bar_number = 10 then bar.c
-            else state.kama_10 + bar.kama_constant * (bar.c - state.kama_10)
-        end as kama_10,
+        *,
+        case when bar_number > 10 then 1 - kama_constant else 0.0 end as kama_10_kept,
+        case when bar_number > 10 then kama_constant * c when bar_number = 10 then c else 0.0 end as kama_10_added,
         -- The mean of the first 14 DX, then Wilder's average; a bar without direction is passed over.
         case
-            when bar.bar_number = 15 then coalesce(bar.dx_14, 0)
-            when bar.bar_number < 28 then state.adx_14 + coalesce(bar.dx_14, 0)
-            when bar.bar_number = 28 then (state.adx_14 + coalesce(bar.dx_14, 0)) / 14
-            when bar.dx_14 is null then state.adx_14
-            else (state.adx_14 * 13 + bar.dx_14) / 14
-        end as adx_14
-    from states as state
-    inner join inputs as bar
-        on
-            state.symbol = bar.symbol
-            and state.bar_number + 1 = bar.bar_number
+            when bar_number <= 15 then 0.0
+            when bar_number < 28 then 1.0
+            when bar_number = 28 then 1.0 / 14
+            when dx_14 is null then 1.0
+            else 13.0 / 14
+        end as adx_14_kept,
+        case
+            when bar_number < 15 or dx_14 is null then 0.0
+            when bar_number < 28 then dx_14
+            else dx_14 / 14
+        end as adx_14_added
+    from weighed
 
-)
+),
+
+{{ carrying('states', 'links', ['kama_10', 'adx_14']) }}
 
 select
-    directions.symbol,
-    directions.trade_date,
-    case when directions.bar_number >= 28 then states.adx_14 end as adx_14,
-    directions.plus_di_14,
-    directions.minus_di_14,
-    case when directions.bar_number >= 11 then states.kama_10 end as kama_10,
-    directions.moved_up_sum_14 / nullif(directions.tr_sum_14, 0) as vortex_plus_14,
-    directions.moved_down_sum_14 / nullif(directions.tr_sum_14, 0) as vortex_minus_14,
-    100 * (25 - directions.h_max_age_26) / 25 as aroon_up_25,
-    100 * (25 - directions.l_min_age_26) / 25 as aroon_down_25,
+    bar_id,
+    case when bar_number >= 28 then adx_14 end as adx_14,
+    plus_di_14,
+    minus_di_14,
+    case when bar_number >= 11 then kama_10 end as kama_10,
+    moved_up_sum_14 / nullif(tr_sum_14, 0) as vortex_plus_14,
+    moved_down_sum_14 / nullif(tr_sum_14, 0) as vortex_minus_14,
+    100 * (25 - h_max_age_26) / 25 as aroon_up_25,
+    100 * (25 - l_min_age_26) / 25 as aroon_down_25,
     {% for n in [20, 60] %}
-    directions.breakout_{{ n }},
+    breakout_{{ n }},
     {% endfor %}
     {% for n in [10, 20, 60] %}
-    abs(directions.moved_over_{{ n }}) / nullif(directions.moved_sum_{{ n }}, 0) as efficiency_ratio_{{ n }}{{ ',' if not loop.last }}
+    abs(moved_over_{{ n }}) / nullif(moved_sum_{{ n }}, 0) as efficiency_ratio_{{ n }}{{ ',' if not loop.last }}
     {% endfor %}
-from directions
-inner join states
-    on
-        directions.symbol = states.symbol
-        and directions.bar_number = states.bar_number
-order by directions.symbol, directions.bar_number
+from states

@@ -4,8 +4,11 @@ with
 
 bars as (
 
-    select * from {{ ref('int_bars') }}
-    order by symbol, bar_number
+    select
+        bar_id,
+        bar_number,
+        c
+    from {{ ref('int_bars') }}
 
 ),
 
@@ -46,8 +49,7 @@ lines as (
 {{ smoothing('triples', 'ema_ema_windows', [averaged('ema_ema_ema_15', 'ema_ema_15', 15, first=29, cutoff=1e-17)]) }}
 
 select
-    symbol,
-    trade_date,
+    bar_id,
     100 * (ema_ema_ema_15 / {{ ago('ema_ema_ema_15', 1) }} - 1) as trix_15,
     {% for f, s, g in macds %}
     {% set id = f ~ '_' ~ s ~ '_' ~ g %}

@@ -5,8 +5,11 @@ with
 
 bars as (
 
-    select * from {{ ref('int_bars') }}
-    order by symbol, bar_number
+    select
+        bar_id,
+        bar_number,
+        c
+    from {{ ref('int_bars') }}
 
 ),
 
@@ -17,8 +20,7 @@ bars as (
 {{ smoothing('averages', 'windows', states) }}
 
 select
-    symbol,
-    trade_date,
+    bar_id,
     {% for n in windows %}
     c_sum_{{ n }} / {{ n }} as sma_{{ n }},
     {% endfor %}

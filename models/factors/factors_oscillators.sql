@@ -8,7 +8,6 @@ bars as (
         *,
         (h + l + c) / 3 as typical
     from {{ ref('int_bars') }}
-    order by symbol, bar_number
 
 ),
 
@@ -39,8 +38,7 @@ lines as (
 {{ rolling('smoothed', 'lines', [3, 5], sum=['stoch_k_5', 'stoch_k_9', 'stoch_k_14', 'stoch_k_20']) }}
 
 select
-    symbol,
-    trade_date,
+    bar_id,
     {% for n in [5, 9, 14, 20] %}
     stoch_k_{{ n }},
     {% for m in [3, 5] %}

@@ -8,7 +8,6 @@ bars as (
         *,
         ln(c) as ln_c
     from {{ ref('int_bars') }}
-    order by symbol, bar_number
 
 ),
 
@@ -37,8 +36,7 @@ betas as (
 {{ rolling('scores', 'betas', [250], dev=['rsrs_beta_18']) }}
 
 select
-    symbol,
-    trade_date,
+    bar_id,
     {% for n in [20, 60, 120] %}
     slope_{{ n }},
     r2_{{ n }},

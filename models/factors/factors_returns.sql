@@ -7,7 +7,6 @@ bars as (
         o / previous_c - 1 as overnight_r,
         c / o - 1 as intraday_r
     from {{ ref('int_bars') }}
-    order by symbol, bar_number
 
 ),
 
@@ -29,8 +28,7 @@ returns as (
 )
 
 select
-    symbol,
-    trade_date,
+    bar_id,
     {% for n in [1, 2, 3, 5, 10, 20, 30, 60, 63, 120, 126, 252] %}
     ret_{{ n }},
     {% endfor %}

@@ -9,7 +9,6 @@ bars as (
         case when c > previous_c then c - previous_c when c <= previous_c then 0 end as gain,
         case when c < previous_c then previous_c - c when c >= previous_c then 0 end as loss
     from {{ ref('int_bars') }}
-    order by symbol, bar_number
 
 ),
 
@@ -22,8 +21,7 @@ bars as (
 {{ smoothing('averages', 'windows', states) }}
 
 select
-    symbol,
-    trade_date,
+    bar_id,
     {% for n in rsis %}
     -- TA-Lib gives 0 where nothing moved.
     case

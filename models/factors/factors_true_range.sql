@@ -8,7 +8,6 @@ bars as (
         *,
         coalesce(tr, h - l) as tr_from_first
     from {{ ref('int_bars') }}
-    order by symbol, bar_number
 
 ),
 
@@ -19,8 +18,7 @@ bars as (
 {{ smoothing('averages', 'windows', states) }}
 
 select
-    symbol,
-    trade_date,
+    bar_id,
     {% for n in ranges %}
     atr_{{ n }},
     tr_from_first_sum_{{ n }} / {{ n }} as atr_sma_{{ n }},

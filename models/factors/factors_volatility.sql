@@ -10,7 +10,6 @@ bars as (
         pow(ln(h / l), 2) as range_square,
         0.5 * pow(ln(h / l), 2) - (2 * ln(2) - 1) * pow(ln(c / o), 2) as garman_klass
     from {{ ref('int_bars') }}
-    order by symbol, bar_number
 
 ),
 
@@ -30,8 +29,7 @@ deviations as (
 )
 
 select
-    symbol,
-    trade_date,
+    bar_id,
     {% for n in volatilities %}
     volatility_{{ n }},
     {% endfor %}

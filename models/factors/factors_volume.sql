@@ -1,12 +1,5 @@
 with
 
-sorted_bars as (
-
-    select * from {{ ref('int_bars') }}
-    order by symbol, bar_number
-
-),
-
 bars as (
 
     select
@@ -18,7 +11,7 @@ bars as (
         case when r < 0 then v when r >= 0 then 0 end as volume_down,
         case when h > l then v * ((c - l) - (h - c)) / (h - l) else 0 end as flow,
         abs(r) / nullif(a, 0) as illiquidity
-    from sorted_bars
+    from {{ ref('int_bars') }}
 
 ),
 
@@ -50,8 +43,7 @@ money as (
 
 {{ rolling('shares', 'lines', [20], sum=['volume_up', 'volume_down', 'flow', 'illiquidity']) }}
 select
-    symbol,
-    trade_date,
+    bar_id,
     obv,
     -- TA-Lib gives 0 below one unit of money.
     case

@@ -1,10 +1,15 @@
--- What every factor starts from, in the notation of the catalogue. Sorted: the families stream.
+-- A view: to compute it again for each family costs less than to store it.
+{{ config(materialized='view') }}
+
+-- What every factor starts from, in the notation of the catalogue, one fund after the other: the
+-- families stream. That is the order in which stg_etf_daily is stored, and a test holds it to that.
 
 with
 
 bars as (
 
     select
+        row_number() over () as bar_id,
         symbol,
         trade_date,
         pool,
@@ -17,7 +22,6 @@ bars as (
         adj_volume,
         amount as a
     from {{ ref('stg_etf_daily') }}
-    order by symbol, bar_number
 
 ),
 
@@ -57,6 +61,7 @@ summed as (
 )
 
 select
+    bar_id,
     symbol,
     trade_date,
     pool,

@@ -29,7 +29,13 @@ with
 
 bars as (
 
-    select * from {{ ref('stg_etf_daily') }}
+    select
+        symbol,
+        trade_date,
+        pool,
+        -- By this number a family knows a bar.
+        row_number() over (order by symbol, trade_date) as bar_id
+    from {{ ref('stg_etf_daily') }}
 
 ),
 
@@ -94,7 +100,15 @@ different_keys as (
         ]) as column_name
     -- Not by a CTE: used so often, it would be held in memory with all of its columns.
     from {{ ref('factor_panel') }} as panel
-    left join {{ relation }} as own
+    left join (
+        select
+            bars.symbol,
+            bars.trade_date,
+            family.*
+        from {{ relation }} as family
+        inner join bars
+            on family.bar_id = bars.bar_id
+    ) as own
         on
             panel.symbol = own.symbol
             -- A wrong one is a difference of the row keys.

@@ -1,4 +1,4 @@
--- The families read windows without partition and order: sorted as they sort it, the row before a
+-- The families read windows without partition and order: as the bars are stored, the row before a
 -- bar must be its fund's previous one.
 
 {{ after_the_gate() }}
@@ -12,7 +12,6 @@ bars as (
         trade_date,
         bar_number
     from {{ ref('int_bars') }}
-    order by symbol, bar_number
 
 ),
 

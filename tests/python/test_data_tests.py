@@ -80,12 +80,18 @@ CASES = [
     ),
     (
         "assert_the_row_before_is_the_previous_bar",
-        f"update factors.int_bars set bar_number = bar_number + 1 {ONE_BAR}",
+        f"update staging.stg_etf_daily set bar_number = bar_number + 1 {ONE_BAR}",
         "510300.SH",
     ),
     (
         "assert_the_row_before_is_the_previous_bar",
-        f"delete from factors.int_bars {ONE_BAR}",
+        f"delete from staging.stg_etf_daily {ONE_BAR}",
+        "510300.SH",
+    ),
+    (
+        "assert_the_row_before_is_the_previous_bar",
+        "create or replace table staging.stg_etf_daily as "
+        "select * from staging.stg_etf_daily order by trade_date, symbol",
         "510300.SH",
     ),
     (
@@ -146,8 +152,8 @@ CASES = [
     ),
     (
         "int_lag__differences",
-        f"delete from factors.factors_bands {ONE_BAR}",
-        "bb_",
+        "delete from factors.factors_rsi where bar_id = 100",
+        "rsi_",
     ),
     (
         "assert_summary_has_every_pool_and_factor",

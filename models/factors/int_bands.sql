@@ -1,0 +1,14 @@
+-- What the bands are made of. Their factors are formulas of these columns: see band_factors().
+
+with
+
+{{ rolling('windows', ref('int_bars'), band_lengths(), dev=['c']) }}
+
+select
+    bar_id,
+    c,
+    {% for n in band_lengths() %}
+    c_sum_{{ n }} / {{ n }} as middle_{{ n }},
+    {{ sd('c', n, ddof=0) }} as deviation_{{ n }}{{ ',' if not loop.last }}
+    {% endfor %}
+from windows
