@@ -144,11 +144,11 @@ class Bench:
             "ETF_PROJECT_DIR": str(PROJECT),
             "OPENBLAS_NUM_THREADS": "1",
         }
+        dbt = [str(SCRIPTS / "dbt")]
         if "+factor_panel" in arguments:
-            settings["ETF_UNIVERSE"] = "all"
-        figures = run(
-            [str(SCRIPTS / "dbt"), "--quiet", "build", *arguments], cwd=PROJECT, settings=settings
-        )
+            settings |= {"ETF_UNIVERSE": "all", "PYTHONPATH": str(PROJECT / "python")}
+            dbt = [sys.executable, str(HERE / "dbt_panel.py")]
+        figures = run([*dbt, "--quiet", "build", *arguments], cwd=PROJECT, settings=settings)
         return figures | {"nodes": read_nodes(place / "target")}
 
     def _panel(self, raw_root: Path, place: Path) -> dict:
