@@ -8,9 +8,10 @@ etf_pools as (
 
 ),
 
-raw_rows as (
+raw_symbols as (
 
-    select * from {{ ref('raw_rows') }}
+    select distinct raw_symbol as symbol
+    from {{ ref('raw_rows') }}
 
 ),
 
@@ -32,19 +33,19 @@ in_pools as (
 
 in_market as (
 
-    select distinct
-        raw_rows.raw_symbol as symbol,
+    select
+        raw_symbols.symbol,
         'MARKET' as pool,
         cast(null as varchar) as name,
         cast(null as varchar) as category,
         cast(null as varchar) as asset_class,
         false as is_broad
-    from raw_rows
+    from raw_symbols
     left join etf_pools
-        on raw_rows.raw_symbol = etf_pools.symbol
+        on raw_symbols.symbol = etf_pools.symbol
     where
         etf_pools.symbol is null
-        and regexp_full_match(raw_rows.raw_symbol, '[0-9]{6}[.](SH|SZ)')
+        and regexp_full_match(raw_symbols.symbol, '[0-9]{6}[.](SH|SZ)')
         and {{ universe() == 'all' and (not pools or 'MARKET' in pools) }}
 
 )
