@@ -70,7 +70,8 @@ class Bench:
         sweep = None if self._has_our_sweep() else "bin/etf-rotation has no sweep"
         table = [
             ("talib", market or peers, self.talib),
-            ("vectorbt", market or peers, self.vectorbt),
+            ("vectorbt", market or peers, lambda: self.vectorbt("numba")),
+            ("vectorbt rust", market or peers, lambda: self.vectorbt("rust")),
             ("panel", market, self.panel),
             *(
                 (
@@ -124,9 +125,11 @@ class Bench:
     def talib(self) -> dict:
         return self._peer("talib_panel.py", self.given.market, SEEDS, self.folder / "talib.parquet")
 
-    def vectorbt(self) -> dict:
+    def vectorbt(self, engine: str) -> dict:
         parquet = self.folder / "vectorbt.parquet"
-        figures = self._peer("vectorbt_panel.py", self.given.market, SEEDS, parquet)
+        figures = self._peer(
+            "vectorbt_panel.py", self.given.market, SEEDS, parquet, "--engine", engine
+        )
         parquet.unlink()
         return figures
 

@@ -63,6 +63,9 @@ def comparisons(results: dict) -> list[dict]:
         row("talib_raw", ("panel", "from_raw"), ("talib", "seconds", "read+panel"), 1 / 1.5),
         row("talib_bars", ("panel", "from_bars"), ("talib", "seconds", "panel"), None),
         row("vectorbt_raw", ("panel", "from_raw"), ("vectorbt", "seconds", "read+panel"), 8),
+        row("vectorbt_bars", ("panel", "from_bars"), ("vectorbt", "seconds", "panel"), None),
+        row("rust_raw", ("panel", "from_raw"), ("vectorbt rust", "seconds", "read+panel"), 8),
+        row("rust_bars", ("panel", "from_bars"), ("vectorbt rust", "seconds", "panel"), None),
         row(
             "vectorbt_sweep",
             ("sweep", "whole"),
@@ -148,7 +151,10 @@ def _reach(line_: tuple[float, float], limit: float) -> float | None:
 LABELS = {
     "talib_raw": "panel, raw files to parquet or table: TA-Lib / ours",
     "talib_bars": "panel, adjusted bars in memory to the same: TA-Lib / ours",
-    "vectorbt_raw": "panel, raw files to the same: vectorbt / ours",
+    "vectorbt_raw": "panel, raw files to the same: vectorbt with numba / ours",
+    "vectorbt_bars": "panel, adjusted bars in memory to the same: vectorbt with numba / ours",
+    "rust_raw": "panel, raw files to the same: vectorbt with vectorbt-rust / ours",
+    "rust_bars": "panel, adjusted bars in memory to the same: vectorbt with vectorbt-rust / ours",
     "vectorbt_sweep": "sweep, per variant: vectorbt / ours",
 }
 
@@ -232,7 +238,7 @@ def write(results: dict, folder: Path) -> list[Path]:
             slowest=slowest,
             peer_versions={
                 package: number_
-                for measure in ("talib", "vectorbt", "vectorbt sweep")
+                for measure in ("talib", "vectorbt", "vectorbt rust", "vectorbt sweep")
                 for package, number_ in results["rounds"][measure][0]["versions"].items()
             },
             first={name: rounds[0] for name, rounds in results["rounds"].items()},

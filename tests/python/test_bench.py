@@ -209,6 +209,7 @@ def results():
     rounds = {
         "talib": [peer | {"seconds": {"read": 1.0, "panel": x}} for x in (1.0, 3.0, 5.0)],
         "vectorbt": [peer | {"seconds": {"read": 1.0, "panel": 20.0}}] * 3,
+        "vectorbt rust": [peer | {"seconds": {"read": 1.0, "panel": 12.0}}] * 3,
         "vectorbt sweep": [
             peer | {"seconds": {"sweep": 20.0}, "funds": 18, "sessions": 2_000}
         ] * 3,
@@ -234,6 +235,7 @@ def test_ratios_are_the_median_of_the_rounds_and_the_sweep_counts_variants():
     assert ratio["talib_raw"] == {"median": 2.0, "least": 1.0, "most": 3.0}
     assert ratio["talib_bars"]["median"] == 3.0
     assert ratio["vectorbt_raw"]["median"] == 10.5
+    assert ratio["rust_raw"]["median"] == 6.5
     assert ratio["vectorbt_sweep"]["median"] == 4.0
 
 
