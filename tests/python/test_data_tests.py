@@ -5,6 +5,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from conftest import run_dbt
 
 TESTS = Path(__file__).parents[1]
 
@@ -127,16 +128,6 @@ CASES = [
     ),
     (
         "int_lag__differences",
-        f"update signals.factor_panel set rsi_14 = rsi_14 * (1 + 1e-15) {ONE_AS_OF}",
-        "rsi_14",
-    ),
-    (
-        "int_lag__differences",
-        f"update signals.factor_panel set obv = null {ONE_AS_OF}",
-        "obv",
-    ),
-    (
-        "int_lag__differences",
         "update signals.factor_panel set trade_date = as_of_date",
         "row keys",
     ),
@@ -149,11 +140,6 @@ CASES = [
         "int_lag__differences",
         f"delete from signals.factor_panel {ONE_AS_OF}",
         "row keys",
-    ),
-    (
-        "int_lag__differences",
-        "delete from factors.factors_rsi where bar_id = 100",
-        "rsi_",
     ),
     (
         "assert_summary_has_every_pool_and_factor",
@@ -396,11 +382,15 @@ def writable(sample, tmp_path_factory):
     copy = tmp_path_factory.mktemp("broken") / sample.database.name
     shutil.copy(sample.database, copy)
     with duckdb.connect(str(copy)) as connection:
-        # A view cannot be broken in place.
-        connection.execute("create table panel as from signals.factor_panel")
-        connection.execute("drop view signals.factor_panel")
-        connection.execute("create table signals.factor_panel as from panel")
+        _store_panel(connection)
         yield connection
+
+
+def _store_panel(connection):
+    # A view cannot be broken in place.
+    connection.execute("create table panel as from signals.factor_panel")
+    connection.execute("drop view signals.factor_panel")
+    connection.execute("create table signals.factor_panel as from panel")
 
 
 @pytest.fixture(scope="module")
@@ -442,3 +432,33 @@ def test_a_broken_build_is_noticed(name, broken, named, writable, compiled):
         assert named in str(failures(writable, compiled[name]))
     finally:
         writable.execute("rollback")
+
+
+def test_a_value_that_is_not_its_familys_is_found(sample, tmp_path):
+    database = tmp_path / sample.database.name
+    shutil.copy(sample.database, database)
+    with duckdb.connect(str(database)) as connection:
+        _store_panel(connection)
+        for broken in (
+            f"update signals.factor_panel set rsi_14 = rsi_14 * (1 + 1e-15) {ONE_AS_OF}",
+            f"update signals.factor_panel set obv = null {ONE_AS_OF}",
+            # The same values on other rows.
+            "update signals.factor_panel as panel set sma_5 = other.sma_5 "
+            "from panel as other where panel.symbol = '510300.SH' and other.symbol = panel.symbol "
+            "and (panel.as_of_date, other.as_of_date) in "
+            "((date '2024-01-18', date '2024-01-19'), (date '2024-01-19', date '2024-01-18'))",
+            "delete from factors.factors_returns where bar_id = 100",
+        ):
+            connection.execute(broken)
+    assert run_dbt(tmp_path, sample.raw_root, "run", "--select", "int_lag__differences").success
+    with duckdb.connect(str(database), read_only=True) as connection:
+        found = connection.execute(
+            "select column_name, symbol, trade_date::varchar, n_rows from gate.int_lag__differences"
+        ).fetchall()
+    found = {column: rest for column, *rest in found}
+    assert found["rsi_14"] == ["510300.SH", "2024-01-19", 1]
+    assert found["obv"] == ["510300.SH", "2024-01-19", 1]
+    assert found["sma_5"] == ["510300.SH", "2024-01-19", 2]
+    assert found["ret_20"][2] == 1
+    assert "rsi_20" not in found
+    assert "row keys" not in found
