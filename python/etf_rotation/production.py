@@ -106,7 +106,7 @@ class Production:
             outcome.fault = built.fault or "the build left no database"
             return
         # The same bound as in profiles.yml.
-        limit = {"memory_limit": os.environ.get("ETF_MEMORY_LIMIT", "2GB")}
+        limit = {"memory_limit": os.environ.get("ETF_MEMORY_LIMIT", "1GB")}
         with duckdb.connect(
             str(run / publish.DATABASE), read_only=True, config=limit
         ) as connection:
