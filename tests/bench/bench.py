@@ -70,9 +70,10 @@ class Bench:
         sweep = None if self._has_our_sweep() else "bin/etf-rotation has no sweep"
         table = [
             ("talib", market or peers, self.talib),
-            ("vectorbt", market or peers, lambda: self.vectorbt("numba")),
-            ("vectorbt rust", market or peers, lambda: self.vectorbt("rust")),
+            # Next to one another what is nearest to one another: the machine's pace drifts.
             ("panel", market, self.panel),
+            ("vectorbt rust", market or peers, lambda: self.vectorbt("rust")),
+            ("vectorbt", market or peers, lambda: self.vectorbt("numba")),
             *(
                 (
                     f"{kind} × {times}",
