@@ -25,6 +25,33 @@
 {% endmacro %}
 
 
+{# CTEs that end in `name`: the columns of `source`, and each of `xs` as it was `step` rows above, x_old, 0 where
+   there is none. A lag of 2,048 no longer streams: it is taken in hops. #}
+{% macro rows_above(name, source, step, xs) %}
+    {% set hop = [step, 1024] | min %}
+    {% for reached in range(hop, step + 1, hop) %}
+    {{ name if reached == step else name ~ '_' ~ reached }} as (
+        {%- if loop.first %}
+        select
+            *
+            {%- for x in xs %},
+            lag({{ x }}, {{ hop }}, 0.0) over () as {{ x }}_old
+            {%- endfor %}
+        from {{ source }}
+        {%- else %}
+        select
+            * replace (
+                {%- for x in xs %}
+                lag({{ x }}_old, {{ hop }}, 0.0) over () as {{ x }}_old{{ ',' if not loop.last }}
+                {%- endfor %}
+            )
+        from {{ name }}_{{ reached - hop }}
+        {%- endif %}
+    ),
+    {% endfor %}
+{% endmacro %}
+
+
 {# CTEs that end in `name`: the columns of `source` and each state by its id, null before its seed bar. #}
 {% macro smoothing(name, source, states) %}
     {{ name }}_1 as (
@@ -35,53 +62,32 @@
                 when bar_number < {{ state.seed_bar }} then 0.0
                 when bar_number = {{ state.seed_bar }} then {{ state.seed }}
                 else {{ '%.17e' | format(state.alpha) }} * {{ state.x }}
-            end as {{ name }}__{{ state.id }}_1
+            end as {{ name }}__{{ state.id }}
             {%- endfor %}
         from {{ source }}
     ),
 
-    {% set reached = {} %}
-    {% for state in states %}{% do reached.update({state.id: 1}) %}{% endfor %}
     {% set last = namespace(step=1) %}
     {% for power in range(14) %}
     {% set step = 2 ** power %}
     {% set going = [] %}
-    {% for state in states if state.beta ** step >= state.cutoff %}{% do going.append(state) %}{% endfor %}
-    {% if going %}
-    {# A lag of 2,048 no longer streams: it is taken in hops. #}
-    {% set hop = [step, 1024] | min %}
-    {% for hopped in range(hop, step + 1, hop) %}
-    {{ name }}_{{ step * 2 }}_{{ hopped }} as (
-        select
-            *
-            {%- if hopped == hop %},
-            case when bar_number > {{ step }} then 1.0::double else 0.0 end as {{ name }}__reach_{{ step }}
-            {%- endif %}
-            {%- for state in going %}
-            {%- set s = name ~ '__' ~ state.id %},
-            lag({{ s }}_{{ step if hopped == hop else (step * 2) ~ '_' ~ (hopped - hop) }}, {{ hop }}, 0.0) over () as {{ s }}_{{ step * 2 }}_{{ hopped }}
-            {%- endfor %}
-        from {{ name }}_{{ last.step }}
-    ),
-    {% set last.step = (step * 2) ~ '_' ~ hopped %}
+    {% set moving = [] %}
+    {% for state in states if state.beta ** step >= state.cutoff %}
+    {% do going.append(state) %}
+    {% do moving.append(name ~ '__' ~ state.id) %}
     {% endfor %}
+    {% if going %}
+    {{ rows_above(name ~ '_above_' ~ step, name ~ '_' ~ step, step, moving) }}
 
-    {# What is not needed any more is left behind: planning takes as long as the columns are many. #}
     {{ name }}_{{ step * 2 }} as (
         select
-            * exclude (
-                {{ name }}__reach_{{ step }}
-                {%- for state in going %},
-                {{ name }}__{{ state.id }}_{{ step }}
-                {%- for hopped in range(hop, step + 1, hop) %}, {{ name }}__{{ state.id }}_{{ step * 2 }}_{{ hopped }}{% endfor %}
+            * exclude ({{ moving | join('_old, ') }}_old) replace (
+                {%- for state in going %}
+                {%- set s = name ~ '__' ~ state.id %}
+                {{ s }} + {{ '%.17e' | format(state.beta ** step) }} * {{ s }}_old * cast(bar_number > {{ step }} as double) as {{ s }}{{ ',' if not loop.last }}
                 {%- endfor %}
             )
-            {%- for state in going %}
-            {%- set s = name ~ '__' ~ state.id %},
-            {{ s }}_{{ step }} + {{ '%.17e' | format(state.beta ** step) }} * {{ s }}_{{ step * 2 }}_{{ step }} * {{ name }}__reach_{{ step }} as {{ s }}_{{ step * 2 }}
-            {%- do reached.update({state.id: step * 2}) %}
-            {%- endfor %}
-        from {{ name }}_{{ last.step }}
+        from {{ name }}_above_{{ step }}
     ),
     {% set last.step = step * 2 %}
     {% endif %}
@@ -91,7 +97,7 @@
         select
             columns(lambda x: not starts_with(x, '{{ name }}__'))
             {%- for state in states %},
-            case when bar_number >= {{ state.seed_bar }} then {{ name }}__{{ state.id }}_{{ reached[state.id] }} end as {{ state.id }}
+            case when bar_number >= {{ state.seed_bar }} then {{ name }}__{{ state.id }} end as {{ state.id }}
             {%- endfor %}
         from {{ name }}_{{ last.step }}
     )
@@ -105,56 +111,31 @@
     with it whatever is carried from farther back, the fund above included.
 #}
 {% macro carrying(name, source, ids) %}
-    {{ name }}_1 as (
-        select
-            *
-            {%- for id in ids %},
-            {{ id }}_kept as {{ name }}__{{ id }}_kept_1,
-            {{ id }}_added as {{ name }}__{{ id }}_added_1
-            {%- endfor %}
-        from {{ source }}
-    ),
+    {% set links = [] %}
+    {% for id in ids %}{% do links.extend([id ~ '_kept', id ~ '_added']) %}{% endfor %}
 
-    {% set last = namespace(step=1) %}
     {% for power in range(13) %}
     {% set step = 2 ** power %}
-    {% set hop = [step, 1024] | min %}
-    {% for hopped in range(hop, step + 1, hop) %}
-    {{ name }}_{{ step * 2 }}_{{ hopped }} as (
-        select
-            *
-            {%- for id in ids %}{% for part in ['kept', 'added'] %}
-            {%- set x = name ~ '__' ~ id ~ '_' ~ part %},
-            lag({{ x }}_{{ step if hopped == hop else (step * 2) ~ '_' ~ (hopped - hop) }}, {{ hop }}, 0.0) over () as {{ x }}_{{ step * 2 }}_{{ hopped }}
-            {%- endfor %}{% endfor %}
-        from {{ name }}_{{ last.step }}
-    ),
-    {% set last.step = (step * 2) ~ '_' ~ hopped %}
-    {% endfor %}
+    {{ rows_above(name ~ '_above_' ~ step, name ~ '_' ~ step if power else source, step, links) }}
 
     {{ name }}_{{ step * 2 }} as (
         select
-            * exclude (
-                {%- for id in ids %}{% for part in ['kept', 'added'] %}
-                {%- set x = name ~ '__' ~ id ~ '_' ~ part -%}
-                {{ x }}_{{ step }}{% for hopped in range(hop, step + 1, hop) %}, {{ x }}_{{ step * 2 }}_{{ hopped }}{% endfor %}{{ ', ' if not loop.last }}
-                {%- endfor %}{{ ', ' if not loop.last }}{% endfor -%}
+            * exclude ({{ links | join('_old, ') }}_old) replace (
+                {%- for id in ids %}
+                {{ id }}_kept * {{ id }}_kept_old as {{ id }}_kept,
+                {{ id }}_added + {{ id }}_kept * {{ id }}_added_old as {{ id }}_added{{ ',' if not loop.last }}
+                {%- endfor %}
             )
-            {%- for id in ids %}{% set x = name ~ '__' ~ id %},
-            {{ x }}_kept_{{ step }} * {{ x }}_kept_{{ step * 2 }}_{{ step }} as {{ x }}_kept_{{ step * 2 }},
-            {{ x }}_added_{{ step }} + {{ x }}_kept_{{ step }} * {{ x }}_added_{{ step * 2 }}_{{ step }} as {{ x }}_added_{{ step * 2 }}
-            {%- endfor %}
-        from {{ name }}_{{ last.step }}
+        from {{ name }}_above_{{ step }}
     ),
-    {% set last.step = step * 2 %}
     {% endfor %}
 
     {{ name }} as (
         select
-            columns(lambda x: not starts_with(x, '{{ name }}__'))
+            * exclude ({{ links | join(', ') }})
             {%- for id in ids %},
-            {{ name }}__{{ id }}_added_{{ last.step }} as {{ id }}
+            {{ id }}_added as {{ id }}
             {%- endfor %}
-        from {{ name }}_{{ last.step }}
+        from {{ name }}_{{ 2 ** 13 }}
     )
 {% endmacro %}
