@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from etf_rotation.build import WORK
 from etf_rotation.channels import Message
 from etf_rotation.history import Since
 from etf_rotation.production import COULD_NOT_RUN, GATE_FAILED, PASSED, Outcome
 from etf_rotation.publish import SNAPSHOTS
-from etf_rotation.report_texts import check_title, order_reason
+from etf_rotation.report_texts import check_title, gate_message, order_reason
 from etf_rotation.settings import Settings
 from etf_rotation.tables import render
 
@@ -114,14 +112,6 @@ WORDS = {
     },
 }
 
-# How a message of the gate begins, in Chinese; what it names and advises stays as it is.
-_BEGINNINGS_ZH = (
-    (r"^(\S+) is above (\S+): ", r"\1 高于 \2："),
-    (r"^(\S+) is at least (\S+): ", r"\1 不低于 \2："),
-    (r"^(\S+) is below (\S+): ", r"\1 低于 \2："),
-    (r"^no value, nothing was judged: ", "无数值，未评判："),
-)
-
 
 def compose(outcome: Outcome, language: str) -> Message:
     """Return the message about a run, in Markdown without tables, which DingTalk cannot show."""
@@ -204,8 +194,7 @@ def _check(row: dict, language: str) -> str:
     if language == "zh":
         title = words[name] if name in ALERTS else check_title(name, language)
         name = name if title == name else f"{title}（{name}）"
-        for pattern, beginning in _BEGINNINGS_ZH:
-            message = re.sub(pattern, beginning, message)
+        message = gate_message(message, row["check_name"], language)
     pool = f"{row['pool']} " if row["pool"] else ""
     status = words["status"][row["status"]]
     return words["check"].format(status=status, pool=pool, name=name, message=message)

@@ -21,7 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from etf_rotation import report_plots as plots
 from etf_rotation.errors import InputError
-from etf_rotation.report_texts import TEXTS, check_title, order_reason
+from etf_rotation.report_texts import TEXTS, check_title, gate_message, order_reason
 
 REPORT = "report.html"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -408,6 +408,7 @@ class Page:
         for row in rows:
             rule = rules.get(row["check_name"], {})
             row["title"] = check_title(row["check_name"], self.language)
+            row["message"] = gate_message(row["message"], row["check_name"], self.language)
             row["direction"] = rule.get("direction")
             row["is_performance"] = rule.get("is_performance", False)
             row["is_percent"] = (

@@ -413,6 +413,127 @@ def check_title(name: str, language: str) -> str:
     return dict(zip(TEXTS, titles, strict=True))[language]
 
 
+# The messages of the gate in Chinese: how one begins, what it names, and what it advises.
+_BEGINNINGS = (
+    (r"^(\S+) is above (\S+): ", r"\1 高于 \2："),
+    (r"^(\S+) is at least (\S+): ", r"\1 不低于 \2："),
+    (r"^(\S+) is below (\S+): ", r"\1 低于 \2："),
+    (r"^no value, nothing was judged: ", "无数值，未评判："),
+    (r"^no model of models/gate computes .*", "models/gate 中没有模型为该池计算此检查；请恢复"),
+    (
+        r"^the row of the seed gate_thresholds is not complete: .*",
+        "种子 gate_thresholds 的该行不完整：阻断检查须有 fail_threshold，其他须有 warn_threshold，"
+        "并须有 direction 和 aggregate",
+    ),
+    (
+        r"^the seed gate_thresholds has no row .*",
+        "种子 gate_thresholds 中没有该检查和该池的行；请恢复",
+    ),
+)
+_FINDINGS = (
+    (r"\brow (\d+): (\S+) \((.+?)\)", r"第 \1 行：\2（\3）"),
+    (r"\bno date\b", "无日期"),
+    (r"\bthe pool has no bar\b", "该池没有日线"),
+    (r"\bno fund of the pool has a row\b", "全池无数据行"),
+    (r"\bno row on the last session\b", "最后交易日无数据行"),
+    (r"\bno raw row\b", "无原始数据"),
+    (r"\bno row\b", "无数据行"),
+    (r"\b(?:a fund that is )?in no pool\b", "不在任何池中"),
+    (r"\bthe fund has no bar on that session\b", "该日没有日线"),
+    (r"\bnot in the library\b", "不在日历库中"),
+    (r"\bis the last bar\b", "为最后一根日线"),
+    (r"\bis the last session\b", "为最后交易日"),
+    (r"\bis the month\b", "为该月"),
+    (r"\bno backtest\b", "没有回测"),
+    (r"\btoo little history\b", "历史太短"),
+    (r"\b(\d+) bars to (\S+)", r"\1 根日线，至 \2"),
+    (r"\b(\d+) bars at (\S+) to (\S+)", r"\1 根日线价格均为 \2，至 \3"),
+    (r"\bratio (\S+), from ", r"复权比例 \1，来源 "),
+    (r"\bcloses at (\S+) after ([\d.]+)", r"收于 \1，前收 \2"),
+    (r", limit (\S+)", r"，限值 \1"),
+    (r"\bno fund with two bars in a row\b", "没有连续两根日线的基金"),
+    (r"\bmean over the pool's factors\b", "池内因子平均"),
+    (r"(\S+) in the published build\b", r"上次发布为 \1"),
+    (r"\bno published build\b", "尚无已发布的构建"),
+    (r"\bin factor_summary\b", "见 factor_summary"),
+    (r"\bnull in the key\b", "主键为空"),
+    (r"\bnot on a session\b", "不是交易日"),
+    (r"\bkey twice\b", "主键重复"),
+    (r"\brow keys differs on\b", "主键 differs on"),
+    (r"\b(\d+) rows, such as ", r"\1 行，如 "),
+    (r"\bnot sorted by symbol and trade_date\b", "未按代码和日期排序"),
+    (r"(\S+) differs on (\d+) rows", r"\1 有 \2 行不一致"),
+    (r"(\S+) is in no family of factors\b", r"\1 不属于任何因子族"),
+    (
+        r"\bamount / \(volume x close\) is (\S+) over 250 bars, (\S+) over all",
+        r"成交额 /（成交量 × 收盘价）近 250 根为 \1，全部为 \2",
+    ),
+    (r"\bno ADV20\b", "无 ADV20"),
+    (r"\bno rebalance yet\b", "尚未调仓"),
+    (r"\bwas the last bar, (\d+) sessions ago", r"为最后一根日线，距今 \1 个交易日"),
+    (r"(\w+) (\S+), was (\S+)", r"\1 为 \2，上次 \3"),
+    (r"; and (\d+) more", r"；另有 \1 项"),
+    (r"(?<![^：\s])no (\w+)", r"缺少 \1"),
+)
+_REMEDIES = {
+    "lag_static": "改读滞后后的关系，或把该依赖及理由写入种子 lag_edges",
+    "lag_dynamic": "检查 int_bars__lagged 和 int_factors__lagged：每行只能后移一个交易日，且只移一次",
+    "factor_coverage": "在 factor_summary 中查覆盖率低的因子；为该池补充更长的历史",
+    "factor_coverage_drop": "将 factor_summary 与已发布的比较；查找缺失的基金或年份",
+    "production_factors": "原因见 factor_summary",
+    "volatility_scaling": "检查 equity_daily 及相关价格是否有跳变",
+    "largest_month": "在 monthly_returns 中查该月，在 positions_daily 中查当月持仓",
+    "panel_index": "查明哪个模型改动了 factor_panel 的主键或排序",
+    "zero_variance_factors": "在 factor_summary 中查这些因子；常见原因是输入停滞",
+    "metadata_complete": "检查 run_metadata 及写入它的 int_run_metadata",
+    "annual_return": "策略收益不足；数据没有问题",
+    "max_drawdown": "在 drawdowns 中查该次回撤；数据没有问题",
+    "sharpe": "策略的收益不抵风险；数据没有问题",
+    "monthly_win_rate": "查看 monthly_returns；数据没有问题",
+    "annual_turnover": "查看 trades；降低调仓频率或提高 min_weight_change",
+    "single_weight": "在 target_weights 中查该次调仓；int_selection 须遵守 pool_constraints",
+    "sector_weight": "在 target_weights 中查该次调仓；int_selection 须遵守 pool_constraints",
+    "broad_funds": "在 target_weights 中查该次调仓；int_selection 须遵守 pool_constraints",
+    "adv_share": "在 rebalances 中查该次调仓；启用 enforce_adv 或降低 target_capital",
+    "realised_weight": "下次调仓会恢复；若不能等，现在卖出一部分",
+    "holding_without_bar": "查明该基金的情况",
+    "expectations_raw": "打开 Data Docs（raw_rows）",
+    "expectations_published": "打开该表的 Data Docs",
+    "quarantine_share": "重新获取该文件，或告知数据商",
+    "missing_session": "为全池重新获取该交易日的数据",
+    "no_row": "重新获取该基金的数据；跨缺口的收益是多个交易日的收益",
+    "no_row_last_session": "等数据商更新后再运行",
+    "unit_sanity": "文件的 vol 或 amount 单位不同：换算，或设置 raw_volume_unit、raw_amount_unit",
+    "move_beyond_limit": "检查是否缺少复权、缺行或涨跌幅设置有误（种子 price_limits）",
+    "unexplained_move": "很可能是份额拆分：写入种子 corporate_actions，或重新获取 pre_close",
+    "adjustment_after_gap": "补齐缺失的行，或把真实比例写入种子 corporate_actions",
+    "large_adjustment": "把真实比例写入种子 corporate_actions",
+    "pre_close_missing": "重新获取含 pre_close 的数据，或使用含 adj_factor 的数据源",
+    "stale_prices": "重新获取该基金的数据；若已停滞，从种子 etf_pools 中移除",
+    "corporate_action_without_bar": "更正种子 corporate_actions 中的 symbol 或 trade_date",
+    "fund_without_file": "获取其文件，或从种子 etf_pools 中移除",
+    "funds_in_no_pool": "若属于策略则写入种子 etf_pools；universe: all 会读入它们供研究",
+    "calendar_beyond_library": "安装更新的 exchange-calendars",
+    "freshness": "获取最新日线后再运行",
+    "metrics_change": "查明变动来源：运行参数、历史数据修订或代码",
+}
+
+
+def gate_message(message: str, check_name: str, language: str) -> str:
+    """Return a message of the gate in the report's language; what has no translation stays."""
+    if language == "zh":
+        for pattern, beginning in _BEGINNINGS:
+            translated = re.sub(pattern, beginning, message)
+            if translated != message:
+                found, stop, remedy = translated.rpartition(". ")
+                remedy = _REMEDIES.get(check_name, remedy)
+                message = f"{found}。{remedy}" if stop else translated
+                break
+        for pattern, words in _FINDINGS:
+            message = re.sub(pattern, words, message)
+    return message
+
+
 # The reasons of next_session_orders in Chinese, phrase by phrase.
 _REASONS = (
     (r"rebalance: enter", "调仓：建仓"),

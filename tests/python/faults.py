@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from etf_rotation import dbt
+from etf_rotation.report_texts import gate_message
 from etf_rotation.sample import write_sample
 
 PROJECT = Path(__file__).parents[2]
@@ -38,6 +39,8 @@ STRANGER = "588888.SH"  # in no pool
 PRICES = ("open", "high", "low", "close")
 
 STOPPED, FAILED, WARNED = "stopped", "failed", "warned"
+# Words that no name of a table, column or file holds.
+ENGLISH = re.compile(r"\b(?:a|after|and|as|has|in|is|it|no|not|of|on|rows?|such|the|this|to|was)\b")
 
 
 class Workspace:
@@ -291,6 +294,9 @@ class Group:
         expected = {name for one in failing for name in (one.caught_by, *one.besides)}
         others = {row["check_name"] for row in built.checks if row["status"] == "fail"}
         assert others <= expected, others - expected
+        for row in built.checks:
+            said = gate_message(row["message"], row["check_name"], "zh")
+            assert not ENGLISH.search(said), said
         found = built.messages(fault.caught_by, {FAILED: "fail", WARNED: "warn"}[fault.outcome])
         assert found, [row for row in built.checks if row["status"] != "pass"]
         if fault.outcome == FAILED:

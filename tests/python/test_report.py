@@ -25,7 +25,7 @@ from etf_rotation.report import (
     write_report,
 )
 from etf_rotation.report_plots import Columns, growth, is_log, rounded
-from etf_rotation.report_texts import CHECKS, TEXTS, check_title, order_reason
+from etf_rotation.report_texts import CHECKS, TEXTS, check_title, gate_message, order_reason
 
 LANGUAGES = tuple(TEXTS)
 POOLS = ("PORTFOLIO", "A_SHARE", "OTHER", "QDII")
@@ -139,6 +139,20 @@ def test_every_check_of_the_seed_has_a_name_in_both_languages(sample):
     names = sample.connection.execute("select check_name from seeds.gate_thresholds").fetchall()
     assert {name for (name,) in names} == set(CHECKS)
     assert check_title("dbt_node", "zh") == "dbt_node"
+
+
+def test_every_remedy_of_the_seed_is_chinese_on_the_chinese_page(sample):
+    rules = sample.connection.execute(
+        "select check_name, remedy from seeds.gate_thresholds"
+    ).fetchall()
+    for name, remedy in rules:
+        message = f"1 is above 0: 510300.SH 2022-09-05 no row; and 2 more. {remedy}"
+        said = gate_message(message, name, "zh")
+        start, _, advice = said.partition("。")
+        assert start == "1 高于 0：510300.SH 2022-09-05 无数据行；另有 2 项"
+        assert re.search("[一-鿿]", advice), (name, advice)
+        assert remedy not in said, name
+        assert gate_message(message, name, "en") == message
 
 
 def test_drawdowns_and_what_the_factors_know_are_the_tables(sample, pages):
