@@ -7,7 +7,7 @@
 {% macro as_of() -%}
     {% set value = (var('as_of', none) or env_var('ETF_AS_OF', '')) | string | trim %}
     {%- if value -%}
-        {% do modules.datetime.date.fromisoformat(value) %}{{ value }}
+        {{- modules.datetime.date.fromisoformat(value) -}}
     {%- endif -%}
 {%- endmacro %}
 

@@ -64,5 +64,5 @@ select
     illiquidity_sum_20 / 20 * 1e8 as amihud_20,
     (v - v_sum_20 / 20) / nullif({{ sd('v', 20) }}, 0) as volume_zscore_20,
     (a_sum_5 / 5) / nullif(a_sum_20 / 20, 0) as amount_ratio_5_20,
-    c / nullif(a_sum_20 / v_sum_20, 0) - 1 as vwap_bias_20
+    c / nullif(a_sum_20 / nullif(v_sum_20, 0), 0) - 1 as vwap_bias_20
 from shares

@@ -12,7 +12,8 @@ bars as (
 
     select
         symbol,
-        trade_date
+        trade_date,
+        adjustment_source
     from {{ ref('stg_etf_daily') }}
 
 ),
@@ -33,13 +34,14 @@ known as (
 
 ),
 
-met_none as (
+unused_actions as (
 
     select
         actions.symbol,
         actions.trade_date,
         case
             when spans.symbol is null then 'a fund that is in no pool'
+            when bars.symbol is not null then format('the fund is adjusted by its {}', bars.adjustment_source)
             else 'the fund has no bar on that session'
         end as detail
     from actions
@@ -52,13 +54,16 @@ met_none as (
     left join known
         on actions.symbol = known.symbol
     where
-        bars.symbol is null
-        and case
-            when spans.symbol is null then known.symbol is null
-            else
-                actions.trade_date >= spans.first_date
-                and actions.trade_date <= (select max(trade_date) from bars)
-        end
+        bars.adjustment_source <> 'pre_close'
+        or (
+            bars.symbol is null
+            and case
+                when spans.symbol is null then known.symbol is null
+                else
+                    actions.trade_date >= spans.first_date
+                    and actions.trade_date <= (select max(trade_date) from bars)
+            end
+        )
 
 )
 
@@ -66,10 +71,10 @@ select
     'BUILD' as pool,
     'corporate_action_without_bar' as check_name,
     'corporate_actions.csv' as source_file,
-    met_none.symbol,
-    met_none.trade_date,
-    (met_none.symbol is not null)::integer as value,
-    met_none.detail
+    unused_actions.symbol,
+    unused_actions.trade_date,
+    (unused_actions.symbol is not null)::integer as value,
+    unused_actions.detail
 from (select 1) as build
-left join met_none
+left join unused_actions
     on true

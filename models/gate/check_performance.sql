@@ -54,7 +54,8 @@ measured as (
     select
         pool,
         'volatility_scaling' as check_name,
-        least(1, {{ var('target_vol') }} / annual_volatility) as value,
+        -- least() passes over a null, which is a volatility that nobody knows.
+        case when annual_volatility is not null then least(1, {{ var('target_vol') }} / annual_volatility) end as value,
         last_date
     from metrics
 

@@ -55,7 +55,8 @@ select
     bars.amount,
     bars.ratio,
     bars.adjustment_source,
-    actions.symbol is not null as is_in_seed,
+    -- A row of the seed is a link of the chain, which no other source of adjustments has.
+    actions.symbol is not null and bars.adjustment_source = 'pre_close' as is_in_seed,
     bars.previous_close / bars.ratio as reference_close,
     coalesce(limits.price_limit, {{ var('default_price_limit') }}) as price_limit
 from bars

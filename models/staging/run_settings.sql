@@ -11,7 +11,7 @@ select
     cast({{ var('capacity_capitals') }} as double[]) as capacity_capitals,
     cast({{ var('sessions_per_year') }} as integer) as sessions_per_year,
     nullif('{{ holdings_file() | replace("'", "''") }}', '') as holdings_file,
-    '{{ raw_root() }}' as raw_root,
+    '{{ raw_root() | replace("'", "''") }}' as raw_root,
     -- A folder that somebody named and that is empty is a fault, and not a wish for synthetic data.
     nullif('{{ 'sample' if raw_root() == 'raw' }}', '') as sample_root,
     nullif('{{ as_of() }}', '') as as_of,
@@ -26,9 +26,9 @@ select
     {% else %} cast(now() at time zone 'Asia/Shanghai' - interval 15 hours as date)
     {% endif %} as completed_until,
     '{{ target.name }}' as target_name,
-    '{{ flags.PROJECT_DIR or env_var("ETF_PROJECT_DIR", ".") }}' as project_dir,
-    '{{ var("published_database", none) or env_var("ETF_PUBLISHED_DATABASE", "") }}' as published_database,
-    '{{ env_var("ETF_DATA_DOCS", "") or (flags.TARGET_PATH or "target") ~ "/gate_report" }}' as data_docs,
+    '{{ (flags.PROJECT_DIR or env_var("ETF_PROJECT_DIR", ".")) | string | replace("'", "''") }}' as project_dir,
+    '{{ (var("published_database", none) or env_var("ETF_PUBLISHED_DATABASE", "")) | replace("'", "''") }}' as published_database,
+    '{{ (env_var("ETF_DATA_DOCS", "") or (flags.TARGET_PATH or "target") ~ "/gate_report") | replace("'", "''") }}' as data_docs,
     {{ "'" ~ given_vars | tojson | replace("'", "''") ~ "'" }} as given_vars,
     '{{ invocation_id }}' as invocation_id,
     cast('{{ run_started_at }}' as timestamptz) as run_started_at

@@ -118,18 +118,21 @@ def inspect_files(root: Path, *, wanted: set[str], known: set[str], everything: 
 
 
 def _inspect(path: Path) -> dict:
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path.name}: cannot be read ({error.strerror})") from None
     if not content:
         raise InputError(f"{path.name}: the file has no bytes; fetch it again or remove it")
     try:
         parquet = pq.ParquetFile(pa.BufferReader(content))
-    except pa.ArrowException as error:
+        types = {field.name.lower(): field.type for field in parquet.schema_arrow}
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise InputError(
             f"{path.name}: not a whole parquet file ({_first_line(error)}); fetch it again"
         ) from None
     if parquet.metadata.num_rows == 0:
         raise InputError(f"{path.name}: the file has no rows; fetch it again or remove it")
-    types = {field.name.lower(): field.type for field in parquet.schema_arrow}
     missing = [name for name in REQUIRED if name not in types]
     if missing:
         raise InputError(
@@ -192,7 +195,7 @@ def read_rows(
         `source_file, source_row` (from 1), `raw_symbol`, `raw_trade_date` (text as it stood),
         `trade_date` (DATE, null if unparseable), `date_fault` (null, `time_of_day`, `time_zone`),
         the nine `NUMBERS` (DOUBLE, raw units), `text_column` (the first number column that holds
-        text which is no number).
+        text which is no number; vol before all others, for a row without it is no bar).
 
     Raises
     ------
@@ -230,7 +233,7 @@ def read_rows(
 def _select(kinds: dict[str, str], paths: list[str]) -> str:
     date, fault = _date_expressions(kinds["trade_date"])
     numbers = ", ".join(_number(name, kinds.get(name)) for name in NUMBERS)
-    texts = [name for name in NUMBERS if kinds.get(name) == "text"]
+    texts = [name for name in ("vol", *NUMBERS) if kinds.get(name) == "text"]
     text_column = " ".join(
         f"when {name} is not null and try_cast({name} as double) is null then '{name}'"
         for name in texts

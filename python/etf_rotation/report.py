@@ -27,7 +27,6 @@ REPORT = "report.html"
 TEMPLATES = Path(__file__).parent / "templates"
 WINDOW = 126  # sessions of the rolling figures, half a year
 DRAWDOWNS = 5  # rows of the table of drawdowns
-HORIZON = 20  # sessions ahead of the plots on factors, about the month between two rebalances
 STATUSES = ("fail", "warn", "pass")
 RATIOS = {"sharpe", "sortino", "calmar", "annual_turnover", "beta", "information_ratio"}
 MONEY = {"total_costs"}
@@ -196,7 +195,6 @@ class Page:
             "gate": self.gate(),
             "parameters": sorted(self.parameters.items()),
             "window": WINDOW,
-            "horizon": HORIZON,
         }
         figures = {"columns": self.columns.arrays, "figures": self.figures}
         return environment.get_template("report.html.j2").render(
@@ -353,14 +351,17 @@ class Page:
             "order by factor_id = 'score', factor_id, horizon_sessions",
         )
         factors = list(dict.fromkeys(row["factor_id"] for row in summary))
+        horizons = sorted({row["horizon_sessions"] for row in summary})
+        # The plots are of the farthest: by default about the month between two rebalances.
+        farthest = horizons[-1] if horizons else 0
         drawn = {}
-        series = self._rolling_ic(pool, factors)
+        series = self._rolling_ic(pool, factors, farthest)
         if series:
             drawn["rolling_ic"] = plots.rolling_ic(self.columns, series)
         quantiles: dict[str, list[dict]] = defaultdict(list)
         for row in self.tables.rows(
             "research.factor_quantile_returns",
-            f"from research.factor_quantile_returns {where} and horizon_sessions = {HORIZON} "
+            f"from research.factor_quantile_returns {where} and horizon_sessions = {farthest} "
             "order by factor_quantile, factor_id = 'score', factor_id",
         ):
             quantiles[self.words["quantile"].format(n=row["factor_quantile"])].append(row)
@@ -372,7 +373,6 @@ class Page:
                 "research.factor_correlation", f"from research.factor_correlation {where}"
             )
         }
-        horizons = sorted({row["horizon_sessions"] for row in summary})
         by_horizon = {(row["factor_id"], row["horizon_sessions"]): row for row in summary}
         return {
             "pool": pool,
@@ -380,6 +380,7 @@ class Page:
                 name: self.draw(f"{pool}-{name}", figure) for name, figure in drawn.items()
             },
             "quantiles": len(quantiles),
+            "horizon": farthest,
             "horizons": horizons,
             "factors": [
                 {
@@ -537,7 +538,9 @@ class Page:
             (self.words["turnover"], self.words["costs"]),
         )
 
-    def _rolling_ic(self, pool: str, factors: list[str]) -> dict[str, tuple[list, list]]:
+    def _rolling_ic(
+        self, pool: str, factors: list[str], horizon: int
+    ) -> dict[str, tuple[list, list]]:
         """Return the mean of the last WINDOW rank ICs, at the last session of each week."""
         series: dict[str, tuple[list, list]] = {factor_id: ([], []) for factor_id in factors}
         for row in self.tables.rows(
@@ -548,7 +551,7 @@ class Page:
                     sessions rows between {WINDOW - 1} preceding and current row
                 ), 4) as mean_ic
             from research.factor_ic
-            where pool = {_text(pool)} and horizon_sessions = {HORIZON}
+            where pool = {_text(pool)} and horizon_sessions = {horizon}
             window sessions as (partition by factor_id order by trade_date)
             qualify row_number() over sessions >= {WINDOW} and row_number() over (
                 partition by factor_id, date_trunc('week', trade_date) order by trade_date desc

@@ -72,7 +72,7 @@ def resolve(given: Mapping, environment: Mapping[str, str]) -> Settings:
         if value:
             dbt_vars[name] = str(value) if not isinstance(value, list) else ",".join(value)
     if "as_of" in dbt_vars:
-        _check_date(dbt_vars["as_of"])
+        dbt_vars["as_of"] = _date(dbt_vars["as_of"])
     if "pools" in dbt_vars:
         _check_pools(dbt_vars["pools"])
 
@@ -166,9 +166,9 @@ def _vars(text: str | None) -> dict:
     return {name: str(v) if isinstance(v, dt.date) else v for name, v in value.items()}
 
 
-def _check_date(value: str) -> None:
+def _date(value: str) -> str:
     try:
-        dt.date.fromisoformat(value)
+        return dt.date.fromisoformat(value).isoformat()
     except ValueError:
         raise InputError(f"as_of is {value!r}, which must be a date YYYY-MM-DD") from None
 

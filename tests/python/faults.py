@@ -661,6 +661,18 @@ def action_without_bar(w: Workspace) -> list[str]:
     return ["511010.SH", "2022-05-03", "corporate_actions.csv"]
 
 
+def action_beside_adj_factor(w: Workspace) -> list[str]:
+    symbol = w.funds("QDII")[-1]
+    path = w.path(symbol)
+    table = pq.read_table(path)
+    date = _dashed(table["trade_date"][100].as_py())
+    ones = pa.array([1.0] * table.num_rows)
+    pq.write_table(table.append_column("adj_factor", ones), path)
+    with (w.project / "seeds" / "corporate_actions.csv").open("a", encoding="utf-8") as file:
+        file.write(f"{symbol},{date},2,the file has a factor of its own\n")
+    return [symbol, date, "adjusted by its adj_factor"]
+
+
 # -------- faults of seeds and code
 
 
@@ -1010,6 +1022,12 @@ GROUPS = [
                 "corporate_action_without_bar",
                 action_without_bar,
             ),
+            Fault(
+                "a corporate action of a fund with adj_factor",
+                WARNED,
+                "corporate_action_without_bar",
+                action_beside_adj_factor,
+            ),
         ],
         gate_after("corporate_actions", "path:models/staging"),
         after_healthy=True,
@@ -1339,8 +1357,19 @@ GROUPS = [
             Fault(
                 "metrics unlike the published build's", WARNED, "metrics_change", metrics_changed
             ),
+            Fault(
+                "a volatility that is not known",
+                WARNED,
+                "volatility_scaling",
+                edited(
+                    "models/backtest/metrics.sql",
+                    "annualised.root_year * annualised.sd_r as annual_volatility",
+                    "null::double as annual_volatility",
+                    "no value, nothing was judged",
+                ),
+            ),
         ],
-        gate_after("run_settings", "int_published_build", "trading_calendar"),
+        gate_after("run_settings", "int_published_build", "trading_calendar", "metrics"),
         after_healthy=True,
         variables=PUBLISHED,
     ),

@@ -541,7 +541,7 @@ def test_settings_prefer_the_command_line_to_vars_to_the_environment(sample, tmp
     given = {
         "raw_root": str(sample),
         "output_root": str(tmp_path / "etf"),
-        "as_of": "2024-03-01",
+        "as_of": "20240301",
         "vars": "{pools: [QDII, OTHER], as_of: 2024-02-01, backtest_start: 2020-01-01}",
     }
     settled = settings.resolve(given, environment)

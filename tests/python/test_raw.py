@@ -172,6 +172,11 @@ def test_text_in_a_price_names_the_column_and_leaves_the_other_rows(tmp_path):
     assert [row["close"] for row in rows] == [5.1, None, 5.3]
 
 
+def test_text_in_the_volume_is_named_before_text_in_a_price(tmp_path):
+    write(tmp_path, close=["n/a", "n/a", "5.3"], vol=["100", "many", "100"])
+    assert [row["text_column"] for row in read(tmp_path)] == ["close", "vol", None]
+
+
 def test_files_of_different_layout_are_read_together(tmp_path):
     write(tmp_path)
     other = "159915.SZ"
@@ -254,6 +259,26 @@ def test_a_truncated_file_is_named(tmp_path):
     path = write(tmp_path)
     path.write_bytes(path.read_bytes()[:-20])
     assert refused(tmp_path).startswith(f"{NAME}: not a whole parquet file")
+
+
+def test_a_damaged_footer_is_named(tmp_path):
+    path = write(tmp_path)
+    whole = path.read_bytes()
+    length = int.from_bytes(whole[-8:-4], "little")
+    refusals = 0
+    for place in range(len(whole) - 8 - length, len(whole) - 8, 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            read(tmp_path)
+        except InputError as error:
+            assert str(error).startswith(f"{NAME}: "), place
+            refusals += 1
+    assert refusals > 10  # noqa: PLR2004
+
+
+def test_a_folder_named_like_a_file_is_named(tmp_path):
+    (tmp_path / "ETF" / "daily" / NAME).mkdir(parents=True)
+    assert refused(tmp_path) == f"{NAME}: cannot be read (Is a directory)"
 
 
 def test_every_broken_file_is_named_up_to_five(tmp_path):
