@@ -23,12 +23,7 @@ pools as (
 
 limits as (
 
-    select
-        symbol,
-        valid_from,
-        lead(valid_from) over (partition by symbol order by valid_from) as valid_until,
-        price_limit
-    from {{ ref('price_limits') }}
+    select * from {{ ref('price_limits') }}
 
 ),
 
@@ -52,11 +47,10 @@ referenced as (
     from bars
     inner join pools
         on bars.pool = pools.pool
-    left join limits
+    asof left join limits
         on
             bars.symbol = limits.symbol
             and bars.trade_date >= limits.valid_from
-            and (limits.valid_until is null or bars.trade_date < limits.valid_until)
 
 )
 

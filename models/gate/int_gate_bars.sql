@@ -24,12 +24,7 @@ calendar as (
 
 limits as (
 
-    select
-        symbol,
-        valid_from,
-        lead(valid_from) over (partition by symbol order by valid_from) as valid_until,
-        price_limit
-    from {{ ref('price_limits') }}
+    select * from {{ ref('price_limits') }}
 
 ),
 
@@ -46,13 +41,8 @@ select
     bars.bar_number,
     bars.previous_trade_date,
     bars.previous_trade_date = calendar.previous_trade_date as follows_its_session,
-    bars.open,
-    bars.high,
-    bars.low,
     bars.close,
     bars.pre_close,
-    bars.volume,
-    bars.amount,
     bars.ratio,
     bars.adjustment_source,
     -- A row of the seed is a link of the chain, which no other source of adjustments has.
@@ -62,12 +52,11 @@ select
 from bars
 inner join calendar
     on bars.trade_date = calendar.trade_date
-left join limits
-    on
-        bars.symbol = limits.symbol
-        and bars.trade_date >= limits.valid_from
-        and (limits.valid_until is null or bars.trade_date < limits.valid_until)
 left join actions
     on
         bars.symbol = actions.symbol
         and bars.trade_date = actions.trade_date
+asof left join limits
+    on
+        bars.symbol = limits.symbol
+        and bars.trade_date >= limits.valid_from

@@ -3,5 +3,4 @@
 -- depends_on: {{ ref('gate_checks') }}
 
 select
-    '{{ invocation_id }}' as invocation_id,
     cast('{{ run_started_at }}' as timestamptz) as run_started_at

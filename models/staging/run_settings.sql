@@ -30,5 +30,4 @@ select
     '{{ (var("published_database", none) or env_var("ETF_PUBLISHED_DATABASE", "")) | replace("'", "''") }}' as published_database,
     '{{ (env_var("ETF_DATA_DOCS", "") or (flags.TARGET_PATH or "target") ~ "/gate_report") | replace("'", "''") }}' as data_docs,
     {{ "'" ~ given_vars | tojson | replace("'", "''") ~ "'" }} as given_vars,
-    '{{ invocation_id }}' as invocation_id,
     cast('{{ run_started_at }}' as timestamptz) as run_started_at

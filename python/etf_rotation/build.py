@@ -97,7 +97,6 @@ def build(settings: Settings, run: Path, before: Path | None, progress: Progress
         "ETF_DATA_DOCS": str(run / GATE_REPORT),
         "ETF_PUBLISHED_DATABASE": str(before or ""),
         "ETF_RAW_ROOT": str(settings.raw_root),
-        "ETF_LANGUAGE": settings.language,
     }
     with _parsed_before(settings, run) as building:
         result = dbt.invoke(

@@ -13,7 +13,6 @@ from etf_rotation.backtest import PARAMETERS_SCHEMA
 from etf_rotation.errors import InputError
 from etf_rotation.selection import LIMIT_TOLERANCE, FundKey, read_checked, refuse, schema_of
 
-BINDING = "binding"
 INFORMATIVE = "informative"
 
 

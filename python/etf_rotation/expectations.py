@@ -91,9 +91,7 @@ def _between(low: float | None, high: float | None, *columns: str, strict: bool 
     ]
 
 
-def _unique(*columns: str) -> gxe.UnexpectedRowsExpectation:
-    if len(columns) == 1:
-        return gxe.ExpectColumnValuesToBeUnique(column=columns[0])
+def _unique(*columns: str) -> gxe.ExpectCompoundColumnsToBeUnique:
     return gxe.ExpectCompoundColumnsToBeUnique(column_list=list(columns))
 
 

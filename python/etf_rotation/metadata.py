@@ -30,7 +30,7 @@ SCHEMA = pa.schema(
 CODE = ("dbt_project.yml", "models/**/*.*", "macros/**/*.sql", "seeds/*.csv", "python/**/*.py")
 
 # Settings that say where, when or by whom a run was made, and not what it computes.
-NOT_PARAMETERS = ("project_dir", "given_vars", "invocation_id", "run_started_at", "data_docs")
+NOT_PARAMETERS = ("project_dir", "given_vars", "run_started_at", "data_docs")
 
 
 def describe_run(settings: dict, files: pa.Table, columns: list[tuple[str, str]]) -> pa.Table:

@@ -73,6 +73,12 @@ def _check_constraints(pools: set[str], weights: list[tuple[str, float]]) -> Non
         raise InputError(
             f"seed pool_constraints: no row for the pool {lacking[0]} of the seed etf_pools; add it"
         )
+    negative = [pool for pool, weight in weights if weight < 0]
+    if negative:
+        raise InputError(
+            f"seed pool_constraints: portfolio_weight of {negative[0]} is below zero; give it the "
+            "pool's share of PORTFOLIO, or 0"
+        )
     total = sum(weight for _, weight in weights)
     if total and round(total, 9) != 1:
         raise InputError(

@@ -11,11 +11,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from etf_rotation.errors import InputError
 from etf_rotation.selection import read_checked, schema_of
-
-# Weights as people write them, such as 0.3333: so far may their sum be from 1.
-WEIGHT_TOLERANCE = 1e-9
 
 
 class _SessionKey(NamedTuple):
@@ -113,8 +109,6 @@ def run(sessions: pa.Table, shares: pa.Table) -> pa.Table:
 
     Raises
     ------
-    InputError
-        Weights below zero, or that do not add up to 1.
     ValueError
         A missing column, a null or infinite value, a duplicate row, a pool that skips a session.
 
@@ -127,7 +121,6 @@ def run(sessions: pa.Table, shares: pa.Table) -> pa.Table:
     sessions = read_checked("sessions", sessions, SESSIONS_SCHEMA, _SessionKey._fields)
     shares = read_checked("shares", shares, SHARES_SCHEMA, ("pool",)).to_pylist()
     weights = {s["pool"]: s["portfolio_weight"] for s in shares if s["portfolio_weight"] != 0}
-    _check_weights(weights)
 
     by_pool = {pool: {} for pool in weights}
     for row in sessions.to_pylist():
@@ -166,18 +159,3 @@ def run(sessions: pa.Table, shares: pa.Table) -> pa.Table:
         for pool in weights
     ]
     return pa.table(list(zip(*rows, strict=True)), schema=SLEEVES_SCHEMA)
-
-
-def _check_weights(weights: Mapping[str, float]) -> None:
-    for pool, weight in weights.items():
-        if weight < 0:
-            raise InputError(
-                f"pool_constraints.csv, pool {pool}: portfolio_weight {weight} is below zero; give "
-                "each pool its share of PORTFOLIO, or 0"
-            )
-    total = math.fsum(weights.values())
-    if weights and abs(total - 1) > WEIGHT_TOLERANCE:
-        raise InputError(
-            f"pool_constraints.csv, column portfolio_weight: {', '.join(weights)} add up to "
-            f"{total:.12g}; the shares of PORTFOLIO must add up to 1"
-        )

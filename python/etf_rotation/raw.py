@@ -139,17 +139,23 @@ def _inspect(path: Path) -> dict:
             f"{path.name}: required column {', '.join(missing)} is missing; columns are matched by "
             f"name, found: {', '.join(types)}"
         )
+    taken = [name for name in (_PATH, "file_row_number") if name in types]
+    if taken:
+        raise InputError(f"{path.name}: a column may not be called {taken[0]}; rename or drop it")
     kinds = {name: _kind(path, name, types[name]) for name in types if name in _KNOWN}
     return {
         "path": str(path.resolve()),
         "rows": parquet.metadata.num_rows,
-        "column_types": ",".join(f"{name}:{kind}" for name, kind in sorted(kinds.items())),
+        "column_types": ";".join(
+            f"{name}:{kind}:{types[name]}" for name, kind in sorted(kinds.items())
+        ),
         "sha256": hashlib.sha256(content).hexdigest(),
         "is_synthetic": SYNTHETIC_KEY in (parquet.metadata.metadata or {}),
     }
 
 
 _KNOWN = ("ts_code", "trade_date", *NUMBERS)
+_PATH = "etf_raw_path"  # of a row's file
 
 
 def _kind(path: Path, name: str, type_: pa.DataType) -> str:
@@ -207,12 +213,13 @@ def read_rows(
             f"none of the {files.num_rows} raw files belongs to a fund of the build; check the "
             "seed etf_pools and the vars pools and universe"
         )
+    # DuckDB reads files together by the types of the first: only files of the same types are.
     groups: dict[str, list[str]] = {}
     for file in files.to_pylist():
         if file["is_read"]:
             groups.setdefault(file["column_types"], []).append(file["path"])
     select = " union all ".join(
-        _select(dict(item.split(":") for item in types.split(",")), paths)
+        _select(dict(item.split(":")[:2] for item in types.split(";")), paths)
         for types, paths in sorted(groups.items())
     )
     if as_of is not None:
@@ -241,7 +248,7 @@ def _select(kinds: dict[str, str], paths: list[str]) -> str:
     listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
     return f"""
         select
-            parse_filename(filename) as source_file,
+            parse_filename({_PATH}) as source_file,
             file_row_number + 1 as source_row,
             cast(ts_code as varchar) as raw_symbol,
             cast(trade_date as varchar) as raw_trade_date,
@@ -249,7 +256,10 @@ def _select(kinds: dict[str, str], paths: list[str]) -> str:
             {fault} as date_fault,
             {numbers},
             {f"case {text_column} end" if texts else "cast(null as varchar)"} as text_column
-        from read_parquet([{listed}], filename = true, file_row_number = true)"""
+        from read_parquet(
+            [{listed}],
+            filename = '{_PATH}', file_row_number = true, hive_partitioning = false
+        )"""
 
 
 def _number(name: str, kind: str | None) -> str:

@@ -51,7 +51,6 @@ class Trials(NamedTuple):
     common_sessions: int
     correlation: float | None  # mean of all pairs; None where there is no second trial
     effective: float
-    sharpe_variance: float  # of the Sharpe ratios per session
     expected_max: float  # annual, of all trials
     expected_max_effective: float  # annual, of the effective ones
 
@@ -120,7 +119,6 @@ def _trials(sharpes: Sequence[float], returns: Sequence[np.ndarray], per_year: i
         common,
         correlation,
         effective,
-        variance,
         annual * expected_max_sharpe(variance, count),
         annual * expected_max_sharpe(variance, effective),
     )

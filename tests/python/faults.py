@@ -905,6 +905,21 @@ GROUPS = [
         ]
     ),
     Group(
+        [
+            Fault(
+                "a portfolio weight below zero",
+                STOPPED,
+                "raw_files",
+                edited(
+                    "seeds/pool_constraints.csv",
+                    "QDII,3000000,0.3",
+                    "QDII,3000000,-0.3",
+                    "QDII is below zero",
+                ),
+            ),
+        ]
+    ),
+    Group(
         [Fault("an unknown pool selected", STOPPED, "raw_files", unknown_pool_selected)],
         variables={"ETF_POOLS": "QDIII"},
     ),

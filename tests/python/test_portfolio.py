@@ -4,7 +4,6 @@ from datetime import date
 
 import pyarrow as pa
 import pytest
-from etf_rotation.errors import InputError
 from etf_rotation.portfolio import SESSIONS_SCHEMA, SHARES_SCHEMA, SLEEVES_SCHEMA, run
 
 JAN_28, JAN_29, FEB_1, FEB_2 = (
@@ -102,28 +101,6 @@ def test_there_is_none_where_no_pool_has_a_weight():
 def test_later_sessions_change_no_bit():
     cut = {pool: [row for row in curve if row[0] <= FEB_1] for pool, curve in CURVES.items()}
     assert combined(cut) == combined()[:4]
-
-
-@pytest.mark.parametrize(
-    ("weights", "message"),
-    [
-        ((0.6, 0.3), "portfolio_weight: A, B add up to 0.9; .* must add up to 1"),
-        ((0.6, 0.5), "add up to 1.1"),
-        ((1.2, -0.2), "pool B: portfolio_weight -0.2 is below zero"),
-    ],
-)
-def test_weights_that_do_not_add_up_are_refused(weights, message):
-    shares = [
-        {**share, "portfolio_weight": weight}
-        for share, weight in zip(SHARES, weights, strict=False)
-    ]
-    with pytest.raises(InputError, match=message):
-        combined(shares=shares)
-
-
-def test_the_weights_are_checked_whatever_pools_are_in_the_build():
-    with pytest.raises(InputError, match="add up to 0.6"):
-        combined({}, SHARES[:1])
 
 
 def test_a_pool_that_skips_a_session_is_refused():

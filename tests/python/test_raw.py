@@ -165,6 +165,49 @@ def test_numbers_may_be_integers_decimals_text_or_nothing(tmp_path):
     assert [row["text_column"] for row in rows] == [None] * 3
 
 
+@pytest.mark.parametrize(
+    ("column", "types"),
+    [
+        ("vol", [pa.int64(), pa.float64()]),
+        ("close", [pa.int32(), pa.float64()]),
+        ("close", [pa.decimal128(9, 2), pa.float64(), pa.decimal128(12, 4)]),
+        ("close", [pa.float32(), pa.float64()]),
+        ("trade_date", [pa.date32(), pa.timestamp("s"), pa.timestamp("ns")]),
+    ],
+)
+def test_a_files_types_change_nothing_of_another_file(tmp_path, column, types):
+    symbols = [f"51030{number}.SH" for number in range(len(types))]
+    exact = {"vol": [100.5, 200.25, 300.125], "close": [5.001, 5.0625, 5.1239]}
+    for symbol, type_ in zip(symbols, types, strict=True):
+        values = pa.array(DAYS if column == "trade_date" else exact[column])
+        write(
+            tmp_path,
+            f"{symbol}.parquet",
+            ts_code=[symbol] * 3,
+            **{column: values.cast(type_, safe=False)},
+        )
+    together = read(tmp_path, wanted=symbols, known=symbols)
+    for symbol in symbols:
+        alone = read(tmp_path, wanted=[symbol], known=symbols)
+        assert [row for row in together if row["raw_symbol"] == symbol] == alone
+        if column in exact and types[symbols.index(symbol)] == pa.float64():
+            assert [row[column] for row in alone] == exact[column]
+
+
+def test_a_folder_named_like_a_partition_changes_no_column(tmp_path):
+    root = tmp_path / "vol=7"
+    write(root)
+    assert [row["vol"] for row in read(root)] == [100.0, 200.0, 300.0]
+
+
+def test_a_column_named_like_one_of_the_readers_is_refused(tmp_path):
+    write(tmp_path, filename=["a", "b", "c"])
+    assert len(read(tmp_path)) == 3  # noqa: PLR2004
+    write(tmp_path, file_row_number=[5, 6, 7])
+    said = "a column may not be called file_row_number; rename or drop it"
+    assert refused(tmp_path) == f"{NAME}: {said}"
+
+
 def test_text_in_a_price_names_the_column_and_leaves_the_other_rows(tmp_path):
     write(tmp_path, close=["5.1", "n/a", "5.3"])
     rows = read(tmp_path)

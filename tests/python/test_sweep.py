@@ -359,7 +359,7 @@ def test_the_verdict_follows_from_the_deflated_sharpe_ratios(
     folder, _ = swept
     rows = pq.read_table(folder / "one.parquet").to_pylist()
     judged = {"deflated_sharpe": strict, "deflated_sharpe_effective": effective}
-    trials = sweep_table.Trials(2, 100, 0.5, 1.5, 0.1, 1.0, 0.8)
+    trials = sweep_table.Trials(2, 100, 0.5, 1.5, 1.0, 0.8)
     said = sweep_table.closing(builds["QDII"], trials, [row | judged for row in rows])
     assert verdict in said
 
