@@ -16,7 +16,6 @@
         'next_session_orders',
         'pool_capacity',
         'pool_metrics_summary',
-        'rejected_orders',
         'selection_log',
     ]) }}
 {%- endmacro %}

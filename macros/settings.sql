@@ -7,6 +7,9 @@
 {% macro as_of() -%}
     {% set value = (var('as_of', none) or env_var('ETF_AS_OF', '')) | string | trim %}
     {%- if value -%}
+        {%- if not modules.re.fullmatch('[0-9]{4}-?(0[1-9]|1[0-2])-?(0[1-9]|[12][0-9]|3[01])', value) -%}
+            {{ exceptions.raise_compiler_error("as_of is '" ~ value ~ "', which must be a date YYYY-MM-DD") }}
+        {%- endif -%}
         {{- modules.datetime.date.fromisoformat(value) -}}
     {%- endif -%}
 {%- endmacro %}

@@ -49,6 +49,7 @@ behind as (
 
     select
         bars.last_date,
+        any_value(bars.last_date > settings.completed_until) as is_unfinished,
         count(calendar.trade_date) as sessions,
         any_value(settings.target_name) = 'prod'
         and not any_value(files.is_synthetic)
@@ -79,7 +80,7 @@ select
     'BUILD' as pool,
     'freshness' as check_name,
     last_date as trade_date,
-    sessions as value,
-    'is the last bar' as detail,
+    sessions + is_unfinished::integer as value,
+    case when is_unfinished then 'is the last bar, of a session that is not over' else 'is the last bar' end as detail,
     case when is_past then 'pass' when not is_live then 'warn' end as max_status
 from behind

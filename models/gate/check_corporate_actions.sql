@@ -13,8 +13,10 @@ bars as (
     select
         symbol,
         trade_date,
-        adjustment_source
-    from {{ ref('stg_etf_daily') }}
+        adjustment_source,
+        ratio,
+        is_in_seed
+    from {{ ref('int_gate_bars') }}
 
 ),
 
@@ -41,7 +43,7 @@ unused_actions as (
         actions.trade_date,
         case
             when spans.symbol is null then 'a fund that is in no pool'
-            when bars.symbol is not null then format('the fund is adjusted by its {}', bars.adjustment_source)
+            when bars.symbol is not null then format('the fund is adjusted by its {}, {:.4f}', bars.adjustment_source, bars.ratio)
             else 'the fund has no bar on that session'
         end as detail
     from actions
@@ -54,7 +56,7 @@ unused_actions as (
     left join known
         on actions.symbol = known.symbol
     where
-        bars.adjustment_source <> 'pre_close'
+        not bars.is_in_seed
         or (
             bars.symbol is null
             and case

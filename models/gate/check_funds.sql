@@ -37,15 +37,41 @@ rows_by_fund as (
 
 ),
 
-without_file as (
+settings as (
+
+    select * from {{ ref('run_settings') }}
+
+),
+
+bars as (
+
+    select distinct symbol from {{ ref('stg_etf_daily') }}
+
+),
+
+without_bar as (
 
     select
         funds.pool,
-        funds.symbol
+        funds.symbol,
+        rows_by_fund.source_file,
+        case
+            when rows_by_fund.symbol is null then 'no raw row'
+            else 'no bar: every row is in suspensions or in quarantine'
+        end as detail
     from funds
+    cross join settings
     left join rows_by_fund
         on funds.symbol = rows_by_fund.symbol
-    where rows_by_fund.symbol is null
+    anti join bars
+        on funds.symbol = bars.symbol
+    where
+        -- A build of the past need not know of a fund that was listed later.
+        settings.as_of is null
+        or not exists (
+            select 1 from files
+            where files.file_code <> '' and starts_with(funds.symbol, files.file_code)
+        )
 
 ),
 
@@ -78,12 +104,13 @@ in_no_pool as (
 select
     pools.pool,
     'fund_without_file' as check_name,
-    without_file.symbol,
-    (without_file.symbol is not null)::integer as value,
-    'no raw row' as detail
+    without_bar.source_file,
+    without_bar.symbol,
+    (without_bar.symbol is not null)::integer as value,
+    without_bar.detail
 from pools
-left join without_file
-    on pools.pool = without_file.pool
+left join without_bar
+    on pools.pool = without_bar.pool
 union all by name
 select
     'BUILD' as pool,

@@ -9,7 +9,8 @@ wanted as (
         thresholds.*,
         thresholds.direction in ('above', 'at_least', 'below')
         and thresholds.aggregate in ('sum', 'worst')
-        and coalesce(thresholds.warn_threshold, thresholds.fail_threshold) is not null
+        and isfinite(coalesce(thresholds.warn_threshold, thresholds.fail_threshold))
+        and coalesce(isfinite(thresholds.fail_threshold), true)
         and (thresholds.fail_threshold is not null or not thresholds.is_blocking) as is_usable
     from {{ ref('gate_index') }} as gate_index
     inner join {{ ref('gate_thresholds') }} as thresholds

@@ -45,8 +45,11 @@ select
     bars.pre_close,
     bars.ratio,
     bars.adjustment_source,
-    -- A row of the seed is a link of the chain, which no other source of adjustments has.
-    actions.symbol is not null and bars.adjustment_source = 'pre_close' as is_in_seed,
+    -- A row of the seed is a link of the chain of pre_close. Beside another source it can only agree.
+    actions.symbol is not null and (
+        bars.adjustment_source = 'pre_close'
+        or coalesce(abs(bars.ratio / actions.share_ratio - 1) <= 0.01, false)
+    ) as is_in_seed,
     bars.previous_close / bars.ratio as reference_close,
     coalesce(limits.price_limit, {{ var('default_price_limit') }}) as price_limit
 from bars

@@ -1,4 +1,5 @@
 from etf_rotation import trading_calendar
+from etf_rotation.errors import InputError
 
 
 def model(dbt, session):
@@ -7,4 +8,6 @@ def model(dbt, session):
     today = dbt.ref("run_settings").project("today").fetchall()[0][0]
     dates = dbt.ref("raw_rows").filter(f"trade_date <= '{today}'")
     first, last = dates.aggregate("min(trade_date), max(trade_date)").fetchall()[0]
+    if first is None:
+        raise InputError(f"no raw row is dated up to today, {today}; is the clock right?")
     return trading_calendar.sessions_between(first, last)

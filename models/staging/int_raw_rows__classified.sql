@@ -59,6 +59,8 @@ value_checked as (
             when {{ price }} is null then 'null_{{ price }}'
             when not isfinite({{ price }}) then 'not_finite_{{ price }}'
             when {{ price }} <= 0 then 'non_positive_{{ price }}'
+            -- What no exchange quotes; and from there on not every number derived from it is finite.
+            when {{ price }} not between 0.0005 and 1e6 then 'out_of_range_{{ price }}'
             {% endfor %}
             when amount is null then 'null_amount'
             when not isfinite(amount) then 'not_finite_amount'
@@ -66,10 +68,13 @@ value_checked as (
             when high < greatest(open, close, low) then 'high_below_others'
             when low > least(open, close, high) then 'low_above_others'
             when raw_volume < 0 then 'negative_vol'
+            when volume > 1e12 then 'out_of_range_vol'
             when amount < 0 then 'negative_amount'
+            when amount > 1e15 then 'out_of_range_amount'
             -- Vendors write 0 where a fund has no previous close; anything else is a fault.
             when not isfinite(pre_close) then 'not_finite_pre_close'
             when pre_close < 0 then 'non_positive_pre_close'
+            when pre_close > 0 and close / pre_close not between 0.01 and 100 then 'out_of_range_pre_close'
         end as value_fault
     from suspended
 
@@ -107,6 +112,8 @@ select
                     when value_checked.{{ column }} is null then 'null_{{ column }}'
                     when not isfinite(value_checked.{{ column }}) then 'not_finite_{{ column }}'
                     when value_checked.{{ column }} <= 0 then 'non_positive_{{ column }}'
+                    when value_checked.{{ column }}{{ ' / value_checked.close' if column == 'adj_close' }} not between 0.001 and 1000
+                        then 'out_of_range_{{ column }}'
                 end
             {% endfor %}
         end

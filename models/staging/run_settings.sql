@@ -16,7 +16,7 @@ select
     nullif('{{ 'sample' if raw_root() == 'raw' }}', '') as sample_root,
     nullif('{{ as_of() }}', '') as as_of,
     '{{ universe() }}' as universe,
-    '{{ selected_pools() | join(",") }}' as selected_pools,
+    '{{ selected_pools() | join(",") | replace("'", "''") }}' as selected_pools,
     -- The real today where the exchange is, whatever as_of says: a bar cannot be dated later.
     {% if var('today', none) %} cast('{{ var("today") }}' as date)
     {% else %} cast(now() at time zone 'Asia/Shanghai' as date)

@@ -112,6 +112,7 @@ def raw_suites() -> list[Suite]:
             mostly=MOST,
             ignore_row_if="either_value_is_missing",
         ),
+        _may_break(gxe.ExpectColumnValuesToNotBeNull, column="raw_symbol"),
         _may_break(gxe.ExpectColumnValuesToMatchRegex, column="raw_symbol", regex=SYMBOL),
         _may_break(gxe.ExpectColumnValuesToBeNull, column="date_fault"),
         _may_break(gxe.ExpectColumnValuesToBeNull, column="text_column"),

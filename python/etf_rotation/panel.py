@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 import pyarrow as pa
 
+from etf_rotation.errors import InputError
+
 KEYS = ("symbol", "trade_date", "as_of_date", "pool")
 
 SUMMARY_SCHEMA = pa.schema(
@@ -112,6 +114,11 @@ def summarise(
         Columns `pool` and `factors`, in score form. A few thousand rows each stay in the cache.
     duplicate_limit : float
         |Pearson| above which the later of two factors is a duplicate.
+
+    Raises
+    ------
+    InputError
+        If there is no row.
     """
     summaries: dict[str, Summary] = {}
     for batch in batches:
@@ -122,6 +129,11 @@ def summarise(
         for pool in sorted(set(pools)):
             summary = summaries.setdefault(pool, Summary(len(factors)))
             summary.add(values[:, pools == pool])
+    if not summaries:
+        raise InputError(
+            "no fund has a bar: every raw row is in staging.suspensions or staging.quarantine, "
+            "which says why"
+        )
     return pa.concat_tables(
         [_rows(pool, factors, summaries[pool], duplicate_limit) for pool in sorted(summaries)]
     )

@@ -66,7 +66,8 @@ def resolve_root(raw_root: str, sample_root: str | None) -> Path:
 
 
 def _parquet_files(root: Path) -> list[Path]:
-    return sorted((root / "ETF" / "daily").glob("*.parquet"))
+    # A hidden file is not data: macOS leaves some beside every file on a foreign disk.
+    return sorted((root / "ETF" / "daily").glob("[!.]*.parquet"))
 
 
 def inspect_files(root: Path, *, wanted: set[str], known: set[str], everything: bool) -> pa.Table:
@@ -222,6 +223,10 @@ def read_rows(
         _select(dict(item.split(":")[:2] for item in types.split(";")), paths)
         for types, paths in sorted(groups.items())
     )
+    # Other years are misprints; and no calendar of the exchange has them.
+    readable = "trade_date between date '1990-01-01' and date '2199-12-31'"
+    trade_date = f"case when {readable} then trade_date end as trade_date"
+    select = f"select * replace ({trade_date}) from ({select})"
     if as_of is not None:
         select = f"select * from ({select}) where trade_date is null or trade_date <= '{as_of}'"
     try:

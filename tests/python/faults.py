@@ -493,6 +493,14 @@ def repeated_key(w: Workspace) -> list[str]:
     return ["raw_rows raw_symbol, trade_date", w.path("511260.SH").name, "Data Docs"]
 
 
+def rows_without_symbol(w: Workspace) -> list[str]:
+    path = w.path("512400.SH")
+    rows = [row | {"ts_code": None} for row in w.rows("512400.SH")[:3]]
+    table = pa.Table.from_pylist(rows, schema=pq.read_schema(path))
+    pq.write_table(table, path.with_name("update.parquet"))
+    return ["raw_rows raw_symbol expect_column_values_to_not_be_null", "update.parquet"]
+
+
 def two_files_for_one_fund(w: Workspace) -> list[str]:
     rows = w.rows("513100.SH")[100:101]
     other = w.raw / "ETF" / "daily" / "513100.SH_again.parquet"
@@ -636,6 +644,11 @@ def fund_without_file(w: Workspace) -> list[str]:
     return ["511380.SH"]
 
 
+def fund_without_volume(w: Workspace) -> list[str]:
+    w.write("512100.SH", [row | {"vol": None} for row in w.rows("512100.SH")])
+    return [w.path("512100.SH").name, "no bar: every row is in suspensions"]
+
+
 def fund_in_no_pool(w: Workspace) -> list[str]:
     return [stranger(w).name, "1 is above 0"]
 
@@ -670,7 +683,7 @@ def action_beside_adj_factor(w: Workspace) -> list[str]:
     pq.write_table(table.append_column("adj_factor", ones), path)
     with (w.project / "seeds" / "corporate_actions.csv").open("a", encoding="utf-8") as file:
         file.write(f"{symbol},{date},2,the file has a factor of its own\n")
-    return [symbol, date, "adjusted by its adj_factor"]
+    return [symbol, date, "adjusted by its adj_factor, 1.0000"]
 
 
 # -------- faults of seeds and code
@@ -839,6 +852,7 @@ BAD_ROWS = Group(
             "quarantine_share",
             more_row("511380.SH", -1, "not_a_session", trade_date="20220502"),
         ),
+        Fault("rows without a symbol", WARNED, "expectations_raw", rows_without_symbol),
         Fault("two files for one fund", WARNED, "quarantine_share", two_files_for_one_fund),
         Fault("rows with the same key", WARNED, "expectations_raw", repeated_key),
     ],
@@ -903,6 +917,44 @@ GROUPS = [
                 ),
             ),
         ]
+    ),
+    Group(
+        [
+            Fault(
+                "a share ratio of zero",
+                STOPPED,
+                "is_positive_corporate_actions_share_ratio",
+                edited(
+                    "seeds/corporate_actions.csv",
+                    "513100.SH,2022-01-14,5,",
+                    "513100.SH,2022-01-14,0,",
+                ),
+            ),
+        ]
+    ),
+    Group(
+        [
+            Fault(
+                "a date of tomorrow",
+                WARNED,
+                "quarantine_share",
+                more_row("159920.SZ", -1, "future_date", trade_date="20220707"),
+            ),
+            Fault(
+                "a volume that no exchange reports",
+                WARNED,
+                "quarantine_share",
+                bad_row("512000.SH", 45, "out_of_range_vol", vol=1e18),
+            ),
+            Fault(
+                "a previous close that no session leaves",
+                WARNED,
+                "quarantine_share",
+                bad_row("512100.SH", 45, "out_of_range_pre_close", pre_close=9_999_999_999.0),
+            ),
+        ],
+        gate_after("run_settings", "path:models/staging", extra=("--vars", "{today: 2022-06-30}")),
+        after_healthy=True,
     ),
     Group(
         [
@@ -1030,6 +1082,7 @@ GROUPS = [
             Fault("a move beyond the price limit", WARNED, "move_beyond_limit", move_beyond_limit),
             Fault("one late file", WARNED, "no_row_last_session", late_file),
             Fault("a fund without a file", WARNED, "fund_without_file", fund_without_file),
+            Fault("a fund without any volume", WARNED, "fund_without_file", fund_without_volume),
             Fault("a fund in no pool", WARNED, "funds_in_no_pool", fund_in_no_pool),
             Fault(
                 "a corporate action on a holiday",
@@ -1058,6 +1111,17 @@ GROUPS = [
                     "seeds/gate_thresholds.csv",
                     "stale_prices,pool,worst,at_least,10,20",
                     "stale_prices,pool,worst,at_least,10,",
+                    "not complete",
+                ),
+            ),
+            Fault(
+                "a limit that is no number",
+                FAILED,
+                "quarantine_share",
+                edited(
+                    "seeds/gate_thresholds.csv",
+                    "quarantine_share,pool,sum,above,0,0.01",
+                    "quarantine_share,pool,sum,above,0,nan",
                     "not complete",
                 ),
             ),

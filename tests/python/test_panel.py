@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from etf_rotation.errors import InputError
 from etf_rotation.panel import Summary, score_form, summarise
 
 
@@ -65,6 +66,11 @@ def test_a_factor_that_starts_after_the_first_batch_is_compared_too():
     x = np.arange(300.0)
     late = np.where(x < 200, np.nan, 5 * x + 1e6)
     assert summed(np.column_stack([x, late])).duplicate_of(0.999) == [None, 0]
+
+
+def test_a_panel_without_a_row_says_where_the_rows_are():
+    with pytest.raises(InputError, match=r"every raw row is in staging.suspensions or staging.q"):
+        summarise(["a"], [], 0.999)
 
 
 def test_summarise_keeps_pools_apart_and_names_duplicates(values):

@@ -208,6 +208,18 @@ def test_a_column_named_like_one_of_the_readers_is_refused(tmp_path):
     assert refused(tmp_path) == f"{NAME}: {said}"
 
 
+def test_a_year_that_no_calendar_has_is_no_date(tmp_path):
+    write(tmp_path, trade_date=["00000101", "20210105", "99990101"])
+    dates = {row["raw_trade_date"]: row["trade_date"] for row in read(tmp_path)}
+    assert dates == {"00000101": None, "20210105": DAYS[1], "99990101": None}
+
+
+def test_a_hidden_file_is_no_data(tmp_path):
+    write(tmp_path)
+    write(tmp_path, f"._{NAME}").write_bytes(b"\x00\x05\x16\x07")
+    assert len(read(tmp_path)) == 3  # noqa: PLR2004
+
+
 def test_text_in_a_price_names_the_column_and_leaves_the_other_rows(tmp_path):
     write(tmp_path, close=["5.1", "n/a", "5.3"])
     rows = read(tmp_path)
