@@ -9,12 +9,35 @@ set -uo pipefail
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" TZ=Asia/Shanghai
 
+# Read, not run: a password may hold whatever a shell would take for a command, and no error shows it.
+read_settings() {
+    local line number=0 is_setting='^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z_0-9]*)=(.*)$'
+    while IFS= read -r line || [ -n "$line" ]; do
+        number=$((number + 1))
+        line="${line#$'\xef\xbb\xbf'}"
+        line="${line%"${line##*[![:space:]]}"}"
+        [[ "$line" =~ ^[[:space:]]*(#|$) ]] && continue
+        if ! [[ "$line" =~ $is_setting ]]; then
+            echo "$1: line $number is not NAME=value" >&2
+            return 1
+        fi
+        local name="${BASH_REMATCH[2]}" value="${BASH_REMATCH[3]}"
+        case "$value" in
+            \"*\" | \'*\')
+                if [ "${#value}" -gt 1 ]; then value="${value:1:-1}"; fi
+                ;;
+        esac
+        export "$name=$value"
+    done < "$1"
+}
+
 env_file="${ETF_ENV_FILE:-$root/.env}"
-if [ -f "$env_file" ]; then
-    set -a
-    # shellcheck source=/dev/null
-    . "$env_file" || exit 2
-    set +a
+if [ -n "${ETF_ENV_FILE:-}" ] || [ -f "$env_file" ]; then
+    if [ -d "$env_file" ] || [ ! -r "$env_file" ]; then
+        echo "the settings file $env_file cannot be read (ETF_ENV_FILE)" >&2
+        exit 2
+    fi
+    read_settings "$env_file" || exit 2
 fi
 
 logs="${ETF_LOG_DIR:-$root/factor_output/logs}"

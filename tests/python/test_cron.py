@@ -74,10 +74,44 @@ def test_settings_come_from_a_file(project):
     assert "root /other, webhook set: \n" in log_of(project)
 
 
-def test_a_broken_settings_file_runs_nothing(project):
-    (project / ".env").write_text("ETF_RAW_ROOT='\n")
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("a@x.org, b@x.org", "a@x.org, b@x.org"),
+        ("abcd efgh ijkl", "abcd efgh ijkl"),
+        ("pa$sword`id`$(id)", "pa$sword`id`$(id)"),
+        ("https://h/ok?x=1&access_token=T", "https://h/ok?x=1&access_token=T"),
+        ("back\\slash # no comment", "back\\slash # no comment"),
+        ('"two words"  ', "two words"),
+        ("'it's'\r", "it's"),
+        ("'", "'"),
+        ("", ""),
+    ],
+)
+def test_a_setting_is_what_stands_behind_the_sign(project, line, value):
+    command = project / "bin" / "etf-rotation"
+    command.write_text(
+        '#!/usr/bin/env bash\nprintf \'%s\' "$EMAIL_PASSWORD" > "${0%/bin/*}/given"\n'
+    )
+    text = f"\ufeff# mail\n\nexport EMAIL_PASSWORD={line}\nETF_POOLS=QDII"
+    (project / ".env").write_bytes(text.encode())
     done = cron(project)
-    assert done.returncode != 0
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (project / "given").read_text() == value
+
+
+def test_a_broken_settings_file_runs_nothing_and_shows_nothing(project):
+    (project / ".env").write_text("# mail\nEMAIL_PASSWORD=a\nsecret words\n")
+    done = cron(project)
+    assert done.returncode == 2
+    assert done.stderr == f"{project}/.env: line 3 is not NAME=value\n"
+    assert not (project / "factor_output").exists()
+
+
+def test_a_settings_file_that_is_named_must_be_there(project):
+    done = cron(project, ETF_ENV_FILE="/nowhere")
+    assert done.returncode == 2
+    assert done.stderr == "the settings file /nowhere cannot be read (ETF_ENV_FILE)\n"
     assert not (project / "factor_output").exists()
 
 
@@ -126,7 +160,7 @@ def test_the_real_command_is_found_without_an_environment(tmp_path):
     done = subprocess.run(
         [str(SCRIPT), "--raw-root", str(tmp_path), "--output-root", str(tmp_path / "etf")],
         cwd="/",
-        env={"ETF_LOG_DIR": str(tmp_path / "logs"), "ETF_ENV_FILE": "/nowhere"},
+        env={"ETF_LOG_DIR": str(tmp_path / "logs"), "ETF_ENV_FILE": "/dev/null"},
         capture_output=True,
         text=True,
         check=False,
