@@ -37,7 +37,7 @@ def gate(given: argparse.Namespace) -> int:
                 rows = files.records(connection, f"select * from {GATE} order by all") + rows
             elif given.database is not None:
                 raise InputError(f"{database} has no {GATE}: build it with 'dbt build' first")
-    print(messages.gate_table(rows))
+    print(messages.gate_table(rows), messages.gate_counts(rows), sep="\n\n")
     return GATE_FAILED if any(row["status"] == "fail" for row in rows) else PASSED
 
 

@@ -104,7 +104,7 @@ def panels(given: argparse.Namespace) -> int:
     settings = resolve(vars(given), os.environ).parts(PANELS, "panels")
     if not given.symbols:
         return _part(settings, "panels", given.output_dir)
-    symbols = [symbol.strip() for symbol in given.symbols.split(",")]
+    symbols = [symbol.strip() for symbol in given.symbols.split(",") if symbol.strip()]
     with project_with_pool(
         settings.project, settings.raw_root, symbols, given.pool_name
     ) as project:
@@ -155,5 +155,6 @@ def notify_test(given: argparse.Namespace, secrets: dict[str, str]) -> int:
     with TemporaryDirectory() as nowhere:
         lines += tell(messages.sample(language({}, os.environ)), found, Path(nowhere))
         is_left = any(Path(nowhere).iterdir())
-    print("\n".join(lines))
+    # A test message is sent once: it is not kept as a run's would be.
+    print("\n".join(lines).replace("kept for the next run", "not kept"))
     return COULD_NOT_RUN if is_left or not found else PASSED

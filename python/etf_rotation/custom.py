@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from etf_rotation.errors import InputError
+from etf_rotation.pools import SYMBOL
 
 SHARED = ("dbt_project.yml", "profiles.yml", "macros", "models", "python", "tests")
 POOLS, CONSTRAINTS = "etf_pools.csv", "pool_constraints.csv"
@@ -35,12 +37,16 @@ def project_with_pool(
     Raises
     ------
     InputError
-        A fund twice or without a file, or a name that cannot be a folder's.
+        No fund, one twice, without a file or no symbol, or a name that cannot be a folder's.
     """
     if not pool.replace("_", "").isalnum():
         raise InputError(f"--pool-name {pool!r} may hold letters, digits and underscores only")
     names = [path.name for path in (raw_root / "ETF" / "daily").glob("*.parquet")]
+    if not symbols:
+        raise InputError("--symbols names no fund")
     for symbol in symbols:
+        if not re.fullmatch(SYMBOL, symbol):
+            raise InputError(f"--symbols: {symbol} is no symbol like 510300.SH")
         if symbols.count(symbol) > 1:
             raise InputError(f"--symbols names {symbol} twice")
         if not any(name.startswith(symbol) for name in names):

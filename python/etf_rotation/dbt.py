@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ def invoke(
     arguments : sequence of str
         The command and its flags, as after `dbt` on a command line.
     database : Path
-        The DuckDB file; its stem must be `etf_rotation`, the catalog's name.
+        The DuckDB file. Its stem is the catalog's name, and must not be a schema's.
     folder : Path
         Where `target/` and `logs/` go.
     project : Path
@@ -68,10 +69,13 @@ def invoke(
         "DBT_TARGET_PATH": str((folder / "target").resolve()),
         "DBT_LOG_PATH": str((folder / "logs").resolve()),
     }
+    # Where the disk is full, the run says what it could not write: the log need not, for each line.
+    shows_log_faults, logging.raiseExceptions = logging.raiseExceptions, False
     with environment(settings | (variables or {})):
         try:
             return dbtRunner(callbacks=list(callbacks)).invoke(list(arguments))
         finally:
+            logging.raiseExceptions = shows_log_faults
             if DuckDBConnectionManager._ENV is not None:
                 DuckDBConnectionManager._ENV.close()
                 DuckDBConnectionManager._ENV = None

@@ -266,13 +266,12 @@ def closing(outcome: Outcome, settings: Settings) -> str:
     """Return the tables that end a run: gate, metrics, orders, and what was published."""
     parts = []
     if outcome.gate:
-        passed, warned, failed = _counts(outcome.gate)
-        parts.append(f"Gate: {passed} passed, {warned} warned, {failed} failed")
+        parts.append(gate_counts(outcome.gate))
         if notable := _notable(outcome.gate):
             parts.append(gate_table(notable))
     if outcome.metrics:
         parts.append(metrics_table(outcome.metrics))
-    if outcome.orders:
+    if outcome.orders and outcome.code == PASSED:
         rows = [[row.get(name) for name in ORDER] for row in outcome.orders]
         parts.append("Orders for the next session\n" + render(ORDER, rows))
     if outcome.since:
@@ -297,8 +296,14 @@ def closing(outcome: Outcome, settings: Settings) -> str:
     return "\n\n".join([*parts, f"{end} ({outcome.seconds:.1f} s)"])
 
 
+def gate_counts(rows: list[dict]) -> str:
+    """Return one line: how many checks passed, warned and failed."""
+    return WORDS["en"]["gate"].format(*_counts(rows))
+
+
 def gate_table(rows: list[dict]) -> str:
-    """Return checks as a table."""
+    """Return checks as a table, the worst first."""
+    rows = sorted(rows, key=lambda row: RANK[row["status"]])
     columns = (
         "status",
         "pool",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,13 +12,25 @@ from pathlib import Path
 import yaml
 
 from etf_rotation import raw
+from etf_rotation.dbt import PROJECT
 from etf_rotation.errors import InputError
 from etf_rotation.publish import SNAPSHOTS, check_root
+from etf_rotation.rendered import project_vars
 
-PROJECT = Path(__file__).resolve().parents[2]
 OUTPUT_ROOT = "factor_output/etf_rotation_production"
 SYNTHETIC_OUTPUT_ROOT = "factor_output/synthetic/etf_rotation_production"
 LANGUAGES = ("en", "zh")
+# Vars without a value in dbt_project.yml, which names them.
+OTHER_VARS = (
+    "raw_root",
+    "as_of",
+    "universe",
+    "pools",
+    "holdings_file",
+    "today",
+    "published_database",
+    "language",
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +79,7 @@ def resolve(given: Mapping, environment: Mapping[str, str]) -> Settings:
         A value that means nothing, no data, or an output root that cannot be one.
     """
     dbt_vars = _vars(given.get("vars"))
+    _check_names_and_numbers(dbt_vars)
     for name in ("as_of", "pools"):
         value = given.get(name) or dbt_vars.get(name) or environment.get(f"ETF_{name.upper()}")
         dbt_vars.pop(name, None)
@@ -142,9 +156,8 @@ def claim(settings: Settings) -> None:
 
 def language(dbt_vars: Mapping, environment: Mapping[str, str]) -> str:
     """Return the language of messages: var `language`, ETF_LANGUAGE, the project's var, `en`."""
-    project_vars = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8")).get("vars", {})
     value = dbt_vars.get("language") or environment.get("ETF_LANGUAGE")
-    value = str(value or project_vars.get("language") or LANGUAGES[0])
+    value = str(value or project_vars().get("language") or LANGUAGES[0])
     if value not in LANGUAGES:
         raise InputError(f"language is {value!r}, which must be one of: {', '.join(LANGUAGES)}")
     return value
@@ -164,6 +177,20 @@ def _vars(text: str | None) -> dict:
         raise InputError(f"--vars must be a YAML mapping such as '{{top: 1}}', not {text!r}")
     # YAML reads a plain 2020-01-01 as a date, which the manifest's JSON does not have.
     return {name: str(v) if isinstance(v, dt.date) else v for name, v in value.items()}
+
+
+def _check_names_and_numbers(dbt_vars: Mapping) -> None:
+    defaults = project_vars()
+    known = [*defaults, *OTHER_VARS]
+    for name, value in dbt_vars.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            meant = f"; did you mean {near[0]}" if near else ""
+            raise InputError(f"--vars: there is no var {name}{meant}")
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        default = defaults.get(name)
+        if isinstance(default, int | float) and not isinstance(default, bool) and not is_number:
+            raise InputError(f"--vars: {name} is {value!r}, which must be a number")
 
 
 def _date(value: str) -> str:

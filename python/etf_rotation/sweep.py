@@ -385,7 +385,7 @@ def check(build: Build) -> None:
     Raises
     ------
     InputError
-        Its code or its vars were other ones.
+        Its code was another one.
     """
     (result,) = Bench(build, [build.variant.rebalance]).evaluate([build.variant])
     with closing(duckdb.connect(str(build.database), read_only=True)) as connection:
@@ -402,8 +402,8 @@ def check(build: Build) -> None:
         equity, result.equity
     ):
         raise InputError(
-            f"{build.database}: the backtest of {build.pool} there is not what this project makes "
-            "of the same factors: code, seeds or vars have changed since; build it again"
+            f"{build.database}: the backtest of {build.pool} there is not what this code makes of "
+            "the same factors, seeds and vars: it has changed since; build it again"
         )
 
 

@@ -447,6 +447,13 @@ def test_an_interrupted_build_is_told(real, robot, tmp_path):
         (["run", "--pools", "NOPE"], "no pool NOPE"),
         (["run", "--as-of", "today"], "as_of is 'today'"),
         (["run", "--vars", "[1]"], "YAML mapping"),
+        (["run", "--vars", "{slipage_bps: 3}"], "no var slipage_bps; did you mean slippage_bps"),
+        (["run", "--vars", "{slippage_bps: abc}"], "slippage_bps is 'abc', which must be a number"),
+        (
+            ["panels", "--symbols", "510300", "--pool-name", "X"],
+            "510300 is no symbol like 510300.SH",
+        ),
+        (["panels", "--symbols", ",", "--pool-name", "X"], "--symbols names no fund"),
         (["run", "--vars", "{language: fr}"], "language is 'fr'"),
         (["panels", "--symbols", "510300.SH"], "go together"),
         (["panels", "--symbols", "A", "--pool-name", "X", "--pools", "QDII"], "leave --pools out"),

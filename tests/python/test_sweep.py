@@ -430,7 +430,7 @@ def test_a_build_that_this_project_would_not_make_again_is_refused(
         connection.execute(change)
     (tmp_path / "table.csv").write_text("of before")
     assert main(arguments(path, output=tmp_path / "table.csv")) == 2
-    assert "code, seeds or vars have changed since; build it again" in capsys.readouterr().err
+    assert "it has changed since; build it again" in capsys.readouterr().err
     assert (tmp_path / "table.csv").read_text() == "of before"
 
 
