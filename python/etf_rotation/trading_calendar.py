@@ -48,7 +48,7 @@ def sessions_between(first: dt.date, last: dt.date) -> pa.Table:
     """
     official = _library_sessions()
     end = last + dt.timedelta(days=DAYS_PAST_THE_DATA)
-    # Two spare weekdays give the last row its next session.
+    # A week more gives the last row its next session.
     days = official + _weekdays(official[-1], end + dt.timedelta(days=7))
     rows = [
         (day, number, days[number - 2] if number > 1 else None, days[number])
