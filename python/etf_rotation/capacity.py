@@ -264,9 +264,9 @@ def capacity_curve(
     -----
     With k = capital / target_capital, E the equity at a close and I the impact of the session's
     fills, each k times its value: growth of a session = (k·E - I) / (k·E of the session before),
-    net_annual_return = (product of the growths)^(sessions_per_year / sessions) - 1, or -1 once a growth is not
-    above zero. Everything but the impact is as in the backtest: slippage and commission, its
-    minimum included, are the same share of equity, and no weight is capped anew.
+    net_annual_return = (product of the growths)^(sessions_per_year / sessions) - 1, or -1 once a
+    growth is not above zero. Everything but the impact is as in the backtest: slippage and
+    commission, its minimum included, are the same share of equity, and no weight is capped anew.
     """
     fills = list(fills)
     dates = list(equity)

@@ -17,7 +17,7 @@ import urllib.parse
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from email.utils import formatdate
+from email.utils import formatdate, make_msgid
 
 import requests
 
@@ -138,7 +138,9 @@ class Email:
         mail["From"] = self.sender
         mail["To"] = ", ".join(self.recipients)
         mail["Date"] = formatdate(localtime=True)
-        mail.set_content(message.text)
+        mail["Message-ID"] = make_msgid(domain=self.sender.rpartition("@")[2] or None)
+        # What is bold in DingTalk is plain in a mail.
+        mail.set_content(message.text.replace("**", ""))
         try:
             with self._connect() as smtp:
                 if self.password:

@@ -241,6 +241,8 @@ def _metric_lines(outcome: Outcome, words: dict) -> list[str]:
 def _number(name: str, value: float | None, sign: str = "") -> str:
     if value is None:
         return "-"
+    digits = 2 if name in RATIOS else 4
+    value = round(value, digits) + 0.0  # a change of nothing is no -0.00
     return f"{value:{sign}.2f}" if name in RATIOS else f"{value:{sign}.2%}"
 
 

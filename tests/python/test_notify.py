@@ -348,7 +348,8 @@ def test_mail_is_encrypted_and_authenticated(certificate, trusted, tmp_path, mon
     mail = message_from_bytes(content, policy=policy.default)
     assert recipients == ["a@example.com", "b@example.com"]
     assert mail["Subject"] == "标题 title"
-    assert mail.get_content().splitlines() == HELLO.text.splitlines()
+    assert mail.get_content().splitlines() == ["正文 body", "", "- 510300.SH"]
+    assert mail["Message-ID"].endswith("@example.com>")
 
 
 def test_port_465_means_tls_from_the_first_byte():
