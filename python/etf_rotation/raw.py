@@ -224,7 +224,7 @@ def read_rows(
         for types, paths in sorted(groups.items())
     )
     # Other years are misprints; and no calendar of the exchange has them.
-    readable = "trade_date between date '1990-01-01' and date '2199-12-31'"
+    readable = "trade_date between date '1990-01-01' and date '9999-12-31'"
     trade_date = f"case when {readable} then trade_date end as trade_date"
     select = f"select * replace ({trade_date}) from ({select})"
     if as_of is not None:
