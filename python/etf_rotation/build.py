@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etf_rotation import dbt
-from etf_rotation.errors import InputError
 from etf_rotation.progress import Progress
 from etf_rotation.publish import DATABASE
 from etf_rotation.settings import Settings
@@ -79,17 +78,7 @@ def build(settings: Settings, run: Path, before: Path | None, progress: Progress
         The published database, which the gate compares with.
     progress : Progress
         Counts the nodes.
-
-    Raises
-    ------
-    InputError
-        Names a seed that is not UTF-8 text.
     """
-    for seed in sorted((settings.project / "seeds").glob("*.csv")):
-        try:
-            seed.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            raise InputError(f"seeds/{seed.name}: not UTF-8; save it as CSV UTF-8") from None
     counter = _Counter(progress)
     # What goes wrong is told once, at the end; the log has every detail.
     arguments = ["--quiet", "--no-print", "--log-level", "none", "--log-level-file", "info"]

@@ -8,7 +8,6 @@ import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import duckdb
 
@@ -152,9 +151,7 @@ def _copy_folders(run: Path, folder: Path) -> None:
 def notify_test(given: argparse.Namespace, secrets: dict[str, str]) -> int:
     """Send a test message."""
     found, lines = channels.configured(secrets)
-    with TemporaryDirectory() as nowhere:
-        lines += tell(messages.sample(language({}, os.environ)), found, Path(nowhere))
-        is_left = any(Path(nowhere).iterdir())
-    # A test message is sent once: it is not kept as a run's would be.
-    print("\n".join(lines).replace("kept for the next run", "not kept"))
+    told = tell(messages.sample(language({}, os.environ)), found, None)
+    print("\n".join(lines + told))
+    is_left = any("not delivered" in line for line in told)
     return COULD_NOT_RUN if is_left or not found else PASSED

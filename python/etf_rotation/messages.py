@@ -170,7 +170,10 @@ def _counts(gate: list[dict]) -> tuple[int, int, int]:
 
 
 def _notable(gate: list[dict]) -> list[dict]:
-    rows = [row for row in gate if row["status"] != "pass"]
+    return _worst_first([row for row in gate if row["status"] != "pass"])
+
+
+def _worst_first(rows: list[dict]) -> list[dict]:
     return sorted(rows, key=lambda row: RANK[row["status"]])
 
 
@@ -305,7 +308,6 @@ def gate_counts(rows: list[dict]) -> str:
 
 def gate_table(rows: list[dict]) -> str:
     """Return checks as a table, the worst first."""
-    rows = sorted(rows, key=lambda row: RANK[row["status"]])
     columns = (
         "status",
         "pool",
@@ -315,7 +317,7 @@ def gate_table(rows: list[dict]) -> str:
         "fail_threshold",
         "message",
     )
-    return render(columns, [[row.get(name) for name in columns] for row in rows])
+    return render(columns, [[row.get(name) for name in columns] for row in _worst_first(rows)])
 
 
 def metrics_table(rows: list[dict]) -> str:

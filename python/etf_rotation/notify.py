@@ -73,7 +73,7 @@ class _Queue:
 def tell(
     message: Message | None,
     channels: list[Channel],
-    spool: Path,
+    spool: Path | None,
     *,
     with_older: bool = True,
     time_limit: float = TIME_LIMIT,
@@ -87,9 +87,9 @@ def tell(
         None sends the kept ones only.
     channels : list of DingTalk or Email
         They are served side by side; one that hangs holds up no other.
-    spool : Path
+    spool : Path or None
         Folder of the kept messages, one JSON file for each and channel. A new one is written
-        there before it is sent, so that no end of the process loses it.
+        there before it is sent, so that no end of the process loses it. None keeps nothing.
     with_older : bool
         Whether to send kept ones: only a run that holds the lock may.
     time_limit : float
@@ -106,9 +106,11 @@ def tell(
     lines: list[str] = []
     queues = []
     for channel in channels:
-        items = _kept(spool, channel.name, lines)[:MOST_OLDER] if with_older else []
+        older = _kept(spool, channel.name, lines) if spool and with_older else []
+        items = older[:MOST_OLDER]
         if message is not None:
-            items.append(_Item(message, _keep(spool, channel.name, message, lines), True))
+            path = _keep(spool, channel.name, message, lines) if spool else None
+            items.append(_Item(message, path, True))
         if items:
             queues.append(_Queue(channel, items))
     threads = [

@@ -465,7 +465,7 @@ _FINDINGS = (
     (r"\bnull in the key\b", "主键为空"),
     (r"\bnot on a session\b", "不是交易日"),
     (r"\bkey twice\b", "主键重复"),
-    (r"\brow keys differs on\b", "主键 differs on"),
+    (r"\brow keys differs on (\d+) rows", r"主键有 \1 行不一致"),
     (r"\b(\d+) rows, such as ", r"\1 行，如 "),
     (r"\bnot sorted by symbol and trade_date\b", "未按代码和日期排序"),
     (r"(\S+) differs on (\d+) rows", r"\1 有 \2 行不一致"),
@@ -527,17 +527,13 @@ _REMEDIES = {
 
 def gate_message(message: str, check_name: str, language: str) -> str:
     """Return a message of the gate in the report's language; what has no translation stays."""
-    if language == "zh":
-        for pattern, beginning in _BEGINNINGS:
-            translated = re.sub(pattern, beginning, message)
-            if translated != message:
-                found, stop, remedy = translated.rpartition(". ")
-                remedy = _REMEDIES.get(check_name, remedy)
-                message = f"{found}。{remedy}" if stop else translated
-                break
-        for pattern, words in _FINDINGS:
-            message = re.sub(pattern, words, message)
-    return message
+    if language != "zh":
+        return message
+    said = _translated(message, _BEGINNINGS)
+    found, stop, _ = said.rpartition(". ")
+    if stop and said != message:
+        said = f"{found}。{_REMEDIES[check_name]}"
+    return _translated(said, _FINDINGS)
 
 
 # The reasons of next_session_orders in Chinese, phrase by phrase.
@@ -566,7 +562,10 @@ _REASONS = (
 
 def order_reason(reason: str, language: str) -> str:
     """Return the reason of an order in the report's language; what has no translation stays."""
-    if language == "zh":
-        for pattern, words in _REASONS:
-            reason = re.sub(pattern, words, reason)
-    return reason
+    return _translated(reason, _REASONS) if language == "zh" else reason
+
+
+def _translated(text: str, phrases: tuple[tuple[str, str], ...]) -> str:
+    for pattern, words in phrases:
+        text = re.sub(pattern, words, text)
+    return text

@@ -76,8 +76,10 @@ def resolve(given: Mapping, environment: Mapping[str, str]) -> Settings:
     Raises
     ------
     InputError
-        A value that means nothing, no data, or an output root that cannot be one.
+        A value that means nothing, no data, a seed that cannot be read, or an output root that
+        cannot be one.
     """
+    check_seeds_are_text(PROJECT / "seeds")
     dbt_vars = _vars(given.get("vars"))
     _check_names_and_numbers(dbt_vars)
     for name in ("as_of", "pools"):
@@ -177,6 +179,21 @@ def _vars(text: str | None) -> dict:
         raise InputError(f"--vars must be a YAML mapping such as '{{top: 1}}', not {text!r}")
     # YAML reads a plain 2020-01-01 as a date, which the manifest's JSON does not have.
     return {name: str(v) if isinstance(v, dt.date) else v for name, v in value.items()}
+
+
+def check_seeds_are_text(folder: Path) -> None:
+    """Refuse seeds in another encoding, as a spreadsheet may save them.
+
+    Raises
+    ------
+    InputError
+        Names the seed, and how to save it.
+    """
+    for seed in sorted(folder.glob("*.csv")):
+        try:
+            seed.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise InputError(f"seeds/{seed.name}: not UTF-8; save it as CSV UTF-8") from None
 
 
 def _check_names_and_numbers(dbt_vars: Mapping) -> None:

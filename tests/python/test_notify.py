@@ -456,6 +456,14 @@ def test_kept_messages_that_are_old_or_damaged_are_named(robot, tmp_path):
     assert lines[2] == "Notification by dingtalk: sent."
 
 
+def test_a_message_without_a_spool_is_not_kept(robot):
+    lines = send(HELLO, [DingTalk("http://127.0.0.1:9/?access_token=T")], None)
+    (line,) = lines
+    assert line.startswith("Notification by dingtalk: 1 not delivered (")
+    assert line.endswith("), not kept.")
+    assert send(HELLO, [DingTalk(robot.webhook)], None) == ["Notification by dingtalk: sent."]
+
+
 def test_a_spool_that_cannot_be_written_stops_no_message(robot, tmp_path):
     (tmp_path / "file").write_text("")
     robot.answers = ["ok"]
@@ -636,7 +644,8 @@ OUTCOME = Outcome(
                 "已发布，数据截至 2026-03-02",
                 "运行 20260302T180000，用时 31 秒",
                 "**闸门：通过 1，警告 3，失败 0**",
-                "- 警告 QDII 价格停滞（stale_prices）：12 不低于 10：513100.SH。重新获取该基金",
+                "- 警告 QDII 价格停滞（stale_prices）：12 不低于 10：513100.SH。重新获取该基金"
+                "的数据；若已停滞，从种子 etf_pools 中移除",
                 "**触发的告警规则**",
                 "- QDII：最大回撤 -34.00%（界限 -30.00%），夏普比率 0.30（界限 0.50）",
                 "年化收益 10.00% (+2.00%)",

@@ -10,7 +10,6 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 
 import duckdb
 import pandas as pd
@@ -545,11 +544,9 @@ def test_every_command_has_help(command, capsys):
 
 
 def test_a_seed_that_is_not_utf8_is_named(tmp_path):
-    seeds = tmp_path / "seeds"
-    seeds.mkdir()
-    (seeds / "etf_pools.csv").write_bytes("symbol,名称\n".encode("gbk"))
+    (tmp_path / "etf_pools.csv").write_bytes("symbol,名称\n".encode("gbk"))
     with pytest.raises(InputError, match="seeds/etf_pools.csv: not UTF-8; save it as CSV UTF-8"):
-        build(SimpleNamespace(project=tmp_path), tmp_path / "run", None, Progress())
+        settings.check_seeds_are_text(tmp_path)
 
 
 def test_settings_prefer_the_command_line_to_vars_to_the_environment(sample, tmp_path):

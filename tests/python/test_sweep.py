@@ -430,7 +430,9 @@ def test_a_build_that_this_project_would_not_make_again_is_refused(
         connection.execute(change)
     (tmp_path / "table.csv").write_text("of before")
     assert main(arguments(path, output=tmp_path / "table.csv")) == 2
-    assert "it has changed since; build it again" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "is not what this code makes of the same factors, seeds and vars" in said
+    assert "it has changed since; build it again" in said
     assert (tmp_path / "table.csv").read_text() == "of before"
 
 
