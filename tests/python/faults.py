@@ -972,6 +972,10 @@ GROUPS = [
         ]
     ),
     Group(
+        [Fault("a clock behind the data", STOPPED, "exchange_sessions", with_vars("2000-01-01"))],
+        ("--vars", "{today: 2000-01-01}"),
+    ),
+    Group(
         [Fault("an unknown pool selected", STOPPED, "raw_files", unknown_pool_selected)],
         variables={"ETF_POOLS": "QDIII"},
     ),

@@ -129,6 +129,23 @@ def test_a_build_of_the_past_may_be_old(workspace):
     assert "2022-06-30 is the last bar" in message
 
 
+def test_an_as_of_that_is_no_date_is_named(workspace):
+    workspace.reset()
+    built = workspace.build(ETF_AS_OF="2022-13-01")
+    assert built.exit_code == 2
+    assert "as_of is '2022-13-01', which must be a date YYYY-MM-DD" in built.errors[0]
+
+
+def test_a_build_of_the_past_does_not_miss_a_fund_that_came_later(workspace):
+    workspace.reset()
+    later = "512100.SH"
+    workspace.write(later, workspace.rows(later)[-50:])
+    built = workspace.build(ETF_AS_OF="2022-03-31")
+    assert built.is_success, built.errors
+    assert built.messages("fund_without_file", "pass") == ["ok"] * 3
+    assert workspace.query(f"select 1 from staging.stg_etf_daily where symbol = '{later}'") == []
+
+
 def test_unusual_but_healthy_input_passes(workspace):
     workspace.reset()
     # Listed last week; suspended for a month; ended a year ago; a half-day.
