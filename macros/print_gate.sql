@@ -9,8 +9,9 @@
         {% set is_current = run_query(gate_is_current(gate_built, settings)).rows[0][0] %}
     {% endif %}
     {% if is_current %}
+        {% set message = 'message_zh' if language() == 'zh' else 'message' %}
         {% set rows = run_query(
-            "select pool, check_name, status, message from " ~ checks ~ " where status <> 'pass' order by status, pool, check_name"
+            "select pool, check_name, status, " ~ message ~ " from " ~ checks ~ " where status <> 'pass' order by status, pool, check_name"
         ).rows %}
         {% for row in rows %}
             {{ log('gate  ' ~ '%-4s  %-9s  %-24s  %s' | format(row[2], row[0], row[1], row[3]), info=true) }}

@@ -18,6 +18,10 @@
     {{ var('holdings_file', none) or env_var('ETF_HOLDINGS_FILE', '') }}
 {%- endmacro %}
 
+{% macro language() -%}
+    {{ one_of('language', var('language', none) or env_var('ETF_LANGUAGE', '') or 'en', ['en', 'zh']) }}
+{%- endmacro %}
+
 {% macro universe() -%}
     {{ one_of('universe', var('universe', none) or env_var('ETF_UNIVERSE', '') or 'pools', ['pools', 'all']) }}
 {%- endmacro %}

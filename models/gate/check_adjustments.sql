@@ -35,7 +35,8 @@ adjusted as (
     select
         *,
         abs(ratio - 1) as distance,
-        format('ratio {:.4f}, from {}', ratio, adjustment_source) as detail
+        format('ratio {:.4f}, from {}', ratio, adjustment_source) as detail,
+        format('复权比例 {:.4f}，来自 {}', ratio, adjustment_source) as detail_zh
     from bars
     where bar_number > 1 and abs(ratio - 1) > 1e-9 and not is_in_seed
 
@@ -78,7 +79,8 @@ select
     after_gap.symbol,
     after_gap.trade_date,
     coalesce(after_gap.distance, 0) as value,
-    after_gap.detail
+    after_gap.detail,
+    after_gap.detail_zh
 from pools
 left join after_gap
     on pools.pool = after_gap.pool
@@ -89,7 +91,8 @@ select
     adjusted.symbol,
     adjusted.trade_date,
     coalesce(adjusted.distance, 0) as value,
-    adjusted.detail
+    adjusted.detail,
+    adjusted.detail_zh
 from pools
 left join adjusted
     on pools.pool = adjusted.pool
@@ -100,7 +103,8 @@ select
     without_pre_close.symbol,
     without_pre_close.trade_date,
     coalesce(without_pre_close.bars, 0) as value,
-    format('{} bars to {}', without_pre_close.bars, without_pre_close.last_date) as detail
+    format('{} bars to {}', without_pre_close.bars, without_pre_close.last_date) as detail,
+    format('{} 根日线，至 {}', without_pre_close.bars, without_pre_close.last_date) as detail_zh
 from pools
 left join without_pre_close
     on pools.pool = without_pre_close.pool

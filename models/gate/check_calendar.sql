@@ -71,7 +71,8 @@ select
     'calendar_beyond_library' as check_name,
     unofficial.trade_date,
     (unofficial.trade_date is not null)::integer as value,
-    'not in the library' as detail
+    'not in the library' as detail,
+    '不在日历库中' as detail_zh
 from (select 1) as build
 left join unofficial
     on true
@@ -81,6 +82,13 @@ select
     'freshness' as check_name,
     last_date as trade_date,
     sessions + is_unfinished::integer as value,
-    case when is_unfinished then 'is the last bar, of a session that is not over' else 'is the last bar' end as detail,
+    case
+        when is_unfinished then 'is the last bar, of a session that is not over'
+        else 'is the last bar'
+    end as detail,
+    case
+        when is_unfinished then '为最后一根日线，当日尚未收盘'
+        else '为最后一根日线'
+    end as detail_zh,
     case when is_past then 'pass' when not is_live then 'warn' end as max_status
 from behind

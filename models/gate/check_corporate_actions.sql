@@ -45,7 +45,12 @@ unused_actions as (
             when spans.symbol is null then 'a fund that is in no pool'
             when bars.symbol is not null then format('the fund is adjusted by its {}, {:.4f}', bars.adjustment_source, bars.ratio)
             else 'the fund has no bar on that session'
-        end as detail
+        end as detail,
+        case
+            when spans.symbol is null then '该基金不在任何池中'
+            when bars.symbol is not null then format('该基金按 {} 复权，比例 {:.4f}', bars.adjustment_source, bars.ratio)
+            else '该基金当日没有日线'
+        end as detail_zh
     from actions
     left join spans
         on actions.symbol = spans.symbol
@@ -76,7 +81,8 @@ select
     unused_actions.symbol,
     unused_actions.trade_date,
     (unused_actions.symbol is not null)::integer as value,
-    unused_actions.detail
+    unused_actions.detail,
+    unused_actions.detail_zh
 from (select 1) as build
 left join unused_actions
     on true

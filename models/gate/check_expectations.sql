@@ -43,7 +43,8 @@ select
     'BUILD' as pool,
     names.check_name,
     case when counts.n > 0 then (broken.expectation is not null)::integer end as value,
-    concat_ws(' ', broken.table_name, broken.column_name, broken.expectation, broken.details) as detail
+    concat_ws(' ', broken.table_name, broken.column_name, broken.expectation, broken.details) as detail,
+    concat_ws(' ', broken.table_name, broken.column_name, broken.expectation, broken.details_zh) as detail_zh
 from names
 left join counts
     on names.check_name = counts.check_name

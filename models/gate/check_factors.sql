@@ -73,7 +73,16 @@ bad_keys as (
                 panel.symbol = panel.previous_symbol and panel.trade_date = panel.previous_trade_date
                 then 'key twice'
             else 'not sorted by symbol and trade_date'
-        end as detail
+        end as detail,
+        case
+            when panel.symbol is null or panel.trade_date is null or panel.as_of_date is null
+                then '主键为空'
+            when calendar.trade_date is null then '不是交易日'
+            when
+                panel.symbol = panel.previous_symbol and panel.trade_date = panel.previous_trade_date
+                then '主键重复'
+            else '未按代码和日期排序'
+        end as detail_zh
     from panel
     left join calendar
         on panel.trade_date = calendar.trade_date
@@ -92,7 +101,8 @@ select
     'factor_coverage' as check_name,
     -- A pool without a panel covers nothing.
     coalesce(by_pool.coverage, 0) as value,
-    'mean over the pool''s factors' as detail
+    'mean over the pool''s factors' as detail,
+    '池内因子平均' as detail_zh
 from pools
 left join by_pool
     on pools.pool = by_pool.pool
@@ -101,7 +111,8 @@ select
     pools.pool,
     'factor_coverage_drop' as check_name,
     case when published.value is null then 0 else round(published.value - coalesce(by_pool.coverage, 0), 12) end as value,
-    coalesce(format('{:.4f} in the published build', published.value), 'no published build') as detail
+    coalesce(format('{:.4f} in the published build', published.value), 'no published build') as detail,
+    coalesce(format('上次发布为 {:.4f}', published.value), '尚无已发布的构建') as detail_zh
 from pools
 left join by_pool
     on pools.pool = by_pool.pool
@@ -114,7 +125,8 @@ select
     pools.pool,
     'production_factors' as check_name,
     coalesce(by_pool.production_factors, 0) as value,
-    'in factor_summary' as detail
+    'in factor_summary' as detail,
+    '见 factor_summary' as detail_zh
 from pools
 left join by_pool
     on pools.pool = by_pool.pool
@@ -123,7 +135,8 @@ select
     pools.pool,
     'zero_variance_factors' as check_name,
     case when by_pool.pool is not null then (constant.factor_id is not null)::integer end as value,
-    constant.factor_id as detail
+    constant.factor_id as detail,
+    constant.factor_id as detail_zh
 from pools
 left join by_pool
     on pools.pool = by_pool.pool
@@ -136,7 +149,8 @@ select
     bad_keys.symbol,
     bad_keys.trade_date,
     (bad_keys.detail is not null)::integer as value,
-    bad_keys.detail
+    bad_keys.detail,
+    bad_keys.detail_zh
 from pools
 full join bad_keys
     on pools.pool = bad_keys.pool

@@ -58,7 +58,11 @@ without_bar as (
         case
             when rows_by_fund.symbol is null then 'no raw row'
             else 'no bar: every row is in suspensions or in quarantine'
-        end as detail
+        end as detail,
+        case
+            when rows_by_fund.symbol is null then '无原始数据'
+            else '无日线：所有行都在停牌表或隔离表中'
+        end as detail_zh
     from funds
     cross join settings
     left join rows_by_fund
@@ -107,7 +111,8 @@ select
     without_bar.source_file,
     without_bar.symbol,
     (without_bar.symbol is not null)::integer as value,
-    without_bar.detail
+    without_bar.detail,
+    without_bar.detail_zh
 from pools
 left join without_bar
     on pools.pool = without_bar.pool
@@ -118,7 +123,8 @@ select
     in_no_pool.source_file,
     in_no_pool.symbol,
     (in_no_pool.symbol is not null)::integer as value,
-    'in no pool' as detail
+    'in no pool' as detail,
+    '不在任何池中' as detail_zh
 from (select 1) as build
 left join in_no_pool
     on {{ universe() == 'pools' }}

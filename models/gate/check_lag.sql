@@ -76,7 +76,8 @@ select
     cast(null as varchar) as symbol,
     cast(null as date) as trade_date,
     (offending.child is not null)::integer as value,
-    offending.parent || ' -> ' || offending.child as detail
+    offending.parent || ' -> ' || offending.child as detail,
+    offending.parent || ' -> ' || offending.child as detail_zh
 from (select 1) as build
 left join offending
     on true
@@ -91,7 +92,15 @@ select
     coalesce(
         format('{} differs on {} rows', differences.column_name, differences.n_rows),
         differences.column_name || ' is in no family of factors'
-    ) as detail
+    ) as detail,
+    coalesce(
+        format(
+            '{} 有 {} 行不一致',
+            case differences.column_name when 'row keys' then '主键' else differences.column_name end,
+            differences.n_rows
+        ),
+        differences.column_name || ' 不属于任何因子族'
+    ) as detail_zh
 from (select 1) as build
 left join differences
     on true

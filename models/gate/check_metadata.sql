@@ -29,5 +29,6 @@ select
     'BUILD' as pool,
     'metadata_complete' as check_name,
     (content is null)::integer as value,
-    'no ' || name as detail
+    'no ' || name as detail,
+    '缺少 ' || name as detail_zh
 from fields

@@ -72,7 +72,8 @@ select
     names.check_name,
     measured.last_date as trade_date,
     measured.value,
-    case when measured.pool is null then 'no backtest' else 'is the last session' end as detail
+    case when measured.pool is null then 'no backtest' else 'is the last session' end as detail,
+    case when measured.pool is null then '没有回测' else '为最后交易日' end as detail_zh
 from pools
 cross join names
 left join measured
@@ -86,7 +87,8 @@ select
     'largest_month' as check_name,
     largest_months.month as trade_date,
     largest_months.monthly_return as value,
-    case when largest_months.pool is null then 'no backtest' else 'is the month' end as detail
+    case when largest_months.pool is null then 'no backtest' else 'is the month' end as detail,
+    case when largest_months.pool is null then '没有回测' else '为该月' end as detail_zh
 from pools
 left join largest_months
     on pools.pool = largest_months.pool
@@ -101,7 +103,10 @@ select
     end as value,
     coalesce(
         format('{{ name }} {:.4f}, was {:.4f}', measured.value, published.value), 'no published build'
-    ) as detail
+    ) as detail,
+    coalesce(
+        format('{{ name }} 为 {:.4f}，上次为 {:.4f}', measured.value, published.value), '尚无已发布的构建'
+    ) as detail_zh
 from pools
 left join measured
     on

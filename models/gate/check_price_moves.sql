@@ -46,7 +46,11 @@ select
     format(
         'closes at {:.3f} after {:.3f}, limit {:.0f}%',
         beyond_limit.close, beyond_limit.reference_close, 100 * beyond_limit.price_limit
-    ) as detail
+    ) as detail,
+    format(
+        '收于 {:.3f}，前收 {:.3f}，涨跌幅限制 {:.0f}%',
+        beyond_limit.close, beyond_limit.reference_close, 100 * beyond_limit.price_limit
+    ) as detail_zh
 from pools
 left join beyond_limit
     on pools.pool = beyond_limit.pool
@@ -60,7 +64,11 @@ select
     coalesce(
         format('closes at {:.3f} after {:.3f}', largest.close, largest.reference_close),
         'no fund with two bars in a row'
-    ) as detail
+    ) as detail,
+    coalesce(
+        format('收于 {:.3f}，前收 {:.3f}', largest.close, largest.reference_close),
+        '没有连续两根日线的基金'
+    ) as detail_zh
 from pools
 left join largest
     on pools.pool = largest.pool

@@ -190,7 +190,11 @@ select
     format(
         'row {}: {} ({})',
         quarantined.source_row, quarantined.reason, coalesce(quarantined.raw_trade_date, 'no date')
-    ) as detail
+    ) as detail,
+    format(
+        '第 {} 行：{}（{}）',
+        quarantined.source_row, quarantined.reason, coalesce(quarantined.raw_trade_date, '无日期')
+    ) as detail_zh
 from pools
 left join row_counts
     on pools.pool = row_counts.pool
@@ -205,7 +209,11 @@ select
     case
         when spans.pool is null then 'the pool has no bar'
         else 'no fund of the pool has a row'
-    end as detail
+    end as detail,
+    case
+        when spans.pool is null then '该池没有日线'
+        else '全池无数据行'
+    end as detail_zh
 from pools
 left join spans
     on pools.pool = spans.pool
@@ -218,7 +226,8 @@ select
     gaps.symbol,
     gaps.trade_date,
     (gaps.symbol is not null)::integer as value,
-    'no row' as detail
+    'no row' as detail,
+    '无数据行' as detail_zh
 from pools
 left join gaps
     on
@@ -231,7 +240,8 @@ select
     gaps.symbol,
     gaps.trade_date,
     case when gaps.symbol is null then 0 else 1 / alive.n end as value,
-    'no row on the last session' as detail
+    'no row on the last session' as detail,
+    '最后交易日无数据行' as detail_zh
 from pools
 left join alive
     on pools.pool = alive.pool

@@ -49,9 +49,13 @@ select
     longest.first_date as trade_date,
     longest.length as value,
     coalesce(
-        format('{} bars at {:.3f} to {}', longest.length, longest.price, longest.last_date),
+        format('price unchanged at {:.3f} for {} bars until {}', longest.price, longest.length, longest.last_date),
         'the pool has no bar'
-    ) as detail
+    ) as detail,
+    coalesce(
+        format('至 {2} 连续 {1} 根日线价格均为 {0:.3f}', longest.price, longest.length, longest.last_date),
+        '该池没有日线'
+    ) as detail_zh
 from pools
 left join longest
     on pools.pool = longest.pool

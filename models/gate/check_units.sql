@@ -46,7 +46,14 @@ select
             medians.over_250, medians.over_all
         ),
         'the pool has no bar'
-    ) as detail
+    ) as detail,
+    coalesce(
+        format(
+            '成交额 /（成交量 × 收盘价）近 250 根为 {:.4g}，全部为 {:.4g}',
+            medians.over_250, medians.over_all
+        ),
+        '该池没有日线'
+    ) as detail_zh
 from pools
 left join medians
     on pools.pool = medians.pool

@@ -36,7 +36,12 @@ measured as (
             ' ',
             case when not regexp_full_match(subject, '[0-9]{6}[.].*') then subject end,
             coalesce(format('{:.6g}, limit {:.6g}', value, limit_value), 'no ADV20')
-        ) as detail
+        ) as detail,
+        concat_ws(
+            ' ',
+            case when not regexp_full_match(subject, '[0-9]{6}[.].*') then subject end,
+            coalesce(format('{:.6g}，上限 {:.6g}', value, limit_value), '无 ADV20')
+        ) as detail_zh
     from {{ ref('capacity_checks') }}
 
 ),
@@ -103,7 +108,8 @@ select
     targets.trade_date,
     -- Where there are weights, but none of this kind, the limit is kept.
     case when rebalanced.pool is not null then coalesce(targets.share_of_limit, 0) end as value,
-    case when rebalanced.pool is null then 'no rebalance yet' else targets.detail end as detail
+    case when rebalanced.pool is null then 'no rebalance yet' else targets.detail end as detail,
+    case when rebalanced.pool is null then '尚未调仓' else targets.detail_zh end as detail_zh
 from pools
 left join rebalanced
     on pools.pool = rebalanced.pool
@@ -119,7 +125,8 @@ select
     held.symbol,
     held.trade_date,
     coalesce(held.share_of_limit, 0) as value,
-    held.detail
+    held.detail,
+    held.detail_zh
 from pools
 left join held
     on pools.pool = held.pool
@@ -130,7 +137,8 @@ select
     without_bar.symbol,
     without_bar.last_date as trade_date,
     coalesce(without_bar.sessions, 0) as value,
-    format('was the last bar, {} sessions ago', without_bar.sessions) as detail
+    format('was the last bar, {} sessions ago', without_bar.sessions) as detail,
+    format('为最后一根日线，距今 {} 个交易日', without_bar.sessions) as detail_zh
 from pools
 left join without_bar
     on pools.pool = without_bar.pool

@@ -44,13 +44,14 @@ measured as (
             else arg_min(value, severity)
         end as value,
         any_value(max_status) as max_status,
-        string_agg(detail, '; ' order by detail) filter (where value is null) as nothing_to_judge
+        string_agg(detail, '; ' order by detail) filter (where value is null) as not_judged,
+        string_agg(detail_zh, '；' order by detail) filter (where value is null) as not_judged_zh
     from observations
     group by pool, check_name
 
 ),
 
-numbered as (
+located as (
 
     select
         *,
@@ -58,14 +59,24 @@ numbered as (
             ' ',
             source_file,
             case when source_file is null or not starts_with(source_file, symbol) then symbol end,
-            trade_date,
-            detail
-        ) as finding,
+            trade_date
+        ) as place
+    from {{ ref('gate_violations') }}
+
+),
+
+numbered as (
+
+    select
+        pool,
+        check_name,
+        concat_ws(' ', nullif(place, ''), detail) as finding,
+        concat_ws(' ', nullif(place, ''), detail_zh) as finding_zh,
         row_number() over (
             partition by pool, check_name order by abs(value) desc, trade_date desc, symbol, detail
-        ) as place,
+        ) as number,
         count(*) over (partition by pool, check_name) as n
-    from {{ ref('gate_violations') }}
+    from located
 
 ),
 
@@ -74,8 +85,10 @@ findings as (
     select
         pool,
         check_name,
-        string_agg(finding, '; ' order by place) filter (where place <= 5)
-        || case when any_value(n) > 5 then format('; and {} more', any_value(n) - 5) else '' end as listed
+        string_agg(finding, '; ' order by number) filter (where number <= 5)
+        || case when any_value(n) > 5 then format('; and {} more', any_value(n) - 5) else '' end as listed,
+        string_agg(finding_zh, '；' order by number) filter (where number <= 5)
+        || case when any_value(n) > 5 then format('；另有 {} 项', any_value(n) - 5) else '' end as listed_zh
     from numbered
     group by pool, check_name
 
@@ -89,14 +102,11 @@ judged as (
         measured.value,
         wanted.warn_threshold,
         wanted.fail_threshold,
+        coalesce(wanted.is_performance, false) as is_alert,
         case
-            when wanted.check_name is null
-                then 'the seed gate_thresholds has no row for this check and pool; restore it'
-            when measured.check_name is null
-                then 'no model of models/gate computes this check for this pool; restore it'
-            when not wanted.is_usable
-                then 'the row of the seed gate_thresholds is not complete: a blocking check needs a '
-                    || 'fail_threshold, any other a warn_threshold, direction and aggregate'
+            when wanted.check_name is null then 'no_threshold'
+            when measured.check_name is null then 'no_model'
+            when not wanted.is_usable then 'incomplete_threshold'
         end as defect,
         {{ is_beyond('measured.value', 'wanted.direction', 'wanted.fail_threshold') }} as is_beyond_fail,
         {{ is_beyond('measured.value', 'wanted.direction', 'wanted.warn_threshold') }} as is_beyond_warn,
@@ -108,10 +118,15 @@ judged as (
             when wanted.is_performance and '{{ gate }}' = 'warn' then 'warn'
             else 'fail'
         end as max_status,
-        measured.nothing_to_judge,
+        measured.not_judged,
+        measured.not_judged_zh,
         findings.listed,
+        findings.listed_zh,
         wanted.direction,
-        wanted.remedy
+        wanted.title,
+        wanted.title_zh,
+        wanted.remedy,
+        wanted.remedy_zh
     from wanted
     full join measured
         on
@@ -128,6 +143,7 @@ graded as (
 
     select
         *,
+        case when is_beyond_fail then fail_threshold else warn_threshold end as threshold,
         case
             when defect is not null then 'fail'
             when max_status = 'pass' then 'pass'
@@ -143,24 +159,47 @@ graded as (
 select
     pool,
     check_name,
+    coalesce(title, check_name) as title,
+    coalesce(title_zh, check_name) as title_zh,
     value,
     warn_threshold,
     fail_threshold,
     status,
     case
-        when defect is not null then defect
+        when defect = 'no_threshold'
+            then 'the seed gate_thresholds has no row for this check and pool; restore it'
+        when defect = 'no_model'
+            then 'no model of models/gate computes this check for this pool; restore it'
+        when defect = 'incomplete_threshold'
+            then 'the row of the seed gate_thresholds is not complete: a blocking check needs a '
+                || 'fail_threshold, any other a warn_threshold, direction and aggregate'
         when value is null
-            then format('no value, nothing was judged: {}', coalesce(nothing_to_judge, 'too little history'))
+            then format('no value, nothing was judged: {}', coalesce(not_judged, 'too little history'))
         when is_beyond_fail or is_beyond_warn
             then format(
-                '{:.4g} is {} {:.4g}: {}. {}',
-                value,
-                replace(direction, '_', ' '),
-                case when is_beyond_fail then fail_threshold else warn_threshold end,
-                listed,
-                remedy
+                '{:.4g} is {} {:.4g}: {}. {}', value, replace(direction, '_', ' '), threshold, listed, remedy
             )
         else 'ok'
-    end as message
+    end as message,
+    case
+        when defect = 'no_threshold' then '种子 gate_thresholds 中没有该检查和该池的行；请恢复'
+        when defect = 'no_model' then 'models/gate 中没有模型为该池计算此检查；请恢复'
+        when defect = 'incomplete_threshold'
+            then '种子 gate_thresholds 的该行不完整：阻断检查须有 fail_threshold，其他须有 warn_threshold，'
+                || '并须有 direction 和 aggregate'
+        when value is null
+            then format('无数值，未评判：{}', coalesce(not_judged_zh, '历史太短'))
+        when is_beyond_fail or is_beyond_warn
+            then format(
+                '{:.4g} {} {:.4g}：{}。{}',
+                value,
+                case direction when 'above' then '高于' when 'at_least' then '不低于' else '低于' end,
+                threshold,
+                listed_zh,
+                remedy_zh
+            )
+        else '正常'
+    end as message_zh,
+    is_alert
 from graded
 order by pool, check_name

@@ -21,7 +21,8 @@ select
     observations.symbol,
     observations.trade_date,
     observations.value,
-    observations.detail
+    observations.detail,
+    observations.detail_zh
 from observations
 inner join thresholds
     on observations.check_name = thresholds.check_name

@@ -39,6 +39,7 @@ select
     checked.trade_date,
     case when not isnan(checked.value::double) then checked.value::double end as value,
     checked.detail,
+    checked.detail_zh,
     checked.max_status
 from checked
 left join files

@@ -39,7 +39,8 @@ select
     funds.last_close,
     funds.limit_up,
     funds.limit_down,
-    orders.reason
+    orders.reason,
+    orders.reason_zh
 from orders
 inner join next_sessions
     on orders.pool = next_sessions.pool

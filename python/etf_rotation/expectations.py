@@ -17,6 +17,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from etf_rotation.bilingual import Bilingual
+
 # What this import makes stays: to look for garbage meanwhile takes a sixth of its two seconds.
 gc.disable()
 try:
@@ -40,6 +42,7 @@ SCHEMA = pa.schema(
         ("observed", pa.string()),
         ("unexpected_count", pa.int64()),
         ("details", pa.string()),
+        ("details_zh", pa.string()),
     ]
 )
 
@@ -297,6 +300,7 @@ def _row(name: str, suite: Suite, result: dict) -> dict:
     arguments = config["kwargs"]
     columns = [arguments[key] for key in ("column", "column_A", "column_B") if key in arguments]
     columns = columns or arguments.get("column_list", [])
+    details = None if result["success"] else _details(suite, found, result["exception_info"])
     return {
         "suite": name,
         "table_name": suite.table,
@@ -306,7 +310,8 @@ def _row(name: str, suite: Suite, result: dict) -> dict:
         "success": result["success"],
         "observed": _text(found.get("observed_value", found.get("unexpected_percent"))),
         "unexpected_count": found.get("unexpected_count"),
-        "details": None if result["success"] else _details(suite, found, result["exception_info"]),
+        "details": details and details.en,
+        "details_zh": details and details.zh,
     }
 
 
@@ -319,16 +324,19 @@ def _plain(value: object) -> str:
     return str(value).removesuffix("T00:00:00")
 
 
-def _details(suite: Suite, found: dict, exceptions: dict) -> str:
+def _details(suite: Suite, found: dict, exceptions: dict) -> Bilingual:
     examples = found.get("partial_unexpected_index_list") or []
     where = [" ".join(_plain(row[key]) for key in suite.row_keys) for row in examples[:EXAMPLES]]
     if where:
-        return f"{found['unexpected_count']} rows, such as {'; '.join(where)}"
+        count, rows = found["unexpected_count"], "; ".join(where)
+        return Bilingual(f"{count} rows, such as {rows}", f"{count} 行，如 {rows}")
     if "observed_value" in found:
-        return f"observed {found['observed_value']}"
+        observed = found["observed_value"]
+        return Bilingual(f"observed {observed}", f"实际为 {observed}")
     failures = [exceptions, *(value for value in exceptions.values() if isinstance(value, dict))]
     messages = [one["exception_message"] for one in failures if one.get("exception_message")]
-    return f"cannot be evaluated: {messages[0] if messages else 'no reason was given'}"
+    reason = messages[0] if messages else "great_expectations gave no reason"
+    return Bilingual(f"cannot be evaluated: {reason}", f"无法校验：{reason}")
 
 
 STYLE = """<style>

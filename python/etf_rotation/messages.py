@@ -7,9 +7,9 @@ from etf_rotation.channels import Message
 from etf_rotation.history import Since
 from etf_rotation.production import COULD_NOT_RUN, GATE_FAILED, PASSED, Outcome
 from etf_rotation.publish import SNAPSHOTS
-from etf_rotation.report_texts import check_title, gate_message, order_reason
 from etf_rotation.settings import Settings
 from etf_rotation.tables import render
+from etf_rotation.texts import texts
 
 SHOWN = (
     "annual_return",
@@ -20,106 +20,16 @@ SHOWN = (
     "annual_turnover",
 )
 RATIOS = ("sharpe", "annual_turnover")
-# The checks of the seed gate_thresholds that judge the strategy, not the data or the code.
-ALERTS = ("annual_return", "max_drawdown", "sharpe", "monthly_win_rate", "annual_turnover")
 ORDER = ("pool", "symbol", "trade_date", "side", "shares", "target_weight", "last_close", "reason")
 RANK = {"error": 0, "fail": 1, "warn": 2, "pass": 3}
 LISTED = 20  # checks in a message; the published gate table has them all
 NAMED = 5  # funds whose history changed; the manifest has them all
 
-WORDS = {
-    "en": {
-        "title": "ETF rotation: {}",
-        "comma": ", ",
-        "published": "published",
-        "partial": "built in part, not published",
-        GATE_FAILED: "GATE FAILED, nothing published",
-        COULD_NOT_RUN: "COULD NOT RUN, nothing published",
-        "data_to": "data to {}",
-        "run": "Run {} in {:.0f} s",
-        "fault": "Reason",
-        "since": "Since run {}: {}",
-        "joint": "; ",
-        "same": "raw data unchanged",
-        "added": "history unchanged; added after {date}: rows {rows:,}, funds {funds}",
-        "history": "HISTORY CHANGED ({})",
-        "restated": "{symbol} restated from {date}, rows {rows:,}",
-        "new": "{symbol} new from {date}, rows {rows:,}",
-        "gone": "{symbol} gone from {date}, rows {rows:,}",
-        "later": "added after {date}: rows {rows:,}, funds {funds}",
-        "code": "code changed",
-        "settings": "settings changed: {}",
-        "gate": "Gate: {} passed, {} warned, {} failed",
-        "status": {name: name.upper() for name in RANK},
-        "check": "{status} {pool}{name}: {message}",
-        "alerts": "Alert rules broken",
-        "limit": "{name} {value} (limit {limit})",
-        "pool": "{}: {}",
-        "more": "and {} more",
-        "metrics": "Metrics (in brackets the change since the last published build)",
-        "orders": "Orders for the open of {}",
-        "side": {"buy": "buy", "sell": "sell"},
-        "order": "{pool}: {side} {shares:,.0f} × {symbol} ({reason})",
-        "test": "test message",
-        "test_text": "Notifications work.",
-        "annual_return": "annual return",
-        "benchmark_return": "benchmark",
-        "max_drawdown": "max drawdown",
-        "sharpe": "Sharpe",
-        "monthly_win_rate": "monthly win rate",
-        "annual_turnover": "turnover",
-    },
-    "zh": {
-        "title": "ETF 轮动：{}",
-        "comma": "，",
-        "published": "已发布",
-        "partial": "部分构建，未发布",
-        GATE_FAILED: "闸门未通过，未发布",
-        COULD_NOT_RUN: "运行失败，未发布",
-        "data_to": "数据截至 {}",
-        "run": "运行 {}，用时 {:.0f} 秒",
-        "fault": "原因",
-        "since": "与运行 {} 相比：{}",
-        "joint": "；",
-        "same": "原始数据无变化",
-        "added": "历史数据不变，{date} 之后新增 {rows:,} 行（{funds} 只基金）",
-        "history": "历史数据有变动（{}）",
-        "restated": "{symbol} 自 {date} 起修订 {rows:,} 行",
-        "new": "新增基金 {symbol}，自 {date} 起共 {rows:,} 行",
-        "gone": "{symbol} 已缺失，原自 {date} 起共 {rows:,} 行",
-        "later": "{date} 之后新增 {rows:,} 行（{funds} 只基金）",
-        "code": "代码有变动",
-        "settings": "参数有变动：{}",
-        "gate": "闸门：通过 {}，警告 {}，失败 {}",
-        "status": {"error": "错误", "fail": "失败", "warn": "警告", "pass": "通过"},
-        "check": "{status} {pool}{name}：{message}",
-        "alerts": "触发的告警规则",
-        "limit": "{name} {value}（界限 {limit}）",
-        "pool": "{}：{}",
-        "more": "另有 {} 项",
-        "metrics": "绩效指标（括号内为较上次发布的变化）",
-        "orders": "{} 开盘的委托",
-        "side": {"buy": "买入", "sell": "卖出"},
-        "order": "{pool}：{side} {symbol} {shares:,.0f} 份（{reason}）",
-        "test": "测试消息",
-        "test_text": "通知功能正常。",
-        "annual_return": "年化收益",
-        "benchmark_return": "基准",
-        "max_drawdown": "最大回撤",
-        "sharpe": "夏普比率",
-        "monthly_win_rate": "月度胜率",
-        "annual_turnover": "年换手率",
-    },
-}
-
 
 def compose(outcome: Outcome, language: str) -> Message:
     """Return the message about a run, in Markdown without tables, which DingTalk cannot show."""
-    words = WORDS[language]
-    key = outcome.code
-    if key == PASSED:
-        key = "published" if outcome.is_published else "partial"
-    parts = [words[key]]
+    words = texts("message", language)
+    parts = [words[_verdict(outcome)]]
     if outcome.metrics:
         last = max(row["last_date"] for row in outcome.metrics)
         parts.append(words["data_to"].format(last))
@@ -134,15 +44,21 @@ def compose(outcome: Outcome, language: str) -> Message:
     return Message(words["title"].format(words["comma"].join(parts)), "\n".join(lines))
 
 
+def _verdict(outcome: Outcome) -> str:
+    if outcome.code == PASSED:
+        return "published" if outcome.is_published else "partial"
+    return {GATE_FAILED: "gate_failed", COULD_NOT_RUN: "could_not_run"}[outcome.code]
+
+
 def sample(language: str) -> Message:
     """Return the test message."""
-    words = WORDS[language]
+    words = texts("message", language)
     return Message(words["title"].format(words["test"]), words["test_text"])
 
 
 def since_line(since: Since, language: str) -> str:
     """Return one line on what the input, the code and the settings became since a run."""
-    words = WORDS[language]
+    words = texts("message", language)
     added = {"rows": since.added_rows, "funds": since.added_funds, "date": since.last_date}
     if since.restated:
         named = [
@@ -180,7 +96,7 @@ def _worst_first(rows: list[dict]) -> list[dict]:
 def _gate_lines(outcome: Outcome, language: str) -> list[str]:
     if not outcome.gate:
         return []
-    words = WORDS[language]
+    words = texts("message", language)
     lines = ["", f"**{words['gate'].format(*_counts(outcome.gate))}**", ""]
     # Alerts come once, in a form that one can read on a telephone.
     notable = [row for row in _notable(outcome.gate) if not _is_alert(row)]
@@ -193,19 +109,20 @@ def _gate_lines(outcome: Outcome, language: str) -> list[str]:
 
 
 def _check(row: dict, language: str) -> str:
-    words, name, message = WORDS[language], row["check_name"], row["message"]
-    if language == "zh":
-        title = words[name] if name in ALERTS else check_title(name, language)
-        name = name if title == name else f"{title}（{name}）"
-        message = gate_message(message, row["check_name"], language)
+    words, suffix = texts("message", language), "_zh" if language == "zh" else ""
+    name, title = row["check_name"], row.get(f"title{suffix}")
+    if language == "zh" and title not in (None, name):
+        name = f"{title}（{name}）"
     pool = f"{row['pool']} " if row["pool"] else ""
     status = words["status"][row["status"]]
-    return words["check"].format(status=status, pool=pool, name=name, message=message)
+    return words["check"].format(
+        status=status, pool=pool, name=name, message=row[f"message{suffix}"]
+    )
 
 
 def _is_alert(row: dict) -> bool:
     return (
-        row["check_name"] in ALERTS
+        row["is_alert"]
         and row["status"] in ("warn", "fail")
         and None not in (row.get("value"), row.get("fail_threshold"))
     )
@@ -213,7 +130,7 @@ def _is_alert(row: dict) -> bool:
 
 def alert_lines(gate: list[dict], language: str) -> list[str]:
     """Return a line a pool on the alert rules that it breaks."""
-    words = WORDS[language]
+    words = texts("message", language)
     by_pool: dict[str, list[str]] = {}
     for row in filter(_is_alert, gate):
         name = row["check_name"]
@@ -250,7 +167,7 @@ def _number(name: str, value: float | None, sign: str = "") -> str:
 
 
 def _order_lines(outcome: Outcome, language: str) -> list[str]:
-    words = WORDS[language]
+    words = texts("message", language)
     # A pool that is only simulated has nothing that one is told to trade.
     orders = [row for row in outcome.orders if not row["is_simulated_pool"]]
     if not orders:
@@ -258,7 +175,7 @@ def _order_lines(outcome: Outcome, language: str) -> list[str]:
     dates = ", ".join(sorted({row["trade_date"] for row in orders if row["trade_date"]}))
     lines = ["", f"**{words['orders'].format(dates)}**", ""]
     for row in orders:
-        reason = order_reason(row["reason"], language)
+        reason = row["reason_zh" if language == "zh" else "reason"]
         if row["symbol"]:
             side = words["side"][row["side"]]
             lines.append("- " + words["order"].format(**(row | {"side": side, "reason": reason})))
@@ -283,7 +200,7 @@ def closing(outcome: Outcome, settings: Settings) -> str:
         parts.append(since_line(outcome.since, "en"))
     if settings.is_synthetic:
         parts.append("SYNTHETIC DATA, not market data")
-    words = WORDS["en"]
+    words = texts("message", "en")
     if alerts := alert_lines(outcome.gate, "en"):
         parts.append("\n".join([words["alerts"], *alerts]))
     if outcome.is_published:
@@ -292,7 +209,7 @@ def closing(outcome: Outcome, settings: Settings) -> str:
         where = settings.base / SNAPSHOTS / outcome.run_id
         end = f"Not published ({', '.join(settings.partial)}): {where}"
     else:
-        end = words[outcome.code].capitalize()
+        end = words[_verdict(outcome)].capitalize()
         failed = [row for row in outcome.gate if row["status"] in ("fail", "error")]
         named = ", ".join(f"{row['pool']} {row['check_name']}".strip() for row in failed)
         end += f": {why}" if (why := outcome.fault or named) else ""
@@ -303,7 +220,7 @@ def closing(outcome: Outcome, settings: Settings) -> str:
 
 def gate_counts(rows: list[dict]) -> str:
     """Return one line: how many checks passed, warned and failed."""
-    return WORDS["en"]["gate"].format(*_counts(rows))
+    return texts("message", "en")["gate"].format(*_counts(rows))
 
 
 def gate_table(rows: list[dict]) -> str:

@@ -9,11 +9,30 @@ import pyarrow.compute as pc
 
 from etf_rotation.account import Bar, Order, Parameters, Target
 from etf_rotation.backtest import PARAMETERS_SCHEMA, Session, plan
+from etf_rotation.bilingual import Bilingual
 from etf_rotation.holdings import Holdings
 from etf_rotation.selection import read_checked, refuse, schema_of
 
 SIMULATED = "simulated"
 HOLDINGS_FILE = "holdings_file"
+
+CASH_DOES_NOT_COVER = Bilingual(
+    ", at the last close cash does not cover it", "，按最新收盘价现金不足"
+)
+CUT_TO_CASH = Bilingual(", cut to what cash covers", "，已按现金缩减")
+# By side, and whether the fund is held both before and after.
+CHANGES = {
+    ("buy", False): Bilingual("rebalance: enter", "调仓：建仓"),
+    ("buy", True): Bilingual("rebalance: increase", "调仓：加仓"),
+    ("sell", True): Bilingual("rebalance: reduce", "调仓：减仓"),
+    ("sell", False): Bilingual("rebalance: exit", "调仓：清仓"),
+}
+OBSTACLES_ZH = {
+    "suspended": "停牌",
+    "limit_up": "涨停",
+    "limit_down": "跌停",
+    "cash": "现金不足",
+}
 
 
 class NextSession(NamedTuple):
@@ -58,6 +77,7 @@ class NextOrder(NamedTuple):
     target_weight: float | None
     target_shares: float | None
     reason: str
+    reason_zh: str
 
 
 SESSIONS_SCHEMA = schema_of(NextSession)
@@ -132,16 +152,17 @@ def next_orders(
         if session.is_rebalance:
             rebalance = targets[entry.symbol]
             weight, target = rebalance.target_weight, rebalance.target_shares
-            reason = f"rebalance: {_change(entry.side, held, target)}"
+            reason = CHANGES[entry.side, held > 0 and target > 0]
         else:
             weight, target = fund.open_weight, open_orders[entry.symbol].target_shares
-            reason = f"carry-over: {fund.open_reason} on {session.as_of_date}"
+            reason = _carried_over(fund.open_reason, session.as_of_date)
         if entry.kind == "rejected":
-            reason += ", at the last close cash does not cover it"
+            reason += CASH_DOES_NOT_COVER
         elif entry.side == "buy" and target - held - entry.shares >= parameters.lot_size:
-            reason += ", cut to what cash covers"
+            reason += CUT_TO_CASH
         if fund.last_bar_date < session.as_of_date:
-            reason += f", no trade since {fund.last_bar_date}"
+            since = fund.last_bar_date
+            reason += Bilingual(f", no trade since {since}", f"，自 {since} 起无成交")
         orders.append(
             NextOrder(
                 pool=session.pool,
@@ -152,7 +173,8 @@ def next_orders(
                 shares=entry.shares,
                 target_weight=weight,
                 target_shares=target,
-                reason=reason,
+                reason=reason.en,
+                reason_zh=reason.zh,
             )
         )
     return orders or [_no_order(session, basis, parameters, has_started=True)]
@@ -214,27 +236,31 @@ def _open_order(fund: Fund) -> Order:
     return Order(fund.shares + sign * fund.open_shares, fund.open_sequence)
 
 
-def _change(side: str, held: float, target: float) -> str:
-    if side == "buy":
-        return "increase" if held > 0 else "enter"
-    return "reduce" if target > 0 else "exit"
+def _carried_over(obstacle: str, as_of_date: date) -> Bilingual:
+    obstacle_zh = OBSTACLES_ZH[obstacle]
+    return Bilingual(
+        f"carry-over: {obstacle} on {as_of_date}", f"延续委托：{as_of_date} {obstacle_zh}，未成交"
+    )
 
 
 def _no_order(
     session: NextSession, basis: str, parameters: Parameters, *, has_started: bool
 ) -> NextOrder:
-    reason = "no order: "
+    day, eligible, needed = session.trade_date, session.n_eligible, parameters.top_n
+    reason = Bilingual("no order: ", "无委托：")
     if session.is_rebalance and has_started:
-        reason += f"the rebalance on {session.trade_date} finds nothing to change, "
-    elif session.is_rebalance:
-        reason += (
-            f"{session.n_eligible} funds are eligible for the rebalance on {session.trade_date}, "
-            f"the first needs {parameters.top_n}, "
+        reason += Bilingual(
+            f"the rebalance on {day} finds nothing to change, ", f"{day} 的调仓无需变动，"
         )
-    if session.next_rebalance_date:
-        reason += f"next rebalance on {session.next_rebalance_date}"
+    elif session.is_rebalance:
+        reason += Bilingual(
+            f"{eligible} funds are eligible for the rebalance on {day}, the first needs {needed}, ",
+            f"{day} 的调仓只有 {eligible} 只合格基金，首次需要 {needed} 只，",
+        )
+    if later := session.next_rebalance_date:
+        reason += Bilingual(f"next rebalance on {later}", f"下次调仓在 {later}")
     else:
-        reason += "the calendar holds no later rebalance"
+        reason += Bilingual("the calendar holds no later rebalance", "日历中没有更晚的调仓日")
     return NextOrder(
         pool=session.pool,
         sequence=0,
@@ -244,5 +270,6 @@ def _no_order(
         shares=None,
         target_weight=None,
         target_shares=None,
-        reason=reason,
+        reason=reason.en,
+        reason_zh=reason.zh,
     )

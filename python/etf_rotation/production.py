@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from etf_rotation import files, metadata, publish, report, verify
+from etf_rotation.bilingual import Bilingual
 from etf_rotation.build import WORK, Build, Builder, build
 from etf_rotation.errors import InputError
 from etf_rotation.history import Since, since
@@ -24,7 +25,6 @@ from etf_rotation.settings import Settings, claim
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 PASSED, GATE_FAILED, COULD_NOT_RUN = 0, 1, 2
 GATE, METRICS = "gate.gate_checks", "marts.pool_metrics_summary"
-_NODE = ("BUILD", "", None, None, None)
 
 
 def now() -> dt.datetime:
@@ -208,8 +208,9 @@ def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome)
     if has_gate:
         outcome.gate = files.records(connection, f"select * from {GATE} order by all")
     outcome.gate += [
-        dict(zip(verify.COLUMNS, (*_NODE, node.check_status, node.message), strict=True))
-        | {"check_name": node.name}
+        verify.check_row(
+            verify.BUILD, node.name, node.check_status, Bilingual(node.message, node.message)
+        )
         for node in built.notable
         if node.check_status and not (has_gate and node.reads_gate)
     ]

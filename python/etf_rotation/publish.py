@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from etf_rotation.bilingual import Bilingual
 from etf_rotation.errors import InputError
 
 SNAPSHOTS = "snapshots"
@@ -187,20 +188,25 @@ def remove(run: Path) -> None:
     shutil.rmtree(run)
 
 
-def faults(run: Path) -> list[str]:
-    """Return one line a file of the run that is missing, unexpected or not as the manifest says."""
+def faults(run: Path) -> list[Bilingual]:
+    """Return one line per file of the run that is missing, unexpected, or changed."""
     manifest = read_manifest(run)
     if manifest is None:
-        return [f"{MANIFEST}: missing or unreadable"]
+        return [Bilingual(f"{MANIFEST}: missing or unreadable", f"{MANIFEST}：缺失或无法读取")]
     found = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()} - {MANIFEST}
-    lines = [f"{name}: not in the manifest" for name in sorted(found - set(manifest["files"]))]
+    lines = [
+        Bilingual(f"{name}: not in the manifest", f"{name}：清单中没有")
+        for name in sorted(found - set(manifest["files"]))
+    ]
     for name, expected in manifest["files"].items():
         if name not in found:
-            lines.append(f"{name}: missing")
+            lines.append(Bilingual(f"{name}: missing", f"{name}：缺失"))
             continue
         with (run / name).open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != expected["sha256"]:
-                lines.append(f"{name}: changed since it was written")
+                lines.append(
+                    Bilingual(f"{name}: changed since it was written", f"{name}：写入后被改动")
+                )
     return lines
 
 
@@ -236,6 +242,7 @@ def restore(output_root: Path, run_id: str) -> dict:
         raise InputError(f"run {run_id} belongs to {manifest['output_root']}: add --output-root")
     changed = faults(run)
     if changed:
-        raise InputError(f"run {run_id} is not as it was published: {'; '.join(changed)}")
+        listed = "; ".join(one.en for one in changed)
+        raise InputError(f"run {run_id} is not as it was published: {listed}")
     switch(output_root, run)
     return manifest

@@ -21,7 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from etf_rotation import report_plots as plots
 from etf_rotation.errors import InputError
-from etf_rotation.report_texts import TEXTS, check_title, gate_message, order_reason
+from etf_rotation.texts import LANGUAGES, texts
 
 REPORT = "report.html"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -102,8 +102,8 @@ def write_report(
     InputError
         A language that there is not, or a database that does not say whether its data is made up.
     """
-    if language not in TEXTS:
-        raise InputError(f"language is {language!r}, which must be one of: {', '.join(TEXTS)}")
+    if language not in LANGUAGES:
+        raise InputError(f"language is {language!r}, which must be one of: {', '.join(LANGUAGES)}")
     with duckdb.connect(str(database), read_only=True) as connection:
         page = Page(Tables(connection), language, run_id, is_synthetic).render()
     path.write_text(page, encoding="utf-8")
@@ -138,7 +138,7 @@ class Page:
     ):
         self.tables = tables
         self.language = language
-        self.words = TEXTS[language]
+        self.words = texts("report", language)
         self.run_id = run_id
         self.columns = plots.Columns()
         self.figures: dict[str, dict] = {}
@@ -205,6 +205,10 @@ class Page:
         """Return a fund's code with its name where the seed has one."""
         return " ".join(filter(None, (symbol, self.funds.get(symbol))))
 
+    def in_language(self, row: dict, column: str) -> str:
+        """Return a column that has a twin in Chinese."""
+        return row[f"{column}_zh" if self.language == "zh" else column]
+
     def metric(self, value: object, name: str) -> str:
         """Return a metric as its kind is read: a date, a ratio, money, or percent."""
         if name.endswith("_date"):
@@ -232,7 +236,7 @@ class Page:
         )
         pools: dict[str, list[dict]] = defaultdict(list)
         for row in rows:
-            row["reason"] = order_reason(row["reason"], self.language)
+            row["reason"] = self.in_language(row, "reason")
             pools[row["pool"]].append(row)
         return [
             {"pool": pool, "first": found[0], "rows": [row for row in found if row["symbol"]]}
@@ -408,10 +412,9 @@ class Page:
         rows.sort(key=lambda row: STATUSES.index(row["status"]))
         for row in rows:
             rule = rules.get(row["check_name"], {})
-            row["title"] = check_title(row["check_name"], self.language)
-            row["message"] = gate_message(row["message"], row["check_name"], self.language)
+            row["title"] = self.in_language(row, "title")
+            row["message"] = self.in_language(row, "message")
             row["direction"] = rule.get("direction")
-            row["is_performance"] = rule.get("is_performance", False)
             row["is_percent"] = (
                 rule.get("unit") in PERCENT_UNITS or row["check_name"] in PERCENT_CHECKS
             )
@@ -421,8 +424,8 @@ class Page:
             "rows": rows,
             "counts": counts,
             "result": worst,
-            "alerts": self._findings(row for row in rows if row["is_performance"]),
-            "findings": self._findings(row for row in rows if not row["is_performance"]),
+            "alerts": self._findings(row for row in rows if row["is_alert"]),
+            "findings": self._findings(row for row in rows if not row["is_alert"]),
         }
 
     # -- their parts ---------------------------------------------------------------------------
@@ -435,7 +438,7 @@ class Page:
                 continue
             # A rule on returns only warns, unless asked for more, but by its limit of failure.
             limits = [row["fail_threshold"], row["warn_threshold"]]
-            if row["status"] == "warn" and not row["is_performance"]:
+            if row["status"] == "warn" and not row["is_alert"]:
                 limits.reverse()
             limit = next((limit for limit in limits if limit is not None), None)
             line = found.setdefault(
@@ -682,7 +685,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("database", type=Path)
     parser.add_argument("path", type=Path)
-    parser.add_argument("--language", choices=TEXTS, default="en")
+    parser.add_argument("--language", choices=LANGUAGES, default="en")
     given = parser.parse_args(arguments)
     try:
         write_report(given.database, given.path, language=given.language)

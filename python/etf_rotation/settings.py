@@ -16,10 +16,10 @@ from etf_rotation.dbt import PROJECT
 from etf_rotation.errors import InputError
 from etf_rotation.publish import SNAPSHOTS, check_root
 from etf_rotation.rendered import project_vars
+from etf_rotation.texts import LANGUAGES
 
 OUTPUT_ROOT = "factor_output/etf_rotation_production"
 SYNTHETIC_OUTPUT_ROOT = "factor_output/synthetic/etf_rotation_production"
-LANGUAGES = ("en", "zh")
 # Vars without a value in dbt_project.yml, which names them.
 OTHER_VARS = (
     "raw_root",

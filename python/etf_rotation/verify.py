@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from functools import cache
 from pathlib import Path
 
 import duckdb
 
+from etf_rotation.bilingual import Bilingual
+from etf_rotation.dbt import PROJECT
 from etf_rotation.publish import DATABASE, MANIFEST, faults
 from etf_rotation.report import REPORT
 
-COLUMNS = (
-    "pool",
-    "check_name",
-    "value",
-    "warn_threshold",
-    "fail_threshold",
-    "status",
-    "message",
-)
+LISTED = 5
 OF_A_POOL = (
     "panel_FULL_*.parquet",
     "factor_summary_*.csv",
@@ -60,10 +56,7 @@ def check_folder(folder: Path, *, is_full: bool, is_synthetic: bool | None = Non
     panels = sorted(path for path in folder.glob("panel_*") if path.is_dir())
     checks = [_missing(folder, panels, is_full)]
     if (folder / MANIFEST).exists():
-        changed = faults(folder)
-        checks.append(
-            _check(BUILD, "files_unchanged", changed, "restore another run, or run again")
-        )
+        checks.append(_check(BUILD, "files_unchanged", faults(folder)))
     for panel in panels:
         pool = panel.name.removeprefix("panel_")
         if is_full or any(panel.glob(OF_A_POOL[0])):
@@ -71,22 +64,59 @@ def check_folder(folder: Path, *, is_full: bool, is_synthetic: bool | None = Non
     return checks
 
 
-def _check(pool: str, name: str, violations: list[str], what_to_do: str) -> dict:
+def check_row(
+    pool: str,
+    name: str,
+    status: str,
+    message: Bilingual,
+    *,
+    title: Bilingual | None = None,
+    value: float | None = None,
+    fail_threshold: float | None = None,
+) -> dict:
+    """Return one check with the columns of `gate.gate_checks`; the title defaults to the name."""
+    title = title or Bilingual(name, name)
+    return {
+        "pool": pool,
+        "check_name": name,
+        "title": title.en,
+        "title_zh": title.zh,
+        "value": value,
+        "warn_threshold": None,
+        "fail_threshold": fail_threshold,
+        "status": status,
+        "message": message.en,
+        "message_zh": message.zh,
+        "is_alert": False,
+    }
+
+
+@cache
+def _seed() -> dict[str, dict[str, str]]:
+    path = PROJECT / "seeds" / "gate_thresholds.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["check_name"]: row for row in csv.DictReader(file)}
+
+
+def _check(pool: str, name: str, violations: list[Bilingual]) -> dict:
+    rule = _seed()[name]
+    message = Bilingual("ok", "正常")
     if violations:
-        shown = "; ".join(violations[:5]) + ("; …" if len(violations) > 5 else "")  # noqa: PLR2004
-        message = f"{shown}: {what_to_do}"
-    else:
-        message = "nothing to do"
-    values = (
+        more = Bilingual("; …", "；…") if len(violations) > LISTED else Bilingual("", "")
+        shown = violations[:LISTED]
+        message = Bilingual(
+            f"{'; '.join(one.en for one in shown)}{more.en}. {rule['remedy']}",
+            f"{'；'.join(one.zh for one in shown)}{more.zh}。{rule['remedy_zh']}",
+        )
+    return check_row(
         pool,
         name,
-        float(len(violations)),
-        None,
-        0.0,
         "fail" if violations else "pass",
         message,
+        title=Bilingual(rule["title"], rule["title_zh"]),
+        value=float(len(violations)),
+        fail_threshold=0.0,
     )
-    return dict(zip(COLUMNS, values, strict=True))
 
 
 def _missing(folder: Path, panels: list[Path], is_full: bool) -> dict:
@@ -99,8 +129,12 @@ def _missing(folder: Path, panels: list[Path], is_full: bool) -> dict:
         wanted += [f"{panel.name}/{name}" for name in names]
     if is_full:
         wanted += [DATABASE, "pool_metrics_summary.csv", REPORT, "gate_report/index.html"]
-    missing = [f"{name} is missing" for name in wanted if not any(folder.glob(name))]
-    return _check(BUILD, "files_complete", missing, "run again")
+    missing = [_missing_text(name) for name in wanted if not any(folder.glob(name))]
+    return _check(BUILD, "files_complete", missing)
+
+
+def _missing_text(name: str) -> Bilingual:
+    return Bilingual(f"{name} is missing", f"缺少 {name}")
 
 
 def _index(pool: str, panel: Path) -> dict:
@@ -128,11 +162,20 @@ def _index(pool: str, panel: Path) -> dict:
                 rows = connection.execute(query, [str(path)]).fetchall()
             except duckdb.Error as error:
                 rows = []
-                violations.append(f"{path.name} cannot be read ({type(error).__name__})")
+                kind = type(error).__name__
+                violations.append(
+                    Bilingual(
+                        f"{path.name} cannot be read ({kind})", f"{path.name} 无法读取（{kind}）"
+                    )
+                )
         violations += [
-            f"{path.name}: {symbol} {day} is not after the row before" for symbol, day in rows
+            Bilingual(
+                f"{path.name}: {symbol} {day} does not follow the row before it",
+                f"{path.name}：{symbol} {day} 未排在上一行之后",
+            )
+            for symbol, day in rows
         ]
-    return _check(pool, "export_index", violations, "the export is not sorted by symbol and date")
+    return _check(pool, "export_index", violations)
 
 
 def _metadata(pool: str, panel: Path, is_synthetic: bool | None) -> dict:
@@ -140,10 +183,12 @@ def _metadata(pool: str, panel: Path, is_synthetic: bool | None) -> dict:
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        return _check(
-            pool, "export_metadata", [f"{path.name}: {type(error).__name__}"], "run again"
-        )
-    violations = [f"{name} is missing" for name in METADATA if metadata.get(name) in (None, "")]
+        fault = f"{path.name}: {type(error).__name__}"
+        return _check(pool, "export_metadata", [Bilingual(fault, fault)])
+    violations = [_missing_text(name) for name in METADATA if metadata.get(name) in (None, "")]
     if is_synthetic is not None and metadata.get("is_synthetic") is not is_synthetic:
-        violations.append(f"is_synthetic is not {str(is_synthetic).lower()}")
-    return _check(pool, "export_metadata", violations, "run again")
+        expected = str(is_synthetic).lower()
+        violations.append(
+            Bilingual(f"is_synthetic is not {expected}", f"is_synthetic 不是 {expected}")
+        )
+    return _check(pool, "export_metadata", violations)

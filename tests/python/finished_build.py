@@ -95,13 +95,14 @@ create table marts.pool_metrics_summary as from backtest.metrics;
 create table marts.next_session_orders as
     select * from (values
         ('A_SHARE', 1, '510300.SH', date '2020-02-24', date '2020-02-22', 'simulated', false, 'buy',
-            12300.0, 0.25, 12300.0, 4.1, 4.51, 3.69, 'rebalance: enter'),
+            12300.0, 0.25, 12300.0, 4.1, 4.51, 3.69, 'rebalance: enter', '调仓：建仓'),
         ('QDII', 0, null, date '2020-02-24', date '2020-02-22', 'simulated', false, null, null,
-            null, null, null, null, null, 'no order: next rebalance on 2020-03-02'),
+            null, null, null, null, null, 'no order: next rebalance on 2020-03-02',
+            '无委托：下次调仓在 2020-03-02'),
         ('OTHER', 1, '518880.SH', date '2020-02-24', date '2020-02-22', 'simulated', true, 'sell',
-            500.0, 0.0, 0.0, 4.1, 4.51, 3.69, 'rebalance: exit')
+            500.0, 0.0, 0.0, 4.1, 4.51, 3.69, 'rebalance: exit', '调仓：清仓')
     ) as orders (pool, sequence, symbol, trade_date, as_of_date, basis, is_simulated_pool, side,
-        shares, target_weight, target_shares, last_close, limit_up, limit_down, reason);
+        shares, target_weight, target_shares, last_close, limit_up, limit_down, reason, reason_zh);
 
 create table capacity.capacity_checks as
     select 'A_SHARE' as pool, date '2020-02-03' as trade_date, '510300.SH' as symbol,
@@ -113,9 +114,12 @@ create table capacity.pool_capacity as
         5e-2 as max_adv_pct;
 
 create table gate.gate_checks as
-    select * from (values
+    select pool, check_name, check_name as title, check_name as title_zh,
+        value, warn_threshold, fail_threshold, status, message, message as message_zh,
+        check_name = 'annual_return' as is_alert
+    from (values
         ('A_SHARE', 'factor_coverage', 0.93, 0.8, 0.7, 'pass', 'ok'),
-        ('A_SHARE', 'min_annual_return', 0.05, null, 0.08, 'warn', '0.05 is below 0.08: look'),
+        ('A_SHARE', 'annual_return', 0.05, null, 0.08, 'warn', '0.05 is below 0.08: look'),
         ('BUILD', 'lag_static', 0.0, null, 0.0, '{status}', 'an edge: read the lagged relation')
     ) as checks (pool, check_name, value, warn_threshold, fail_threshold, status, message);
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from conftest import PROJECT, SEEDS, run_dbt
 from dbt_coverage import CoverageType, compute_coverage, load_files
-from etf_rotation import files, report, verify
+from etf_rotation import files, report
 from etf_rotation.cli import parser
 from etf_rotation.production import GATE, METRICS
 
@@ -298,9 +298,7 @@ def test_every_check_is_explained(page):
     rows = r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$"
     explained = re.findall(rows, text_of(PROJECT / page), flags=re.MULTILINE)
     checks = {row["check_name"] for row in seed("gate_thresholds")}
-    of_files = set(re.findall(r'"((?:files|export)_\w+)"', text_of(Path(verify.__file__))))
-    assert len(of_files) == 4
-    assert set(explained) == checks | of_files
+    assert set(explained) == checks
     assert len(explained) == len(set(explained))
 
 

@@ -78,7 +78,9 @@ def test_only_the_bad_rows_leave_and_healthy_funds_stay(workspace):
 
 def test_every_check_is_broken_by_a_fault():
     with (PROJECT / "seeds" / "gate_thresholds.csv").open(encoding="utf-8", newline="") as file:
-        checks = {row["check_name"] for row in csv.DictReader(file)}
+        # test_publish breaks those of the files.
+        rows = [row for row in csv.DictReader(file) if row["applies_to"] != "files"]
+    checks = {row["check_name"] for row in rows}
     broken = {fault.caught_by for group in GROUPS for fault in group.faults}
     # A fund that ended while the strategy held it is among the healthy but unusual ones.
     assert checks - broken == {"holding_without_bar"}

@@ -1,6 +1,7 @@
 """Tomorrow's orders: hand-computed cases, and agreement with the position walk."""
 
 import random
+import re
 from datetime import date, timedelta
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from etf_rotation.holdings import Holdings
 from etf_rotation.orders import Fund, NextSession
 
 THURSDAY, FRIDAY, MONDAY = date(2021, 4, 1), date(2021, 4, 2), date(2021, 4, 5)
+LATIN, ISO = re.compile("[A-Za-z]"), re.compile(r"\d{4}-\d\d-\d\d")
 PARAMETERS = Parameters(
     pool="A_SHARE",
     target_capital=100_000.0,
@@ -45,7 +47,11 @@ def unfilled(symbol, side, open_shares, sequence=1, why="suspended", **values):
 
 def plan(*funds, session=REBALANCE, holdings=None, **parameters):
     parameters = Parameters(**{**vars(PARAMETERS), **parameters})
-    return orders.next_orders(session, funds, parameters, holdings)
+    found = orders.next_orders(session, funds, parameters, holdings)
+    for order in found:
+        assert not LATIN.search(order.reason_zh), order.reason_zh
+        assert sorted(ISO.findall(order.reason_zh)) == sorted(ISO.findall(order.reason))
+    return found
 
 
 def brief(found):
@@ -247,7 +253,12 @@ def test_orders_are_what_the_walk_does_where_funds_open_at_their_last_close(seed
         row = fund(symbol, close=close[symbol], shares=held.get(symbol, 0.0))
         if symbol in tried:
             e = tried[symbol]
-            row = row._replace(open_sequence=e.sequence, open_side=e.side, open_shares=e.shares)
+            row = row._replace(
+                open_sequence=e.sequence,
+                open_side=e.side,
+                open_shares=e.shares,
+                open_reason=e.reason,
+            )
         target = targets.get(days[-1], {}).get(symbol)
         if target:
             row = row._replace(
