@@ -41,6 +41,14 @@
     {{- value -}}
 {%- endmacro %}
 
+{% macro at_least_one(name) -%}
+    {%- set value = var(name) -%}
+    {%- if value is not integer or value < 1 -%}
+        {{ exceptions.raise_compiler_error("var " ~ name ~ " is '" ~ value ~ "', which must be a whole number above 0") }}
+    {%- endif -%}
+    {{- value -}}
+{%- endmacro %}
+
 {# Whether a session of the calendar is one at whose open pools are rebalanced. #}
 {% macro is_rebalance_session(calendar) -%}
     {% set rebalance = one_of('rebalance', var('rebalance'), ['monthly', 'weekly', 'daily']) -%}

@@ -10,5 +10,6 @@ def model(dbt, session):
         .project("pool, trade_date, symbol, as_of_date, target_weight, rank::bigint as rank, adv20")
         .to_arrow_table(),
         sessions=dbt.ref("int_backtest__sessions").to_arrow_table(),
+        endings=dbt.ref("int_backtest__endings").to_arrow_table(),
         parameters=dbt.ref("int_backtest__parameters").to_arrow_table(),
     )

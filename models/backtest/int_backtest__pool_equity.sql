@@ -24,6 +24,8 @@ benchmark as (
 trades as (
 
     select * from {{ ref('trades') }}
+    -- Nobody trades a payout: it is no turnover.
+    where reason <> 'ended'
 
 ),
 

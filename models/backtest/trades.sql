@@ -9,7 +9,8 @@ select
     value,
     commission,
     slippage,
-    is_carry_over
+    is_carry_over,
+    reason
 from {{ ref('int_backtest__ledger') }}
 where kind = 'trade'
 order by pool, sequence

@@ -6,6 +6,8 @@ with
 trades as (
 
     select * from {{ ref('trades') }}
+    -- A payout moves no price.
+    where reason <> 'ended'
 
 ),
 

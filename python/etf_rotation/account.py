@@ -5,18 +5,22 @@ session depends on later sessions or on funds that the pool does not trade.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
 import numpy as np
 
+from etf_rotation.prices import Prices
+
 # In lots: a quotient that misses a whole lot by the last bits of a double is that lot.
 LOT_TOLERANCE = 1e-9
 # Limit prices are multiples of it; raw prices carry float noise beyond.
 PRICE_DECIMALS = 3
 BPS = 10_000
+# The reason of the payout of a fund that ended.
+ENDED = "ended"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,16 +49,6 @@ class Parameters:
                 raise ValueError(f"parameters, pool {self.pool}: {name} is below zero")
 
 
-class Bar(NamedTuple):
-    """A fund's session, unadjusted CNY; limits are rounded to 0.001, null where there is none."""
-
-    open: float
-    close: float
-    adj: float  # cumulative adjustment factor
-    limit_up: float | None
-    limit_down: float | None
-
-
 class Target(NamedTuple):
     """The nominal weight of a selected fund, from bars up to `as_of_date`; ADV20 in CNY."""
 
@@ -72,7 +66,10 @@ class Selection(NamedTuple):
 
 
 class Order(NamedTuple):
-    """An open order: the shares to hold once it is filled, and the score's rank of a buy."""
+    """An open order: the shares to hold once it is filled.
+
+    `rank` is the score's rank of the selected fund; 0 for a fund that left the selection.
+    """
 
     target_shares: float
     rank: int
@@ -91,18 +88,27 @@ class Rebalanced(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """An order as it was tried; `reason` says why it had no fill, else the amounts are in CNY."""
+    """An order as it was tried, or the payout of a fund that ended.
+
+    Of a fill `reason` says why it was sent and the amounts are in CNY; of an order without any
+    fill `reason` names the obstacle and there are no amounts.
+    """
 
     session: int
     fund: int
     side: str
     is_carry_over: bool
     shares: float
-    reason: str | None = None
+    reason: str
     price: float | None = None
     value: float | None = None
     commission: float | None = None
     slippage: float | None = None
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether shares and cash changed hands."""
+        return self.price is not None
 
 
 class State(NamedTuple):
@@ -122,64 +128,6 @@ class Closes(NamedTuple):
     holdings_value: np.ndarray
     commission: np.ndarray
     slippage: np.ndarray
-
-
-@dataclass(frozen=True)
-class Prices:
-    """Unadjusted prices of a pool's funds, float (sessions, funds), CNY, NaN where there is none.
-
-    `symbols` are sorted; `last_close` is the close of the session or of the last bar before it;
-    `actions` holds, by session and fund, adj over adj of the fund's previous bar where they differ.
-    """
-
-    dates: Sequence[date]
-    symbols: Sequence[str]
-    open: np.ndarray
-    last_close: np.ndarray
-    limit_up: np.ndarray
-    limit_down: np.ndarray
-    actions: Mapping[int, Mapping[int, float]]
-
-    @classmethod
-    def of(
-        cls, dates: Sequence[date], days: Sequence, symbols: Sequence, bars: Mapping
-    ) -> "Prices":
-        """Lay out bars by session and fund.
-
-        Parameters
-        ----------
-        dates : sequence of date
-            Every session, in order.
-        days, symbols : sequence of int and of str, length n
-            Position in `dates` and fund of each bar; no fund has two on a session.
-        bars : mapping of str to array of float, length n
-            The fields of `Bar`, NaN for null.
-        """
-        funds, columns = np.unique(np.array(symbols, dtype=str), return_inverse=True)
-        shape = len(dates), len(funds)
-        grids = {}
-        for name in Bar._fields:
-            grids[name] = np.full(shape, np.nan)
-            grids[name][days, columns] = bars[name]
-        has_bar = ~np.isnan(grids["close"])
-        last_bar = np.where(has_bar, np.arange(len(dates))[:, None], 0)
-        last_bar = np.maximum.accumulate(last_bar, axis=0)
-        last_close, last_adj = (
-            np.take_along_axis(grids[name], last_bar, axis=0) for name in ("close", "adj")
-        )
-        ratio = grids["adj"][1:] / last_adj[:-1]
-        actions: dict[int, dict[int, float]] = {}
-        for day, fund in np.argwhere(~np.isnan(ratio) & (ratio != 1)).tolist():
-            actions.setdefault(day + 1, {})[fund] = ratio.item(day, fund)
-        return cls(
-            dates,
-            funds.tolist(),
-            grids["open"],
-            last_close,
-            grids["limit_up"],
-            grids["limit_down"],
-            actions,
-        )
 
 
 class Account:
@@ -222,7 +170,11 @@ class Account:
 
     def is_at_rest(self, session: int) -> bool:
         """Return whether nothing but prices can change on a session without a rebalance."""
-        return not self.orders and session not in self.prices.actions
+        return (
+            not self.orders
+            and session not in self.prices.actions
+            and session not in self.prices.endings
+        )
 
     def trade(self, session: int, targets: Mapping[int, Target] | None) -> None:
         """Pass a session; `targets` are those of a rebalance, None where it is none.
@@ -233,19 +185,37 @@ class Account:
             A target of a fund without any bar yet, or without the ADV20 that caps it.
         """
         self.session = session
-        if targets is None:
-            self._apply_corporate_actions()
-            if not self.parameters.carry_over:
-                self.orders = {}
-        else:
-            equity_as_of = self.cash + math.fsum(
-                n * self.prices.last_close.item(session - 1, fund)
-                for fund, n in self.shares.items()
-            )
-            self._apply_corporate_actions()
+        equity_as_of = None if targets is None else self._equity_as_of()
+        self._apply_corporate_actions()
+        self._pay_out_ended_funds()
+        if targets is not None:
             self._set_orders(targets, equity_as_of)
+        elif not self.parameters.carry_over:
+            self.orders = {}
+        # After the rebalance, which may have aimed at a fund that ends on its very session.
+        for fund in self.prices.endings.get(session, ()):
+            self.orders.pop(fund, None)
         self._try_orders(is_carry_over=targets is None)
         self.states.append(State(session, self.cash, dict(self.shares)))
+
+    def _equity_as_of(self) -> float:
+        return self.cash + math.fsum(
+            n * self.prices.last_close.item(self.session - 1, fund)
+            for fund, n in self.shares.items()
+        )
+
+    def _pay_out_ended_funds(self) -> None:
+        for fund in self.prices.endings.get(self.session, ()):
+            if fund in self.shares:
+                shares = self.shares.pop(fund)
+                price = self.prices.last_close.item(self.session, fund)
+                value = shares * price
+                self.cash += value
+                self.attempts.append(
+                    Attempt(
+                        self.session, fund, "sell", False, shares, ENDED, price, value, 0.0, 0.0
+                    )
+                )
 
     def _apply_corporate_actions(self) -> None:
         for fund, ratio in self.prices.actions.get(self.session, {}).items():
@@ -299,14 +269,14 @@ class Account:
         for fund, side, shares in sells + buys:
             attempt = self._fill(fund, side, shares, is_carry_over)
             self.attempts.append(attempt)
-            if attempt.reason is not None:
+            if not attempt.is_filled:
                 unfilled[fund] = self.orders[fund]
         self.orders = unfilled
 
     def _fill(self, fund: int, side: str, shares: float, is_carry_over: bool) -> Attempt:
         open_ = self.prices.open.item(self.session, fund)
-        reason = self._obstacle(side, fund, open_)
-        if reason is None:
+        obstacle = self._obstacle(side, fund, open_)
+        if obstacle is None:
             sign = 1 if side == "buy" else -1
             price = open_ * (1 + sign * self.parameters.slippage_bps / BPS)
             filled = self._affordable(shares, price) if side == "buy" else shares
@@ -315,10 +285,11 @@ class Account:
             cash = self.cash - (sign * value + commission)
             # A few odd shares can be worth less than the commission of selling them.
             if filled == 0 or cash < 0:
-                reason = "cash"
-        if reason is not None:
-            return Attempt(self.session, fund, side, is_carry_over, shares, reason)
+                obstacle = "cash"
+        if obstacle is not None:
+            return Attempt(self.session, fund, side, is_carry_over, shares, obstacle)
 
+        reason = self._reason(side, fund)
         self.cash = cash
         if side == "buy":
             self.shares[fund] = self.shares.get(fund, 0.0) + filled
@@ -333,12 +304,18 @@ class Account:
             side,
             is_carry_over,
             filled,
-            None,
+            reason,
             price,
             value,
             commission,
             slippage,
         )
+
+    def _reason(self, side: str, fund: int) -> str:
+        if side == "buy":
+            return "increased" if fund in self.shares else "entered"
+        # A target of less than one lot sells everything, and the fund is selected all the same.
+        return "reduced" if self.orders[fund].rank > 0 else "left_selection"
 
     def _obstacle(self, side: str, fund: int, open_: float) -> str | None:
         if math.isnan(open_):
@@ -401,7 +378,7 @@ class Account:
     def _sum_by_session(self, name: str, first: int, count: int) -> np.ndarray:
         amounts: dict[int, list[float]] = {}
         for attempt in self.attempts:
-            if attempt.reason is None:
+            if attempt.is_filled:
                 amounts.setdefault(attempt.session - first, []).append(getattr(attempt, name))
         sums = np.zeros(count)
         for session, values in amounts.items():

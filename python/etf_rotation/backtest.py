@@ -2,23 +2,32 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from etf_rotation.account import (
+    ENDED,
     Account,
-    Bar,
+    Attempt,
     Order,
     Parameters,
-    Prices,
+    Rebalanced,
     Selection,
     Target,
     follow,
+)
+from etf_rotation.prices import (
+    BARS_SCHEMA,
+    ENDINGS_SCHEMA,
+    Bar,
+    Prices,
+    fault,
+    lay_out,
+    read_prices,
 )
 from etf_rotation.selection import FundKey, read_checked, refuse, schema_of
 
@@ -65,11 +74,10 @@ class _PoolKey(NamedTuple):
 
 # What the ledger has of the trail of an account.
 ORDER = ("symbol", "side", "is_carry_over", "shares")
-TRADE = (*ORDER, "price", "value", "commission", "slippage")
 REJECTED = (*ORDER, "reason")
+TRADE = (*REJECTED, "price", "value", "commission", "slippage")
 REBALANCE = ("symbol", "target_weight", "target_shares", "price", "equity", "equity_as_of")
 
-BARS_SCHEMA = schema_of(FundKey, Bar)
 SESSIONS_SCHEMA = schema_of(_PoolKey, Session)
 TARGETS_SCHEMA = schema_of(FundKey, Target)
 PARAMETERS_SCHEMA = schema_of(Parameters)
@@ -81,6 +89,7 @@ def walk(
     targets: Mapping[date, Mapping[str, Target]],
     sessions: Sequence[Session],
     parameters: Parameters,
+    endings: Iterable[tuple[date, str]] = (),
 ) -> list[Entry]:
     """Walk one pool through its sessions.
 
@@ -95,6 +104,9 @@ def walk(
         Every session of the exchange from the pool's first to its last, in order.
     parameters : Parameters
         Of this pool.
+    endings : iterable of (date, str)
+        Each session on which a fund counts as ended, and the fund: it has been without any row for
+        so long that nothing can be sold any more.
 
     Returns
     -------
@@ -102,11 +114,14 @@ def walk(
         Nothing before the first rebalance with at least `top_n` eligible funds; from then on, for
         each session in this order, in CNY and (real) shares:
 
+        - for each fund held that ends, a `trade` with side `sell` and reason `ended`: its shares at
+          their last close, without costs;
         - on a rebalance, a `rebalance` for each fund selected or held, in symbol order:
           target_weight (capped), equity (at the open), equity_as_of (at the last close), price
           (the open, else the last close), target_shares;
-        - for each order as it was tried, sells before buys, a `trade`: side, shares, price (of the
-          fill), value, commission, slippage, is_carry_over; or a `rejected`: side, shares,
+        - for each order as it was tried, sells before buys, a `trade`: side, shares, reason
+          (`left_selection` or `reduced` of a sell, `entered` or `increased` of a buy), price (of
+          the fill), value, commission, slippage, is_carry_over; or a `rejected`: side, shares,
           reason, is_carry_over;
         - a `position` for each fund held, in symbol order: shares, close (the last known),
           market_value;
@@ -116,9 +131,9 @@ def walk(
     Raises
     ------
     ValueError
-        Bars or targets on a date that is no session, targets on a session that is no rebalance,
-        an `as_of_date` other than the session before, a target of a fund without any bar yet, or
-        without the ADV20 that caps it.
+        Bars, targets or endings on a date that is no session, targets on a session that is no
+        rebalance, an `as_of_date` other than the session before, a target of a fund without any
+        bar yet, or without the ADV20 that caps it, a fund that ends on a session with a bar.
 
     Notes
     -----
@@ -134,7 +149,8 @@ def walk(
     - change in equity = price_pnl + corporate_action_value - commission - slippage, to rounding;
       the first change is from `target_capital`
     """
-    prices = _prices([session.trade_date for session in sessions], bars, parameters.pool)
+    dates = [session.trade_date for session in sessions]
+    prices = lay_out(dates, bars, parameters.pool, endings)
     return _walk(prices, targets, sessions, parameters)
 
 
@@ -182,7 +198,7 @@ def plan(
         symbol: Bar(bar.close, bar.close, bar.adj, None, None) for symbol, bar in last_bars.items()
     }
     last, today = None, session.trade_date
-    prices = _prices([last, today], {last: bars, today: bars}, parameters.pool)
+    prices = lay_out([last, today], {last: bars, today: bars}, parameters.pool)
     columns = {symbol: n for n, symbol in enumerate(prices.symbols)}
     account = Account(
         prices,
@@ -197,14 +213,21 @@ def plan(
     return [e for e in ledger if e.kind in ("rebalance", "trade", "rejected")]
 
 
-def run(bars: pa.Table, targets: pa.Table, sessions: pa.Table, parameters: pa.Table) -> pa.Table:
+def run(
+    bars: pa.Table,
+    targets: pa.Table,
+    sessions: pa.Table,
+    endings: pa.Table,
+    parameters: pa.Table,
+) -> pa.Table:
     """Walk every pool of `parameters`.
 
     Parameters
     ----------
-    bars, targets, sessions, parameters : pyarrow.Table
-        Columns of `BARS_SCHEMA`, `TARGETS_SCHEMA`, `SESSIONS_SCHEMA` and `PARAMETERS_SCHEMA`, rows
-        in any order; meaning and units as in `walk`. A pool without sessions has no ledger.
+    bars, targets, sessions, endings, parameters : pyarrow.Table
+        Columns of `BARS_SCHEMA`, `TARGETS_SCHEMA`, `SESSIONS_SCHEMA`, `ENDINGS_SCHEMA` and
+        `PARAMETERS_SCHEMA`, rows in any order; meaning and units as in `walk`. A pool without
+        sessions has no ledger.
 
     Returns
     -------
@@ -222,6 +245,7 @@ def run(bars: pa.Table, targets: pa.Table, sessions: pa.Table, parameters: pa.Ta
     bars = read_checked("bars", bars, BARS_SCHEMA, FundKey._fields)
     targets = read_checked("targets", targets, TARGETS_SCHEMA, FundKey._fields)
     sessions = read_checked("sessions", sessions, SESSIONS_SCHEMA, ("pool", "trade_date"))
+    endings = read_checked("endings", endings, ENDINGS_SCHEMA, FundKey._fields)
     parameters = read_checked("parameters", parameters, PARAMETERS_SCHEMA, ("pool",))
     for column in Bar._fields:
         refuse("bars", bars, pc.less_equal(bars[column], 0), f"{column} is not above zero")
@@ -233,6 +257,7 @@ def run(bars: pa.Table, targets: pa.Table, sessions: pa.Table, parameters: pa.Ta
     for name, table, owner, owners in (
         ("bars", bars, "sessions", sessions),
         ("targets", targets, "sessions", sessions),
+        ("endings", endings, "sessions", sessions),
         ("sessions", sessions, "parameters", parameters),
     ):
         is_known = pc.is_in(table["pool"], value_set=owners["pool"].combine_chunks())
@@ -246,53 +271,15 @@ def run(bars: pa.Table, targets: pa.Table, sessions: pa.Table, parameters: pa.Ta
         table = targets.filter(is_of_pool)
         for key, target in zip(_records(table, FundKey), _records(table, Target), strict=True):
             own_targets[key.trade_date][key.symbol] = target
-        prices = read_prices(bars.filter(is_of_pool), [own.trade_date for own in own_sessions])
+        prices = read_prices(
+            bars.filter(is_of_pool),
+            [own.trade_date for own in own_sessions],
+            endings.filter(is_of_pool),
+        )
         ledger = _walk(prices, own_targets, own_sessions, Parameters(**row))
         if ledger:
             ledgers.append(pa.table(list(zip(*ledger, strict=True)), schema=LEDGER_SCHEMA))
     return pa.concat_tables(ledgers).combine_chunks()
-
-
-def read_prices(bars: pa.Table, dates: Sequence[date]) -> Prices:
-    """Lay out a pool's bars.
-
-    Parameters
-    ----------
-    bars : pyarrow.Table
-        Columns of `BARS_SCHEMA`, of one pool, one row per fund and session.
-    dates : sequence of date
-        Every session from the pool's first to its last, in order.
-
-    Raises
-    ------
-    ValueError
-        A bar on a date that is no session; the message names pool, fund and date.
-    """
-    is_session = pc.is_in(bars["trade_date"], value_set=pa.array(dates, pa.date32()))
-    refuse("bars", bars, pc.invert(is_session), "not a session")
-    return Prices.of(
-        dates,
-        np.searchsorted(np.array(dates, dtype="datetime64[D]"), bars["trade_date"].to_numpy()),
-        bars["symbol"].to_numpy(),
-        {name: bars[name].to_numpy() for name in Bar._fields},
-    )
-
-
-def _prices(
-    dates: Sequence[date | None], bars: Mapping[date | None, Mapping[str, Bar]], pool: str
-) -> Prices:
-    days = {trade_date: n for n, trade_date in enumerate(dates)}
-    rows = []
-    for trade_date, funds in bars.items():
-        for symbol, bar in funds.items():
-            if trade_date not in days:
-                raise _fault("bars", pool, trade_date, symbol, "not a session")
-            rows.append((days[trade_date], symbol, *bar))
-    at, symbols, *columns = zip(*rows, strict=True) if rows else [()] * (2 + len(Bar._fields))
-    values = (np.array(column, dtype=float) for column in columns)
-    return Prices.of(
-        dates, np.array(at, dtype=int), symbols, dict(zip(Bar._fields, values, strict=True))
-    )
 
 
 def _walk(
@@ -308,9 +295,7 @@ def _walk(
         if session.is_rebalance:
             own = targets.get(session.trade_date, {})
             for symbol in own.keys() - columns.keys():
-                raise _fault(
-                    "targets", parameters.pool, session.trade_date, symbol, "no bar so far"
-                )
+                raise fault("targets", parameters.pool, session.trade_date, symbol, "no bar so far")
             rebalances[n] = Selection(
                 session.n_eligible, {columns[symbol]: target for symbol, target in own.items()}
             )
@@ -332,12 +317,12 @@ def _ledger(account: Account) -> list[Entry]:
     states = {state.session: state.shares for state in account.states}
     held: Mapping[int, float] = {}
     for n, session in enumerate(range(closes.first, len(prices.dates))):
-        for row in rebalanced.get(session, ()):
+        # The payouts come before the rebalance, which invests their cash.
+        payouts = [row for row in attempts.get(session, ()) if row.reason == ENDED]
+        orders = [row for row in attempts.get(session, ()) if row.reason != ENDED]
+        for row in (*payouts, *rebalanced.get(session, ()), *orders):
+            kind, names = _kind(row)
             values = row._asdict() | {"symbol": prices.symbols[row.fund]}
-            record("rebalance", **{name: values[name] for name in REBALANCE})
-        for row in attempts.get(session, ()):
-            values = row._asdict() | {"symbol": prices.symbols[row.fund]}
-            kind, names = ("trade", TRADE) if row.reason is None else ("rejected", REJECTED)
             record(kind, **{name: values[name] for name in names})
 
         before, held = held, states.get(session, held)
@@ -357,6 +342,12 @@ def _ledger(account: Account) -> list[Entry]:
             price_pnl=overnight_pnl + math.fsum(intraday_pnl),
         )
     return ledger
+
+
+def _kind(row: Rebalanced | Attempt) -> tuple[str, Sequence[str]]:
+    if isinstance(row, Rebalanced):
+        return "rebalance", REBALANCE
+    return ("trade", TRADE) if row.is_filled else ("rejected", REJECTED)
 
 
 def _overnight(prices: Prices, session: int, held: Mapping[int, float]) -> tuple[float, float]:
@@ -392,15 +383,11 @@ def _check_dates(
             continue
         for symbol, target in funds.items():
             if trade_date not in rebalances:
-                raise _fault("targets", pool, trade_date, symbol, "not a rebalance session")
+                raise fault("targets", pool, trade_date, symbol, "not a rebalance session")
             before = session_before[trade_date]
             if target.as_of_date >= trade_date or before not in (None, target.as_of_date):
-                fault = f"as_of_date {target.as_of_date} is not the session before"
-                raise _fault("targets", pool, trade_date, symbol, fault)
-
-
-def _fault(table: str, pool: str, trade_date: date, symbol: str, fault: str) -> ValueError:
-    return ValueError(f"{table}, pool {pool}, trade_date {trade_date}, symbol {symbol}: {fault}")
+                what = f"as_of_date {target.as_of_date} is not the session before"
+                raise fault("targets", pool, trade_date, symbol, what)
 
 
 def _records(table: pa.Table, record: type) -> list:

@@ -22,9 +22,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from etf_rotation import backtest, selection
-from etf_rotation.account import Closes, Parameters, Selection, Target, follow
+from etf_rotation import selection
+from etf_rotation.account import Attempt, Closes, Parameters, Selection, Target, follow
 from etf_rotation.errors import InputError
+from etf_rotation.prices import BARS_SCHEMA, read_prices
 from etf_rotation.rendered import project_vars, render
 
 # One query over many variants costs little more than over one; more than these only take memory.
@@ -33,6 +34,7 @@ VARIANTS_AT_A_TIME = 64
 NEEDED = (
     "factor_catalog",
     "int_backtest__bars",
+    "int_backtest__endings",
     "int_backtest__parameters",
     "int_backtest__sessions",
     "int_backtest__sleeves",
@@ -56,7 +58,9 @@ RESULTS = {
 }
 KEY = [("pool", pa.string()), ("trade_date", pa.date32())]
 SESSIONS = pa.schema([*KEY, *((name, pa.float64()) for name in Closes._fields[1:])])
-TRADES = pa.schema([*KEY, ("sequence", pa.int64()), ("value", pa.float64())])
+TRADES = pa.schema(
+    [*KEY, ("sequence", pa.int64()), ("value", pa.float64()), ("reason", pa.string())]
+)
 
 
 class Variant(NamedTuple):
@@ -176,10 +180,11 @@ class Bench:
         bars = selection.read_checked(
             "bars",
             self._rows("int_backtest__bars", "trade_date, symbol"),
-            backtest.BARS_SCHEMA,
+            BARS_SCHEMA,
             selection.FundKey._fields,
         )
-        self.prices = backtest.read_prices(bars, sessions)
+        endings = self._rows("int_backtest__endings", "trade_date, symbol")
+        self.prices = read_prices(bars, sessions, endings)
         self.columns = {symbol: n for n, symbol in enumerate(self.prices.symbols)}
         (constraints,) = self._rows("pool_constraints", "pool").to_pylist()
         self.constraints = selection.Constraints(
@@ -255,8 +260,8 @@ class Bench:
             varied = {name: getattr(variant, name) for name in Variant._fields[3:]}
             parameters = replace(self.build.parameters, top_n=variant.top_n, **varied)
             account = follow(self.prices, selections, parameters)
-            fills = [(fill.session, fill.value) for fill in account.attempts if not fill.reason]
-            walked.append((account.closes(), np.array(fills).reshape(-1, 2)))
+            fills = [fill for fill in account.attempts if fill.is_filled]
+            walked.append((account.closes(), fills))
         return self._measure(walked)
 
     def _score(self, factors: Sequence[str]) -> None:
@@ -312,7 +317,7 @@ class Bench:
             selections[session] = Selection(len(ranking), targets)
         return selections
 
-    def _measure(self, walked: Sequence[tuple[Closes | None, np.ndarray]]) -> list[Result]:
+    def _measure(self, walked: Sequence[tuple[Closes | None, Sequence[Attempt]]]) -> list[Result]:
         results = []
         sessions, trades = [SESSIONS.empty_table()], [TRADES.empty_table()]
         for n, (closes, fills) in enumerate(walked):
@@ -321,8 +326,9 @@ class Bench:
                 continue
             results.append(Result(None, len(fills), np.empty(0), closes.equity))
             sessions.append(_labelled(n, self.dates[closes.first :], closes[1:], SESSIONS))
-            on, values = self.dates[fills[:, 0].astype(int)], fills[:, 1]
-            trades.append(_labelled(n, on, (np.arange(len(fills)), values), TRADES))
+            on = self.dates[[fill.session for fill in fills]]
+            values, reasons = [fill.value for fill in fills], [fill.reason for fill in fills]
+            trades.append(_labelled(n, on, (np.arange(len(fills)), values, reasons), TRADES))
 
         self._build_results(len(walked), pa.concat_tables(sessions), pa.concat_tables(trades))
         metrics = self.connection.sql("from metrics order by pool").to_arrow_table()

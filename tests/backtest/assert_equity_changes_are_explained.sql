@@ -86,7 +86,8 @@ moved as (
         coalesce(held.close, 0) / coalesce(bars.ratio, 1) as ex_close,
         coalesce(trades.shares, 0) as shares_traded,
         coalesce(trades.price, 0) as fill_price,
-        coalesce(bars.open, 0) as open,
+        -- Without a bar only a payout trades, at the last close.
+        coalesce(bars.open, held.close, 0) as open,
         coalesce(bars.close, held.close) as close,
         coalesce(trades.commission, 0) as commission
     from held

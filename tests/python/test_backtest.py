@@ -7,9 +7,8 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from etf_rotation.account import Bar, Parameters, Target
+from etf_rotation.account import Parameters, Target
 from etf_rotation.backtest import (
-    BARS_SCHEMA,
     LEDGER_SCHEMA,
     PARAMETERS_SCHEMA,
     SESSIONS_SCHEMA,
@@ -18,6 +17,7 @@ from etf_rotation.backtest import (
     run,
     walk,
 )
+from etf_rotation.prices import BARS_SCHEMA, ENDINGS_SCHEMA, Bar
 
 DAYS = [date(2021, 3, 1) + timedelta(days=n) for n in range(400)]
 PARAMETERS = {
@@ -40,11 +40,12 @@ def bar(open_, close=None, adj=1.0, up=None, down=None):
     return Bar(open_, open_ if close is None else close, adj, up, down)
 
 
-def simulate(funds, rebalances, n_eligible=9, adv20=AMPLE_ADV, **parameters):
+def simulate(funds, rebalances, n_eligible=9, adv20=AMPLE_ADV, endings=(), **parameters):
     """Walk funds given as one bar or None a session, the first of them before any rebalance.
 
-    `rebalances` is {session: {symbol: weight, best first}}.
+    `rebalances` is {session: {symbol: weight, best first}}, `endings` [(session, symbol)].
     """
+    ended = [(DAYS[n], symbol) for n, symbol in endings]
     count = max(len(history) for history in funds.values())
     bars = {
         DAYS[n]: {s: h[n] for s, h in funds.items() if n < len(h) and h[n] is not None}
@@ -61,7 +62,7 @@ def simulate(funds, rebalances, n_eligible=9, adv20=AMPLE_ADV, **parameters):
         Session(DAYS[n], n in rebalances, n_eligible if n in rebalances else None)
         for n in range(count)
     ]
-    return walk(bars, targets, sessions, Parameters(**{**PARAMETERS, **parameters}))
+    return walk(bars, targets, sessions, Parameters(**{**PARAMETERS, **parameters}), ended)
 
 
 def entries(ledger, kind, day=None):
@@ -69,9 +70,15 @@ def entries(ledger, kind, day=None):
 
 
 def orders(ledger):
-    """Every attempt: (session, symbol, side, shares, reason, or None where it filled)."""
+    """Every attempt: (session, symbol, side, shares, obstacle, or None where it filled)."""
     return [
-        (DAYS.index(e.trade_date), e.symbol, e.side, e.shares, e.reason)
+        (
+            DAYS.index(e.trade_date),
+            e.symbol,
+            e.side,
+            e.shares,
+            e.reason if e.kind == "rejected" else None,
+        )
         for e in ledger
         if e.kind in ("trade", "rejected")
     ]
@@ -493,6 +500,108 @@ def test_targets_after_the_last_session_are_left_alone():
     assert simulate(funds, {1: {"A": 0.5}, 3: {"A": 0.1}}) == without
 
 
+def reasons(ledger):
+    return [(DAYS.index(e.trade_date), e.symbol, e.reason) for e in entries(ledger, "trade")]
+
+
+def test_every_trade_names_its_reason():
+    funds = {symbol: [bar(1.0)] * 5 for symbol in "AB"}
+    rebalances = {1: {"A": 0.2}, 2: {"A": 0.4}, 3: {"A": 0.1, "B": 0.3}, 4: {"B": 0.3}}
+    assert reasons(simulate(funds, rebalances)) == [
+        (1, "A", "entered"),
+        (2, "A", "increased"),
+        (3, "A", "reduced"),
+        (3, "B", "entered"),
+        (4, "A", "left_selection"),
+    ]
+
+
+def test_a_fund_whose_target_is_less_than_one_lot_is_reduced_and_has_not_left_the_selection():
+    ledger = simulate({"A": [bar(1.0), bar(1.0), bar(2000.0)]}, {1: {"A": 0.5}, 2: {"A": 0.001}})
+    assert orders(ledger)[-1] == (2, "A", "sell", 50_000, None)
+    assert reasons(ledger)[-1] == (2, "A", "reduced")
+
+
+def test_a_held_fund_that_ends_is_paid_out_at_its_last_close_without_costs():
+    funds = {"A": [bar(1.0), bar(1.0), bar(1.2, 1.25), None, None], "B": [bar(3.0)] * 5}
+    ledger = simulate(funds, {1: {"A": 0.5}}, endings=[(4, "A")])
+    payout = entries(ledger, "trade")[-1]
+    assert (payout.trade_date, payout.symbol) == (DAYS[4], "A")
+    assert (payout.side, payout.reason, payout.is_carry_over) == ("sell", "ended", False)
+    assert (payout.shares, payout.price, payout.value) == (50_000, 1.25, 62_500)
+    assert (payout.commission, payout.slippage) == (0, 0)
+    assert shares_held(ledger, 3) == {"A": 50_000}
+    assert shares_held(ledger, 4) == {}
+    before, after = session(ledger, 3), session(ledger, 4)
+    assert after.equity == after.cash == pytest.approx(before.equity)
+    assert after.price_pnl == after.corporate_action_value == after.commission == 0
+
+
+def test_a_payout_keeps_the_fraction_that_a_dividend_left():
+    funds = {"A": [bar(1.0), bar(1.0), bar(0.97, adj=1 / 0.97), None], "B": [bar(1.0)] * 4}
+    ledger = simulate(funds, {1: {"A": 0.5}}, endings=[(3, "A")])
+    assert entries(ledger, "trade")[-1].shares == pytest.approx(50_000 / 0.97)
+    assert entries(ledger, "trade")[-1].shares % 1 != 0
+
+
+def test_open_orders_of_a_fund_that_ends_lapse():
+    funds = {"A": [bar(1.0), bar(1.0), None, None, None, bar(1.0)], "B": [bar(1.0)] * 6}
+    ledger = simulate(funds, {1: {"A": 0.5}, 2: {}}, endings=[(4, "A")])
+    assert orders(ledger)[1:] == [
+        (2, "A", "sell", 50_000, "suspended"),
+        (3, "A", "sell", 50_000, "suspended"),
+        (4, "A", "sell", 50_000, None),
+    ]
+    assert reasons(ledger)[-1] == (4, "A", "ended")
+    pending_buy = simulate(funds, {2: {"A": 0.5}}, endings=[(4, "A")])
+    assert [n for n, *_ in orders(pending_buy)] == [2, 3]
+    assert shares_held(pending_buy, 5) == {}
+
+
+def test_the_cash_of_a_payout_is_invested_by_a_rebalance_of_the_same_session():
+    funds = {"A": [bar(1.0), bar(1.0), None, None], "B": [bar(1.0)] * 4}
+    ledger = simulate(funds, {1: {"A": 0.9}, 3: {"B": 0.9}}, endings=[(3, "A")])
+    assert [(e.kind, e.symbol) for e in ledger if e.trade_date == DAYS[3]] == [
+        ("trade", "A"),
+        ("rebalance", "B"),
+        ("trade", "B"),
+        ("position", "B"),
+        ("session", None),
+    ]
+    (aim,) = entries(ledger, "rebalance", 3)
+    assert aim.equity == pytest.approx(aim.equity_as_of)
+    assert shares_held(ledger, 3)["B"] == pytest.approx(0.9 * aim.equity, abs=100)
+
+
+def test_an_order_for_a_fund_that_ends_on_the_session_of_the_rebalance_lapses():
+    ledger = simulate({"A": [bar(1.0), None, bar(1.0)]}, {1: {"A": 0.5}}, endings=[(1, "A")])
+    assert orders(ledger) == []
+
+
+def test_a_fund_that_comes_back_after_it_ended_is_bought_again():
+    funds = {"A": [bar(1.0), bar(1.0), None, None, bar(2.0, adj=3.0), bar(2.0, adj=3.0)]}
+    funds["B"] = [bar(1.0)] * 6
+    ledger = simulate(funds, {1: {"A": 0.5}, 5: {"A": 0.5}}, endings=[(3, "A")])
+    assert reasons(ledger) == [(1, "A", "entered"), (3, "A", "ended"), (5, "A", "entered")]
+    # The adjustment in between met no shares.
+    assert session(ledger, 4).corporate_action_value == 0
+
+
+def test_the_end_of_a_fund_that_is_not_held_changes_nothing():
+    funds = {"A": [bar(1.0)] * 5, "B": [bar(1.0), bar(1.0), None, None, None]}
+    without = simulate(funds, {1: {"A": 0.5}})
+    assert simulate(funds, {1: {"A": 0.5}}, endings=[(3, "B"), (2, "C")]) == without
+
+
+@pytest.mark.parametrize(
+    ("ending", "message"),
+    [((9, "A"), "2021-03-10, symbol A: not a session"), ((2, "A"), "symbol A: the fund has a bar")],
+)
+def test_an_end_that_cannot_be_is_refused(ending, message):
+    with pytest.raises(ValueError, match=message):
+        simulate({"A": [bar(1.0)] * 3}, {1: {"A": 0.5}}, endings=[ending])
+
+
 # From here on tables, as the models hand them over.
 
 POOLS = {
@@ -502,22 +611,26 @@ POOLS = {
 
 
 def ragged_history(pool, seed, n_sessions=250, n_funds=8):
-    """Funds that list late, are suspended, split, pay dividends and open at their limits."""
+    """Funds that list late, are suspended, split, pay out, open at their limits, end, come back."""
     rng = random.Random(seed)
-    bars, sessions, targets = [], [], []
+    bars, sessions, targets, endings = [], [], [], []
     close = {f"{pool}{n}": rng.uniform(0.6, 4) for n in range(n_funds)}
     adj = dict.fromkeys(close, 1.0)
     listed = {symbol: rng.choice((0, 0, 0, n_sessions // 3)) for symbol in close}
+    # Its last row, and how long there is none after it.
+    ends = {symbol: (rng.randrange(90, 400), rng.choice((13, 60))) for symbol in close}
     for n, day in enumerate(DAYS[:n_sessions]):
         is_rebalance = n % 10 == 7
-        known = [symbol for symbol in close if n > listed[symbol]]
+        gone = {symbol for symbol, (end, length) in ends.items() if end < n <= end + length}
+        known = [symbol for symbol in close if n > listed[symbol] and symbol not in gone]
+        endings += [(pool, day, symbol) for symbol, (end, _) in ends.items() if n == end + 12]
         sessions.append((pool, day, is_rebalance, len(known) if is_rebalance else None))
         if is_rebalance and rng.random() < 0.9:
             for rank, symbol in enumerate(rng.sample(known, POOLS[pool]["top_n"]), start=1):
                 weight, adv20 = 1 / POOLS[pool]["top_n"], rng.choice((1e8, 2e6, 1e5))
                 targets.append((pool, day, symbol, DAYS[n - 1], weight, rank, adv20))
         for symbol, last_close in close.items():
-            if n < listed[symbol] or rng.random() < 0.08:
+            if n < listed[symbol] or symbol in gone or rng.random() < 0.08:
                 continue
             ratio = rng.choice((1.0,) * 30 + (2.0, 0.5, 1.03, 1.007))
             adj[symbol] *= ratio
@@ -527,16 +640,16 @@ def ragged_history(pool, seed, n_sessions=250, n_funds=8):
             close[symbol] = min(max(round(open_ * rng.gauss(1, 0.03), 3), down, 0.05), up)
             limits = (None, None) if n == listed[symbol] else (up, down)
             bars.append((pool, day, symbol, open_, close[symbol], adj[symbol], *limits))
-    return bars, targets, sessions
+    return bars, targets, sessions, endings
 
 
 def tables(*histories, **changes):
-    bars, targets, sessions = (sum(parts, []) for parts in zip(*histories, strict=True))
+    of_events = [sum(parts, []) for parts in zip(*histories, strict=True)]
     parameters = [{**PARAMETERS, "pool": pool, **own, **changes} for pool, own in POOLS.items()]
-    schemas = (BARS_SCHEMA, TARGETS_SCHEMA, SESSIONS_SCHEMA)
+    schemas = (BARS_SCHEMA, TARGETS_SCHEMA, SESSIONS_SCHEMA, ENDINGS_SCHEMA)
     return [
         pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
-        for rows, schema in zip((bars, targets, sessions), schemas, strict=True)
+        for rows, schema in zip(of_events, schemas, strict=True)
     ] + [pa.Table.from_pylist(parameters, PARAMETERS_SCHEMA)]
 
 
@@ -560,6 +673,11 @@ def test_the_random_history_holds_every_event():
         "limit_up",
         "limit_down",
         "cash",
+        "entered",
+        "increased",
+        "left_selection",
+        "reduced",
+        "ended",
     }
     assert set(ledger["kind"].to_pylist()) == {
         "rebalance",
@@ -622,7 +740,7 @@ def test_shares_change_only_by_trades_and_corporate_actions(seed):
         assert positions == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("last", [7, 8, 26, 27, 28, 100, 177, 180, 248])
+@pytest.mark.parametrize("last", [7, 8, 26, 27, 28, 100, 112, 113, 177, 180, 248])
 def test_cutting_the_input_changes_no_bit_of_what_stays(last):
     *inputs, parameters = tables(A_SHARE, QDII)
     full = run(*inputs, parameters)
@@ -632,16 +750,18 @@ def test_cutting_the_input_changes_no_bit_of_what_stays(last):
 
 
 def test_targets_of_tomorrow_change_nothing_today():
-    bars, targets, sessions, parameters = tables(A_SHARE, QDII)
-    cut = [until(bars, DAYS[26]), until(targets, DAYS[27]), until(sessions, DAYS[26])]
+    bars, targets, *others = tables(A_SHARE, QDII)
+    sessions, endings, parameters = others
+    cut = [until(bars, DAYS[26]), until(targets, DAYS[27])]
+    cut += [until(sessions, DAYS[26]), until(endings, DAYS[26])]
     assert until(targets, DAYS[27]).num_rows > until(targets, DAYS[26]).num_rows
-    assert run(*cut, parameters).equals(until(run(bars, targets, sessions, parameters), DAYS[26]))
+    assert run(*cut, parameters).equals(until(run(bars, targets, *others), DAYS[26]))
 
 
 def test_a_fund_that_is_never_selected_changes_no_bit():
-    bars, targets, sessions = A_SHARE
-    extra = [(pool, day, "000000", 7.7, 7.9, 1.0, None, None) for pool, day, *_ in sessions]
-    assert run(*tables((bars + extra, targets, sessions))).equals(run(*tables(A_SHARE)))
+    bars, *others = A_SHARE
+    extra = [(pool, day, "000000", 7.7, 7.9, 1.0, None, None) for pool, day, *_ in others[1]]
+    assert run(*tables((bars + extra, *others))).equals(run(*tables(A_SHARE)))
 
 
 def test_another_pool_changes_no_bit():
@@ -658,8 +778,8 @@ def test_the_order_of_the_input_does_not_matter():
 
 
 def test_the_table_is_the_ledger_of_the_walk():
-    bars, targets, sessions, parameters = tables(A_SHARE)
-    ledger = run(bars, targets, sessions, parameters)
+    *inputs, parameters = tables(A_SHARE)
+    ledger = run(*inputs, parameters)
     by_day = {day: {} for day in DAYS}
     for _, day, symbol, *values in A_SHARE[0]:
         by_day[day][symbol] = Bar(*values)
@@ -672,13 +792,14 @@ def test_the_table_is_the_ledger_of_the_walk():
         },
         [Session(*values) for _, *values in A_SHARE[2]],
         Parameters(**parameters.to_pylist()[0]),
+        [ending[1:] for ending in A_SHARE[3]],
     )
     assert ledger.schema == LEDGER_SCHEMA
     assert ledger.to_pylist() == [entry._asdict() for entry in walked]
 
 
 def test_no_sessions_give_an_empty_ledger_with_its_schema():
-    ledger = run(*tables(([], [], [])))
+    ledger = run(*tables(([], [], [], [])))
     assert ledger.num_rows == 0
     assert ledger.schema == LEDGER_SCHEMA
 
@@ -687,7 +808,7 @@ def small_tables():
     bars = [("QDII", DAYS[n], "513100.SH", 1.0, 1.0, 1.0, 1.1, 0.9) for n in range(3)]
     targets = [("QDII", DAYS[1], "513100.SH", DAYS[0], 0.3, 1, 1e9)]
     sessions = [("QDII", DAYS[n], n == 1, 6 if n == 1 else None) for n in range(3)]
-    return tables((bars, targets, sessions))
+    return tables((bars, targets, sessions, [("QDII", DAYS[2], "513500.SH")]))
 
 
 def with_value(table, column, row, value):
@@ -697,7 +818,7 @@ def with_value(table, column, row, value):
     return table.set_column(table.column_names.index(column), column, pa.array(values, type_))
 
 
-NAMES = ("bars", "targets", "sessions", "parameters")
+NAMES = ("bars", "targets", "sessions", "endings", "parameters")
 FUND_ON_DAY_2 = "pool QDII, trade_date 2021-03-02, symbol 513100.SH: "
 
 
@@ -724,6 +845,9 @@ FUND_ON_DAY_2 = "pool QDII, trade_date 2021-03-02, symbol 513100.SH: "
         ("targets", "adv20", 0, None, FUND_ON_DAY_2 + "no adv20"),
         ("sessions", "n_eligible", 1, None, "2021-03-02: a rebalance without n_eligible"),
         ("sessions", "trade_date", 2, DAYS[1], "QDII, trade_date 2021-03-02: more than one row"),
+        ("endings", "trade_date", 0, DAYS[9], "2021-03-10, symbol 513500.SH: not a session"),
+        ("endings", "symbol", 0, "513100.SH", "2021-03-03, symbol 513100.SH: the fund has a bar"),
+        ("endings", "pool", 0, "OTHER", "pool OTHER, .*symbol 513500.SH: unknown pool"),
         ("parameters", "pool", 1, "OTHER", "pool QDII, trade_date 2021-03-01: unknown pool"),
         ("parameters", "lot_size", 1, 0, "pool QDII: lot_size is not above zero"),
         ("parameters", "slippage_bps", 1, -1.0, "pool QDII: slippage_bps is below zero"),

@@ -266,15 +266,26 @@ CASES = [
         "A_SHARE",
     ),
     (
+        "assert_ended_funds_are_paid_out",
+        f"update backtest.trades set reason = 'ended' {ONE_TRADE}",
+        "A_SHARE",
+    ),
+    (
+        "assert_ended_funds_are_paid_out",
+        "delete from staging.stg_etf_daily where symbol = "
+        f"(select symbol from backtest.positions_daily {ONE_POSITION})",
+        "QDII",
+    ),
+    (
         "assert_rejections_have_their_reason",
         "insert into backtest.rejected_orders by name select * exclude (price, value, commission, "
-        f"slippage), 'suspended' as reason from backtest.trades {ONE_TRADE}",
+        f"slippage) replace ('suspended' as reason) from backtest.trades {ONE_TRADE}",
         "suspended",
     ),
     (
         "assert_rejections_have_their_reason",
         "insert into backtest.rejected_orders by name select * exclude (price, value, commission, "
-        f"slippage), 'limit_up' as reason from backtest.trades {ONE_TRADE}",
+        f"slippage) replace ('limit_up' as reason) from backtest.trades {ONE_TRADE}",
         "limit_up",
     ),
     (

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from etf_rotation import backtest, portfolio
+from etf_rotation.prices import ENDINGS_SCHEMA
 from etf_rotation.rendered import project_vars, render
 
 EQUITY_COLUMNS = (
@@ -283,6 +284,9 @@ CONSTRAINTS = [
 ]
 STARTS = {"A_SHARE": 0, "QDII": 33, "OTHER": 10}
 N_SESSIONS = 260
+# Of each pool these funds have no row for so long; they end on the tenth session of it.
+GONE = {1: range(60, 90), 2: range(100, 130), 3: range(150, 180), 4: range(190, 220)}
+ENDINGS = {name: days[9] for name, days in GONE.items()}
 COSTS = {
     "max_adv_pct": 0.05,
     "enforce_adv": True,
@@ -296,8 +300,9 @@ COSTS = {
 
 def fund_history(pool, name, rng):
     adj, close, rows = 1.0, rng.uniform(0.6, 4), []
-    for day in DAYS[STARTS[pool] : N_SESSIONS]:
-        if rows and rng.random() < 0.05:
+    for n in range(STARTS[pool], N_SESSIONS):
+        day = DAYS[n]
+        if rows and (rng.random() < 0.05 or n in GONE.get(name, ())):
             continue
         ratio = rng.choice((1.0,) * 40 + (2.0, 0.5, 1.03))
         adj *= ratio
@@ -313,12 +318,14 @@ def fund_history(pool, name, rng):
 def walked(pools, n_sessions=N_SESSIONS):
     con = duckdb.connect()
     load_calendar(con)
-    sessions, targets, bars = [], [], []
+    sessions, targets, bars, endings = [], [], [], []
     for pool in pools:
         rng = random.Random(pool)
         symbols = range(6)
         for name in symbols:
             bars += fund_history(pool, name, rng)
+        for name, n in ENDINGS.items():
+            endings.append({"pool": pool, "trade_date": DAYS[n], "symbol": f"{pool}{name}"})
         days = DAYS[STARTS[pool] : N_SESSIONS]
         for n, day in enumerate(days):
             is_rebalance = n % 10 == 5
@@ -334,6 +341,8 @@ def walked(pools, n_sessions=N_SESSIONS):
         pa.Table.from_pylist([row for row in rows if row["trade_date"] <= last])
         for rows in (bars, sessions, targets)
     )
+    endings = [row for row in endings if row["trade_date"] <= last]
+    endings = pa.Table.from_pylist(endings, ENDINGS_SCHEMA)
     constraints = pa.Table.from_pylist(CONSTRAINTS)
     parameters = [
         {"pool": row["pool"], "target_capital": row["target_capital"], "top_n": 3, "lot_size": 100}
@@ -348,7 +357,7 @@ def walked(pools, n_sessions=N_SESSIONS):
     load(con, "int_backtest__parameters", parameters)
     build(con, "int_backtest__bars")
     bars = con.table("int_backtest__bars").to_arrow_table()
-    load(con, "int_backtest__ledger", backtest.run(bars, targets, sessions, parameters))
+    load(con, "int_backtest__ledger", backtest.run(bars, targets, sessions, endings, parameters))
     build(con, "trades", "positions_daily", "int_backtest__benchmark", "int_backtest__pool_equity")
     returns = con.table("int_backtest__pool_equity").project(
         "pool, trade_date, equity / previous_equity - 1 as daily_return, benchmark_return"
@@ -399,6 +408,26 @@ def test_money_adds_up_in_every_row(market):
         explained -= row["commission"] + row["slippage"]
         assert row["equity"] - row["previous_equity"] == pytest.approx(explained, abs=1e-6)
         assert row["drawdown"] <= 0
+
+
+def test_a_payout_is_neither_turnover_nor_cost(market):
+    payouts = rows_of(market, "trades", "reason = 'ended'")
+    assert len(payouts) >= 3
+    for payout in payouts:
+        where = f"pool = '{payout['pool']}' and trade_date = '{payout['trade_date']}'"
+        (session,) = rows_of(market, "equity_daily", where)
+        others = rows_of(market, "trades", f"{where} and reason <> 'ended'")
+        assert session["traded_value"] == pytest.approx(sum(row["value"] for row in others))
+        assert session["commission"] == pytest.approx(sum(row["commission"] for row in others))
+
+
+def test_the_month_of_a_payout_is_explained_too(market):
+    (rows,) = market.sql(
+        "select count(distinct (trades.pool, trades.symbol)) from extreme_months inner join trades "
+        "on extreme_months.component = trades.symbol and trades.reason = 'ended' "
+        "and date_trunc('month', trades.trade_date) = extreme_months.month"
+    ).fetchall()[0]
+    assert rows > 0  # test_contributions_add_up_to_the_months_return looks at them
 
 
 def test_drawdowns_are_from_the_highest_equity_or_the_initial_capital(market):

@@ -33,8 +33,12 @@ VARS = {
 # What the var must have done to the build, and, for those with a twin, what the default had done.
 EFFECTS = {
     "max_no_row_sessions": (
-        "select count(*) from staging.suspensions where kind = 'no_row'",
-        lambda changed, default: 0 < changed < default,
+        "select [(select count(*) from staging.suspensions where kind = 'no_row'), "
+        "(select min(trade_date - last_row_date) from backtest.int_backtest__endings "
+        "inner join staging.int_fund_gaps using (symbol))]",
+        lambda changed, default: all(
+            0 < new < old for new, old in zip(changed, default, strict=True)
+        ),
     ),
     "default_price_limit": (
         "select median(limit_up / limit_down) from backtest.int_backtest__bars",
@@ -89,7 +93,7 @@ EFFECTS = {
         lambda changed, default: changed == 7 < default,
     ),
     "min_commission_cny": (
-        "select min(commission) from backtest.trades",
+        "select min(commission) from backtest.trades where reason <> 'ended'",
         lambda changed, default: changed == 7 and default == 5,
     ),
     "lot_size": (
@@ -136,6 +140,7 @@ def changed(sample, tmp_path_factory):
         yaml.safe_dump(VARS),
         "--select",
         "run_settings",
+        "int_fund_gaps",
         "suspensions",
         *(f"path:models/{layer}" for layer in layers),
     )

@@ -1,0 +1,176 @@
+"""Prices of a pool's funds, laid out by session and fund for the walk."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from etf_rotation.selection import FundKey, refuse, schema_of
+
+
+class Bar(NamedTuple):
+    """A fund's session, unadjusted CNY; limits are rounded to 0.001, null where there is none."""
+
+    open: float
+    close: float
+    adj: float  # cumulative adjustment factor
+    limit_up: float | None
+    limit_down: float | None
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Unadjusted prices of a pool's funds, float (sessions, funds), CNY, NaN where there is none.
+
+    `symbols` are sorted; `last_close` is the close of the session or of the last bar before it;
+    `actions` holds, by session and fund, adj over adj of the fund's previous bar where they differ;
+    `endings` holds, by session, the funds that end on it.
+    """
+
+    dates: Sequence[date]
+    symbols: Sequence[str]
+    open: np.ndarray
+    last_close: np.ndarray
+    limit_up: np.ndarray
+    limit_down: np.ndarray
+    actions: Mapping[int, Mapping[int, float]]
+    endings: Mapping[int, Sequence[int]]
+
+    @classmethod
+    def of(
+        cls,
+        dates: Sequence[date],
+        days: Sequence,
+        symbols: Sequence,
+        bars: Mapping,
+        endings: Iterable[tuple[int, str]] = (),
+    ) -> "Prices":
+        """Lay out bars by session and fund.
+
+        Parameters
+        ----------
+        dates : sequence of date
+            Every session, in order.
+        days, symbols : sequence of int and of str, length n
+            Position in `dates` and fund of each bar; no fund has two on a session.
+        bars : mapping of str to array of float, length n
+            The fields of `Bar`, NaN for null.
+        endings : iterable of (int, str)
+            Position in `dates` and fund: the session on which a fund counts as ended. Those of
+            funds without any bar are left out.
+        """
+        funds, columns = np.unique(np.array(symbols, dtype=str), return_inverse=True)
+        shape = len(dates), len(funds)
+        grids = {}
+        for name in Bar._fields:
+            grids[name] = np.full(shape, np.nan)
+            grids[name][days, columns] = bars[name]
+        has_bar = ~np.isnan(grids["close"])
+        last_bar = np.where(has_bar, np.arange(len(dates))[:, None], 0)
+        last_bar = np.maximum.accumulate(last_bar, axis=0)
+        last_close, last_adj = (
+            np.take_along_axis(grids[name], last_bar, axis=0) for name in ("close", "adj")
+        )
+        ratio = grids["adj"][1:] / last_adj[:-1]
+        actions: dict[int, dict[int, float]] = {}
+        for day, fund in np.argwhere(~np.isnan(ratio) & (ratio != 1)).tolist():
+            actions.setdefault(day + 1, {})[fund] = ratio.item(day, fund)
+        listed = funds.tolist()
+        column_of = {symbol: n for n, symbol in enumerate(listed)}
+        ended: dict[int, list[int]] = {}
+        for day, symbol in sorted(endings):
+            if symbol in column_of:
+                ended.setdefault(day, []).append(column_of[symbol])
+        return cls(
+            dates,
+            listed,
+            grids["open"],
+            last_close,
+            grids["limit_up"],
+            grids["limit_down"],
+            actions,
+            ended,
+        )
+
+
+BARS_SCHEMA = schema_of(FundKey, Bar)
+ENDINGS_SCHEMA = schema_of(FundKey)
+
+
+def read_prices(bars: pa.Table, dates: Sequence[date], endings: pa.Table) -> Prices:
+    """Lay out a pool's bars from tables.
+
+    Parameters
+    ----------
+    bars : pyarrow.Table
+        Columns of `BARS_SCHEMA`, of one pool, one row per fund and session.
+    dates : sequence of date
+        Every session from the pool's first to its last, in order.
+    endings : pyarrow.Table
+        Columns of `ENDINGS_SCHEMA`, of the same pool.
+
+    Raises
+    ------
+    ValueError
+        A bar or an ending on a date that is no session, a fund that ends on a session with a bar;
+        the message names pool, fund and date.
+    """
+    sessions = pa.array(dates, pa.date32())
+    for name, table in (("bars", bars), ("endings", endings)):
+        is_session = pc.is_in(table["trade_date"], value_set=sessions)
+        refuse(name, table, pc.invert(is_session), "not a session")
+
+    def position(table: pa.Table) -> np.ndarray:
+        days = sessions.to_numpy(zero_copy_only=False)
+        return np.searchsorted(days, table["trade_date"].to_numpy())
+
+    prices = Prices.of(
+        dates,
+        position(bars),
+        bars["symbol"].to_numpy(),
+        {name: bars[name].to_numpy() for name in Bar._fields},
+        zip(position(endings).tolist(), endings["symbol"].to_pylist(), strict=True),
+    )
+    for session, funds in prices.endings.items():
+        for fund in funds:
+            if not math.isnan(prices.open.item(session, fund)):
+                pool, symbol = bars["pool"][0].as_py(), prices.symbols[fund]
+                raise fault("endings", pool, dates[session], symbol, "the fund has a bar")
+    return prices
+
+
+def lay_out(
+    dates: Sequence[date | None],
+    bars: Mapping[date | None, Mapping[str, Bar]],
+    pool: str,
+    endings: Iterable[tuple[date, str]] = (),
+) -> Prices:
+    """Lay out a pool's bars from mappings; parameters and errors as in `backtest.walk`."""
+    days = {trade_date: n for n, trade_date in enumerate(dates)}
+    rows = []
+    for trade_date, funds in bars.items():
+        for symbol, bar in funds.items():
+            if trade_date not in days:
+                raise fault("bars", pool, trade_date, symbol, "not a session")
+            rows.append((days[trade_date], symbol, *bar))
+    ended = []
+    for trade_date, symbol in endings:
+        if trade_date not in days:
+            raise fault("endings", pool, trade_date, symbol, "not a session")
+        if symbol in bars.get(trade_date, {}):
+            raise fault("endings", pool, trade_date, symbol, "the fund has a bar")
+        ended.append((days[trade_date], symbol))
+    at, symbols, *columns = zip(*rows, strict=True) if rows else [()] * (2 + len(Bar._fields))
+    values = (np.array(column, dtype=float) for column in columns)
+    columns_of = dict(zip(Bar._fields, values, strict=True))
+    return Prices.of(dates, np.array(at, dtype=int), symbols, columns_of, ended)
+
+
+def fault(table: str, pool: str, trade_date: date, symbol: str, what: str) -> ValueError:
+    """Return the error about a row of an input table."""
+    return ValueError(f"{table}, pool {pool}, trade_date {trade_date}, symbol {symbol}: {what}")

@@ -1,0 +1,116 @@
+-- A fund that is held when it has had no row for max_no_row_sessions sessions is paid out on that
+-- session, whole, at its last close and without costs, and nothing else is ever paid out. The rows
+-- are counted anew, apart from the model that tells the walk.
+
+{{ after_the_gate() }}
+
+with
+
+calendar as (
+
+    select * from {{ ref('trading_calendar') }}
+
+),
+
+fund_rows as (
+
+    select
+        symbol,
+        trade_date
+    from {{ ref('stg_etf_daily') }}
+    union all
+    select
+        symbol,
+        trade_date
+    from {{ ref('suspensions') }}
+    where kind <> 'no_row'
+    union all
+    select
+        symbol,
+        trade_date
+    from {{ ref('quarantine') }}
+
+),
+
+numbered_rows as (
+
+    select
+        fund_rows.symbol,
+        calendar.trade_date,
+        calendar.session_number
+    from fund_rows
+    inner join calendar
+        on fund_rows.trade_date = calendar.trade_date
+
+),
+
+last_sessions as (
+
+    select
+        pool,
+        max(trade_date) as trade_date
+    from {{ ref('equity_daily') }}
+    group by pool
+
+),
+
+-- What is held when a session begins, how long the fund has been without a row at its close, and
+-- what it would be paid out at.
+held as (
+
+    select
+        positions.pool,
+        calendar.trade_date,
+        positions.symbol,
+        positions.shares,
+        positions.close,
+        calendar.session_number - numbered_rows.session_number as sessions_without_row
+    from {{ ref('positions_daily') }} as positions
+    inner join last_sessions
+        on
+            positions.pool = last_sessions.pool
+            and positions.trade_date < last_sessions.trade_date
+    inner join calendar
+        on positions.trade_date = calendar.previous_trade_date
+    asof left join numbered_rows
+        on
+            positions.symbol = numbered_rows.symbol
+            and calendar.trade_date >= numbered_rows.trade_date
+
+),
+
+due as (
+
+    select * from held
+    where not coalesce(sessions_without_row < {{ var('max_no_row_sessions') }}, false)
+
+),
+
+payouts as (
+
+    select * from {{ ref('trades') }}
+    where reason = 'ended'
+
+)
+
+select
+    pool,
+    trade_date,
+    symbol,
+    due.shares as shares_due,
+    due.close as price_due,
+    payouts.shares,
+    payouts.price
+from due
+full join payouts
+    using (pool, trade_date, symbol)
+where
+    due.shares is null
+    or payouts.shares is null
+    or due.sessions_without_row <> {{ var('max_no_row_sessions') }}
+    or payouts.side <> 'sell'
+    or payouts.shares <> due.shares
+    or payouts.price <> due.close
+    or payouts.commission <> 0
+    or payouts.slippage <> 0
+    or not abs(payouts.value - payouts.shares * payouts.price) <= 0.01
