@@ -36,3 +36,5 @@
     select * from {{ source }}
 
 ){% endmacro %}
+{% macro at_least_one(name) %}1{% endmacro %}
+{% macro fetch_after() %}17:30{% endmacro %}

@@ -22,6 +22,14 @@
     {{ one_of('language', var('language', none) or env_var('ETF_LANGUAGE', '') or 'en', ['en', 'zh']) }}
 {%- endmacro %}
 
+{% macro fetch_after() -%}
+    {% set value = env_var('ETF_FETCH_AFTER', '') | trim or '17:30' %}
+    {%- if not modules.re.fullmatch('(1[5-9]|2[0-3]):[0-5][0-9]', value) -%}
+        {{ exceptions.raise_compiler_error("ETF_FETCH_AFTER is '" ~ value ~ "', which must be a time HH:MM in Shanghai, 15:00 or later") }}
+    {%- endif -%}
+    {{- value -}}
+{%- endmacro %}
+
 {% macro universe() -%}
     {{ one_of('universe', var('universe', none) or env_var('ETF_UNIVERSE', '') or 'pools', ['pools', 'all']) }}
 {%- endmacro %}

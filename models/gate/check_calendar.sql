@@ -14,6 +14,13 @@ settings as (
 
 ),
 
+-- The calendar reaches a little past the data, and today may be years later.
+sessions as (
+
+    select * from {{ ref('exchange_sessions') }}
+
+),
+
 files as (
 
     select bool_or(is_synthetic) as is_synthetic from {{ ref('raw_files') }}
@@ -50,7 +57,7 @@ behind as (
     select
         bars.last_date,
         any_value(bars.last_date > settings.completed_until) as is_unfinished,
-        count(calendar.trade_date) as sessions,
+        count(sessions.trade_date) as missing_sessions,
         any_value(settings.target_name) = 'prod'
         and not any_value(files.is_synthetic)
         and any_value(settings.as_of) is null as is_live,
@@ -58,10 +65,10 @@ behind as (
     from bars
     cross join settings
     cross join files
-    left join calendar
+    left join sessions
         on
-            calendar.trade_date > bars.last_date
-            and calendar.trade_date <= settings.completed_until
+            sessions.trade_date > bars.last_date
+            and sessions.trade_date <= settings.due_until
     group by bars.last_date
 
 )
@@ -81,7 +88,7 @@ select
     'BUILD' as pool,
     'freshness' as check_name,
     last_date as trade_date,
-    sessions + is_unfinished::integer as value,
+    missing_sessions + is_unfinished::integer as value,
     case
         when is_unfinished then 'is the last bar, of a session that is not over'
         else 'is the last bar'

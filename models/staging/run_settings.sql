@@ -25,6 +25,10 @@ select
     {% if var('today', none) %} cast('{{ var("today") }}' as date)
     {% else %} cast(now() at time zone 'Asia/Shanghai' - interval 15 hours as date)
     {% endif %} as completed_until,
+    -- The vendors have the day's bars a while later: only from then on is the session missing.
+    {% if var('today', none) %} cast('{{ var("today") }}' as date)
+    {% else %} cast(now() at time zone 'Asia/Shanghai' - interval '{{ fetch_after() }}' as date)
+    {% endif %} as due_until,
     '{{ target.name }}' as target_name,
     '{{ (flags.PROJECT_DIR or env_var("ETF_PROJECT_DIR", ".")) | string | replace("'", "''") }}' as project_dir,
     '{{ (var("published_database", none) or env_var("ETF_PUBLISHED_DATABASE", "")) | replace("'", "''") }}' as published_database,

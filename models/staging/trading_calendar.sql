@@ -10,4 +10,5 @@ select
         date_trunc('week', trade_date) <> date_trunc('week', previous_trade_date), true
     ) as is_first_of_week
 from {{ ref('exchange_sessions') }}
+where is_in_calendar
 order by trade_date

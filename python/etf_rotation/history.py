@@ -13,6 +13,7 @@ from etf_rotation.raw import NUMBERS
 # Settings that differ between runs and change no number.
 NOT_COMPARED = (
     "completed_until",
+    "due_until",
     "language",
     "published_database",
     "raw_root",

@@ -16,6 +16,7 @@ SCHEMA = pa.schema(
         ("previous_trade_date", pa.date32()),
         ("next_trade_date", pa.date32()),
         ("is_official", pa.bool_()),
+        ("is_in_calendar", pa.bool_()),
     ]
 )
 
@@ -30,7 +31,7 @@ def _library_sessions() -> list[dt.date]:
     return [session.date() for session in calendar.sessions]
 
 
-def sessions_between(first: dt.date, last: dt.date) -> pa.Table:
+def sessions_between(first: dt.date, last: dt.date, today: dt.date = dt.date.min) -> pa.Table:
     """Return the exchange's sessions from `first` to `DAYS_PAST_THE_DATA` days after `last`.
 
     Parameters
@@ -38,16 +39,19 @@ def sessions_between(first: dt.date, last: dt.date) -> pa.Table:
     first, last : datetime.date
         The first and last date of the data. Nothing is returned before the library's first
         session.
+    today : datetime.date
+        Sessions up to it are returned too, however long after `last` it is.
 
     Returns
     -------
     pa.Table
         `SCHEMA`. `session_number` counts from the library's first session, so that it does not
         depend on the data. After the library's last session every weekday is a session and
-        `is_official` is false.
+        `is_official` is false. `is_in_calendar` is false for sessions that only `today` adds.
     """
     official = _library_sessions()
-    end = last + dt.timedelta(days=DAYS_PAST_THE_DATA)
+    calendar_end = last + dt.timedelta(days=DAYS_PAST_THE_DATA)
+    end = max(calendar_end, today)
     # A week more gives the last row its next session.
     days = official + _weekdays(official[-1], end + dt.timedelta(days=7))
     rows = [
@@ -62,6 +66,7 @@ def sessions_between(first: dt.date, last: dt.date) -> pa.Table:
             "previous_trade_date": [row[2] for row in rows],
             "next_trade_date": [row[3] for row in rows],
             "is_official": [row[0] <= official[-1] for row in rows],
+            "is_in_calendar": [row[0] <= calendar_end for row in rows],
         },
         schema=SCHEMA,
     )

@@ -62,3 +62,20 @@ def test_every_weekday_is_a_session_after_the_library_ends():
     assert [row["trade_date"] for row in beyond] == [d for d in expected if d.weekday() < 5]
     assert beyond[0]["session_number"] == rows[0]["session_number"] + 1
     assert all(row["next_trade_date"] > row["trade_date"] for row in rows)
+
+
+def test_sessions_up_to_today_are_listed_however_long_ago_the_data_ends():
+    data = sessions_between(day("2023-01-03"), day("2023-06-08"))
+    table = sessions_between(day("2023-01-03"), day("2023-06-08"), day("2026-11-27"))
+    rows = table.to_pylist()
+    assert rows[-1]["trade_date"] == day("2026-11-27")
+    # What belongs to the data does not depend on today.
+    assert [row for row in rows if row["is_in_calendar"]] == data.to_pylist()
+    assert all(row["is_in_calendar"] for row in data.to_pylist())
+    missed = [row for row in rows if day("2023-06-08") < row["trade_date"] <= day("2026-11-27")]
+    assert len(missed) > 800
+
+
+def test_a_today_before_the_data_ends_adds_nothing():
+    span = day("2023-01-03"), day("2023-06-08")
+    assert sessions_between(*span, day("2023-02-01")) == sessions_between(*span)
