@@ -1,4 +1,5 @@
--- From the published tables alone, apart from the model that checks capacity.
+-- From the published tables alone, apart from the model that checks capacity. Without enforce_adv the
+-- limit informs.
 
 {{ after_the_gate() }}
 
@@ -44,4 +45,4 @@ shares as (
 
 select *
 from shares
-where coalesce(adv_share > max_adv_pct * (1 + 1e-9), true)
+where {{ var('enforce_adv') }} and coalesce(adv_share > max_adv_pct * (1 + 1e-9), true)

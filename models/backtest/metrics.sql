@@ -1,3 +1,5 @@
+{% set min_sessions = at_least_one('min_metrics_sessions') %}
+
 -- Sums in date order, variances in two passes: no bit depends on threads or on another pool.
 
 with
@@ -99,14 +101,16 @@ yearly as (
 
     select
         totals.*,
-        {{ var('sessions_per_year') }} / totals.n as per_year,
+        totals.n >= {{ min_sessions }} as is_long_enough,
+        -- So few sessions say nothing of a year: what either of these scales is null then.
+        case when is_long_enough then {{ var('sessions_per_year') }} / totals.n end as per_year,
+        case when is_long_enough then sqrt({{ var('sessions_per_year') }}) end as root_year,
         -- Over constant returns what is left of a deviation is rounding.
         case when spreads.sd_r <= 1e-15 then 0.0 else spreads.sd_r end as sd_r,
         case when spreads.sd_b <= 1e-15 then 0.0 else spreads.sd_b end as sd_b,
         case when spreads.sd_active <= 1e-15 then 0.0 else spreads.sd_active end as sd_active,
         spreads.covariance,
-        win_rates.monthly_win_rate,
-        sqrt({{ var('sessions_per_year') }}) as root_year
+        case when is_long_enough then win_rates.monthly_win_rate end as monthly_win_rate
     from totals
     inner join spreads
         on totals.pool = spreads.pool
@@ -119,9 +123,9 @@ annualised as (
 
     select
         *,
-        -- One session says nothing of a year.
-        case when n > 1 then pow(end_equity / start_equity, per_year) - 1 end as annual_return,
-        case when n > 1 then pow(benchmark_growth, per_year) - 1 end as annual_benchmark_return
+        pow(end_equity / start_equity, per_year) - 1 as annual_return,
+        pow(benchmark_growth, per_year) - 1 as annual_benchmark_return,
+        case when is_long_enough then covariance / nullif(pow(sd_b, 2), 0) end as beta
     from yearly
 
 )
@@ -147,7 +151,7 @@ select
     annualised.average_invested,
     annualised.annual_benchmark_return as benchmark_return,
     annualised.annual_return - annualised.annual_benchmark_return as excess_return,
-    annualised.covariance / nullif(pow(annualised.sd_b, 2), 0) as beta,
+    annualised.beta,
     annualised.root_year * annualised.sd_active as tracking_error,
     annualised.root_year * annualised.mean_active / nullif(annualised.sd_active, 0) as information_ratio
 from annualised

@@ -1,5 +1,6 @@
 {{ config(materialized='ephemeral') }}
 
+{% set min_sessions = at_least_one('min_metrics_sessions') %}
 {% set rules = ['annual_return', 'max_drawdown', 'sharpe', 'monthly_win_rate', 'annual_turnover'] %}
 
 with
@@ -34,9 +35,12 @@ largest_months as (
     select
         pool,
         month,
-        monthly_return
+        monthly_return,
+        benchmark_return,
+        -- A real rally lifts both; a fault of the data or a leak lifts one.
+        monthly_return - benchmark_return as excess
     from months
-    qualify row_number() over (partition by pool order by monthly_return desc, month) = 1
+    qualify row_number() over (partition by pool order by excess desc, month) = 1
 
 ),
 
@@ -46,8 +50,9 @@ measured as (
     select
         pool,
         '{{ rule }}' as check_name,
-        {{ rule }} as value,
-        last_date
+        case when sessions >= {{ min_sessions }} then {{ rule }} end as value,
+        last_date,
+        sessions
     from metrics
     union all
     {% endfor %}
@@ -56,7 +61,8 @@ measured as (
         'volatility_scaling' as check_name,
         -- least() passes over a null, which is a volatility that nobody knows.
         case when annual_volatility is not null then least(1, {{ var('target_vol') }} / annual_volatility) end as value,
-        last_date
+        last_date,
+        sessions
     from metrics
 
 ),
@@ -72,8 +78,20 @@ select
     names.check_name,
     measured.last_date as trade_date,
     measured.value,
-    case when measured.pool is null then 'no backtest' else 'is the last session' end as detail,
-    case when measured.pool is null then '没有回测' else '为最后交易日' end as detail_zh
+    case
+        when measured.pool is null then 'no backtest'
+        when measured.sessions < {{ min_sessions }}
+            then format('{} sessions of returns, {{ min_sessions }} are needed', measured.sessions)
+        when measured.value is null then 'not defined for these returns'
+        else 'is the last session'
+    end as detail,
+    case
+        when measured.pool is null then '没有回测'
+        when measured.sessions < {{ min_sessions }}
+            then format('只有 {} 个交易日的收益，至少需要 {{ min_sessions }} 个', measured.sessions)
+        when measured.value is null then '这些收益无法计算该指标'
+        else '为最后交易日'
+    end as detail_zh
 from pools
 cross join names
 left join measured
@@ -86,9 +104,21 @@ select
     pools.pool,
     'largest_month' as check_name,
     largest_months.month as trade_date,
-    largest_months.monthly_return as value,
-    case when largest_months.pool is null then 'no backtest' else 'is the month' end as detail,
-    case when largest_months.pool is null then '没有回测' else '为该月' end as detail_zh
+    largest_months.excess as value,
+    coalesce(
+        format(
+            'is the month, {:.1f}% against {:.1f}% of the benchmark',
+            100 * largest_months.monthly_return, 100 * largest_months.benchmark_return
+        ),
+        'no backtest'
+    ) as detail,
+    coalesce(
+        format(
+            '当月收益 {:.1f}%，基准 {:.1f}%',
+            100 * largest_months.monthly_return, 100 * largest_months.benchmark_return
+        ),
+        '没有回测'
+    ) as detail_zh
 from pools
 left join largest_months
     on pools.pool = largest_months.pool
@@ -101,12 +131,16 @@ select
         when published.value is null then 0
         else round(abs(measured.value - published.value), 12)
     end as value,
-    coalesce(
-        format('{{ name }} {:.4f}, was {:.4f}', measured.value, published.value), 'no published build'
-    ) as detail,
-    coalesce(
-        format('{{ name }} 为 {:.4f}，上次为 {:.4f}', measured.value, published.value), '尚无已发布的构建'
-    ) as detail_zh
+    case
+        when published.value is null then 'no published build'
+        when measured.value is null then 'too few sessions for {{ name }}, which was judged before'
+        else format('{{ name }} {:.4f}, was {:.4f}', measured.value, published.value)
+    end as detail,
+    case
+        when published.value is null then '尚无已发布的构建'
+        when measured.value is null then '交易日太少，无法与上次的 {{ name }} 比较'
+        else format('{{ name }} 为 {:.4f}，上次为 {:.4f}', measured.value, published.value)
+    end as detail_zh
 from pools
 left join measured
     on

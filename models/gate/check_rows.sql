@@ -142,7 +142,8 @@ gaps as (
         suspensions.trade_date,
         suspensions.trade_date > first_bars.first_date
         and suspensions.trade_date < fund_ends.last_date as is_inside,
-        suspensions.trade_date = spans.last_date as is_last_session
+        -- A fund that ends on the last session is no late vendor; the check fund_ended names it.
+        suspensions.trade_date = spans.last_date and endings.symbol is null as is_last_session
     from {{ ref('suspensions') }} as suspensions
     inner join fund_ends
         on suspensions.symbol = fund_ends.symbol
@@ -150,6 +151,10 @@ gaps as (
         on suspensions.symbol = first_bars.symbol
     inner join spans
         on suspensions.pool = spans.pool
+    left join {{ ref('int_fund_gaps') }} as endings
+        on
+            suspensions.symbol = endings.symbol
+            and suspensions.trade_date = endings.ended_date
     where suspensions.kind = 'no_row'
 
 ),

@@ -2,8 +2,8 @@
 -- judge. Rows of a check that adds up count its findings, of the others they hold its measure.
 
 {% set checks = [
-    'adjustments', 'calendar', 'corporate_actions', 'expectations', 'factors', 'funds', 'lag',
-    'metadata', 'performance', 'price_moves', 'rows', 'stale_prices', 'units', 'weights',
+    'adjustments', 'calendar', 'corporate_actions', 'ended', 'expectations', 'factors', 'funds',
+    'lag', 'metadata', 'performance', 'price_moves', 'rows', 'stale_prices', 'units', 'weights',
 ] %}
 
 with

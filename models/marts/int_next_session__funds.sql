@@ -1,4 +1,5 @@
--- Each fund with a bar before the session to trade: last price, limits, holding, target, open order.
+-- Each fund with a bar before the session to trade: last price, limits, holding, target, open order,
+-- and whether it has ended.
 
 with
 
@@ -39,6 +40,24 @@ open_orders as (
 
 ),
 
+calendar as (
+
+    select * from {{ ref('trading_calendar') }}
+
+),
+
+last_rows as (
+
+    select
+        gaps.symbol,
+        calendar.session_number
+    from {{ ref('int_fund_gaps') }} as gaps
+    inner join calendar
+        on gaps.last_row_date = calendar.trade_date
+    where gaps.next_row_date is null
+
+),
+
 last_rebalances as (
 
     select *
@@ -65,6 +84,7 @@ referenced as (
         next_sessions.pool,
         next_sessions.trade_date,
         next_sessions.as_of_date,
+        calendar.session_number - last_rows.session_number as sessions_without_row,
         last_bars.symbol,
         last_bars.last_bar_date,
         last_bars.last_close,
@@ -77,6 +97,10 @@ referenced as (
     from next_sessions
     inner join last_bars
         on next_sessions.pool = last_bars.pool
+    inner join calendar
+        on next_sessions.as_of_date = calendar.trade_date
+    inner join last_rows
+        on last_bars.symbol = last_rows.symbol
     asof left join limits
         on
             last_bars.symbol = limits.symbol
@@ -89,6 +113,8 @@ select
     referenced.symbol,
     referenced.last_bar_date,
     referenced.last_close,
+    referenced.sessions_without_row >= {{ var('max_no_row_sessions') }} as has_ended,
+    referenced.sessions_without_row + 1 = {{ var('max_no_row_sessions') }} as ends_next,
     -- In decimals, as the backtest's: see there.
     cast(round(referenced.reference_close * (1 + referenced.price_limit), 3) as double) as limit_up,
     cast(round(referenced.reference_close * (1 - referenced.price_limit), 3) as double) as limit_down,

@@ -55,6 +55,8 @@ class Fund(NamedTuple):
     symbol: str
     last_bar_date: date
     last_close: float
+    has_ended: bool
+    ends_next: bool  # unless it has a row on the session to trade
     shares: float  # simulated, at the last close
     target_weight: float | None  # nominal; null unless selected for the session
     rank: int | None
@@ -109,7 +111,9 @@ def next_orders(
     -------
     list of NextOrder
         Shares above zero; sells before buys, as the backtest sends them. One row without a symbol
-        where there is nothing to trade; its reason names the next rebalance session.
+        where there is nothing to trade; its reason names the next rebalance session. No fund that
+        has ended is among them: nobody trades it, and its value counts for nothing in the user's
+        own holdings.
 
     Notes
     -----
@@ -127,6 +131,9 @@ def next_orders(
     if holdings is None:
         cash = session.cash if has_started else parameters.target_capital
         holdings = Holdings(cash, {fund.symbol: fund.shares for fund in funds if fund.shares > 0})
+    ended = {fund.symbol for fund in funds if fund.has_ended}
+    tradable = {symbol: n for symbol, n in holdings.shares.items() if symbol not in ended}
+    holdings = holdings._replace(shares=tradable)
     open_orders = {}
     if basis == SIMULATED:
         open_orders = {fund.symbol: _open_order(fund) for fund in funds if fund.open_side}
@@ -164,6 +171,8 @@ def next_orders(
         if fund.last_bar_date < session.as_of_date:
             since = fund.last_bar_date
             reason += Bilingual(f", no trade since {since}", f"，自 {since} 起无成交")
+        if fund.ends_next:
+            reason += _ends_next([fund], session)
         orders.append(
             NextOrder(
                 pool=session.pool,
@@ -178,7 +187,8 @@ def next_orders(
                 reason_zh=reason.zh,
             )
         )
-    return orders or [_no_order(session, basis, parameters, has_started=True)]
+    ending = [fund for fund in funds if fund.ends_next and fund.symbol in holdings.shares]
+    return orders or [_no_order(session, basis, parameters, has_started=True, ending=ending)]
 
 
 def next_orders_of_all(
@@ -244,8 +254,21 @@ def _carried_over(obstacle: str, as_of_date: date) -> Bilingual:
     )
 
 
+def _ends_next(funds: Sequence[Fund], session: NextSession) -> Bilingual:
+    named, day = " ".join(fund.symbol for fund in funds), session.trade_date
+    return Bilingual(
+        f", {named} counts as ended and is paid out at its last close if it has no row on {day}",
+        f"，若 {day} 仍无数据，{named} 视为终止，按最后收盘价兑付",
+    )
+
+
 def _no_order(
-    session: NextSession, basis: str, parameters: Parameters, *, has_started: bool
+    session: NextSession,
+    basis: str,
+    parameters: Parameters,
+    *,
+    has_started: bool,
+    ending: Sequence[Fund] = (),
 ) -> NextOrder:
     day, eligible, needed = session.trade_date, session.n_eligible, parameters.top_n
     reason = Bilingual("no order: ", "无委托：")
@@ -262,6 +285,8 @@ def _no_order(
         reason += Bilingual(f"next rebalance on {later}", f"下次调仓在 {later}")
     else:
         reason += Bilingual("the calendar holds no later rebalance", "日历中没有更晚的调仓日")
+    if ending:
+        reason += _ends_next(ending, session)
     return NextOrder(
         pool=session.pool,
         sequence=0,

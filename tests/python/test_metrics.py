@@ -57,6 +57,7 @@ def measured(curves, **settings):
             before = equity
     random.Random(5).shuffle(rows)
     load(con, "equity_daily", rows)
+    settings = {"min_metrics_sessions": 2} | settings
     build(con, "monthly_returns", "drawdowns", "metrics", "pool_metrics_summary", **settings)
     return con
 
@@ -135,6 +136,8 @@ NULL_DRAWDOWN = {
                 "annual_return",
                 "annual_volatility",
                 "sortino",
+                "monthly_win_rate",
+                "annual_turnover",
                 "benchmark_return",
                 "excess_return",
                 "tracking_error",
@@ -153,6 +156,18 @@ def test_what_is_not_defined_is_null_and_nothing_is_infinite(returns, benchmark,
     assert all(np.isfinite(numbers))
     if "calmar" in nulls:
         assert row["max_drawdown"] == 0
+
+
+@pytest.mark.parametrize("sessions", [6, 59, 60])
+def test_a_short_life_has_returns_and_no_annual_figure(sessions):
+    capital, days = random_curve(3, sessions)
+    con = measured({"A": (capital, days)}, min_metrics_sessions=60)
+    (row,) = rows_of(con, "metrics")
+    told = {"pool", "first_date", "last_date", "sessions", "total_return", "total_costs"}
+    told |= {"average_invested", "max_drawdown"} | {n for n in row if n.startswith("max_drawdown_")}
+    known = {name for name, value in row.items() if value is not None}
+    assert known <= told if sessions < 60 else known >= row.keys() - told
+    assert row["total_return"] == pytest.approx(days[-1][1] / capital - 1)
 
 
 def test_no_sessions_give_no_rows():

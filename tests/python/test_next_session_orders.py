@@ -15,6 +15,7 @@ from etf_rotation.prices import Bar
 
 THURSDAY, FRIDAY, MONDAY = date(2021, 4, 1), date(2021, 4, 2), date(2021, 4, 5)
 LATIN, ISO = re.compile("[A-Za-z]"), re.compile(r"\d{4}-\d\d-\d\d")
+CODE = re.compile(r"\d{6}\.S[HZ]")
 PARAMETERS = Parameters(
     pool="A_SHARE",
     target_capital=100_000.0,
@@ -33,7 +34,7 @@ NO_REBALANCE = REBALANCE._replace(is_rebalance=False, n_eligible=None)
 
 
 def fund(symbol, close=2.0, shares=0.0, **values):
-    row = Fund("A_SHARE", symbol, THURSDAY, close, shares, *[None] * 8)
+    row = Fund("A_SHARE", symbol, THURSDAY, close, False, False, shares, *[None] * 8)
     return row._replace(**values)
 
 
@@ -50,7 +51,7 @@ def plan(*funds, session=REBALANCE, holdings=None, **parameters):
     parameters = Parameters(**{**vars(PARAMETERS), **parameters})
     found = orders.next_orders(session, funds, parameters, holdings)
     for order in found:
-        assert not LATIN.search(order.reason_zh), order.reason_zh
+        assert not LATIN.search(CODE.sub("", order.reason_zh)), order.reason_zh
         assert sorted(ISO.findall(order.reason_zh)) == sorted(ISO.findall(order.reason))
     return found
 
@@ -214,6 +215,35 @@ def test_own_holdings_are_traded_on_rebalances_only():
     own = Holdings(20_000.0, {"B": 5_000.0})
     (row,) = plan(unfilled("A", "buy", 700.0), fund("B"), session=NO_REBALANCE, holdings=own)
     assert (row.symbol, row.basis) == (None, "holdings_file")
+    assert row.reason == "no order: next rebalance on 2021-04-05"
+
+
+def test_own_holdings_of_a_fund_that_has_ended_are_neither_ordered_nor_counted():
+    gone = date(2020, 11, 2)
+    own = Holdings(20_000.0, {"B": 5_000.0, "C": 90_000.0})
+    ended = fund("C", has_ended=True, last_bar_date=gone)
+    found = plan(selected("A", 0.5), fund("B"), ended, holdings=own)
+    # Half of 20,000 + 5,000 * 2.
+    assert brief(found) == [
+        ("B", "sell", 5_000, "rebalance: exit"),
+        ("A", "buy", 7_500, "rebalance: enter"),
+    ]
+
+
+def test_an_order_for_a_fund_that_may_end_on_the_session_says_so():
+    ending = fund("510300.SH", shares=100.0, ends_next=True, last_bar_date=date(2021, 1, 4))
+    (order,) = plan(ending)
+    assert order.reason == (
+        "rebalance: exit, no trade since 2021-01-04, 510300.SH counts as ended and is paid "
+        "out at its last close if it has no row on 2021-04-02"
+    )
+    assert order.reason_zh.endswith("若 2021-04-02 仍无数据，510300.SH 视为终止，按最后收盘价兑付")
+    (row,) = plan(ending, session=NO_REBALANCE)
+    assert row.reason == (
+        "no order: next rebalance on 2021-04-05, 510300.SH counts as ended and is paid "
+        "out at its last close if it has no row on 2021-04-02"
+    )
+    (row,) = plan(ending._replace(shares=0.0), session=NO_REBALANCE)
     assert row.reason == "no order: next rebalance on 2021-04-05"
 
 
