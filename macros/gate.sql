@@ -12,6 +12,7 @@
     {{ return([
         'capacity_curve',
         'extreme_months',
+        'gate_resolved',
         'int_gate_checks__built',
         'next_session_orders',
         'pool_capacity',

@@ -1,5 +1,5 @@
 {# The gate's result at the end of a build or test; where it was not built, what failed before it. #}
-{% macro print_gate(gate_checks, gate_built, settings, metadata) %}
+{% macro print_gate(gate_checks, gate_built, settings, metadata, gate_resolved) %}
 {% if execute and flags.WHICH in ['build', 'test'] %}
     {% set failed = results | selectattr('status', 'in', ['error', 'fail', 'runtime error']) | list %}
     {% set checks = load_relation(gate_checks) %}
@@ -10,12 +10,24 @@
     {% endif %}
     {% if is_current %}
         {% set message = 'message_zh' if language() == 'zh' else 'message' %}
+        {# What stands as in the published build is folded, but never what fails. #}
+        {% set is_standing = "status = 'warn' and since is not distinct from 'unchanged'" %}
         {% set rows = run_query(
-            "select pool, check_name, status, " ~ message ~ " from " ~ checks ~ " where status <> 'pass' order by status, pool, check_name"
+            "select pool, check_name, status, " ~ message ~ " from " ~ checks ~ " where status <> 'pass' and not (" ~ is_standing ~ ") order by status, pool, check_name"
         ).rows %}
         {% for row in rows %}
             {{ log('gate  ' ~ '%-4s  %-9s  %-24s  %s' | format(row[2], row[0], row[1], row[3]), info=true) }}
         {% endfor %}
+        {% set standing = run_query(
+            "select check_name, string_agg(pool, ', ' order by pool), count(*) from " ~ checks ~ " where " ~ is_standing ~ " group by check_name order by check_name"
+        ).rows %}
+        {% if standing %}
+            {% set named = [] %}
+            {% for row in standing %}{% do named.append(row[0] ~ ' ' ~ row[1]) %}{% endfor %}
+            {% set text = '%d 项警告与已发布的构建相同：%s' if language() == 'zh' else '%d warnings stand as in the published build: %s' %}
+            {{ log('gate: ' ~ text | format(standing | sum(attribute=2), named | join('; ')), info=true) }}
+        {% endif %}
+        {{ print_resolved(gate_resolved) }}
         {% set counts = run_query(
             "select count(*), count(*) filter (status = 'fail'), count(*) filter (status = 'warn') from " ~ checks
         ).rows[0] %}
@@ -36,6 +48,24 @@
             ), info=true) }}
         {% endfor %}
         {{ log('gate: not judged, the build ended before it', info=true) }}
+    {% endif %}
+{% endif %}
+{% endmacro %}
+
+{# What the published build found and this one does not. #}
+{% macro print_resolved(gate_resolved) %}
+{% set resolved = load_relation(gate_resolved) %}
+{% if resolved %}
+    {% set detail = 'detail_zh' if language() == 'zh' else 'detail' %}
+    {% set rows = run_query(
+        "select pool, check_name, concat_ws(' ', symbol, trade_date, " ~ detail ~ ") from " ~ resolved
+    ).rows %}
+    {% for row in rows[:5] %}
+        {{ log('gate  ' ~ '%-4s  %-9s  %-24s  %s' | format('gone', row[0], row[1], row[2]), info=true) }}
+    {% endfor %}
+    {% if rows | length > 5 %}
+        {% set text = '另有 %d 项已消除，见 gate.gate_resolved' if language() == 'zh' else '%d more are gone, see gate.gate_resolved' %}
+        {{ log('gate: ' ~ text | format(rows | length - 5), info=true) }}
     {% endif %}
 {% endif %}
 {% endmacro %}

@@ -44,7 +44,9 @@ next_session as (
 
 unofficial as (
 
-    select calendar.trade_date
+    select
+        min(calendar.trade_date) as trade_date,
+        count(*) as sessions
     from calendar
     inner join next_session
         on calendar.trade_date <= next_session.trade_date
@@ -77,12 +79,10 @@ select
     'BUILD' as pool,
     'calendar_beyond_library' as check_name,
     unofficial.trade_date,
-    (unofficial.trade_date is not null)::integer as value,
-    'not in the library' as detail,
-    '不在日历库中' as detail_zh
-from (select 1) as build
-left join unofficial
-    on true
+    unofficial.sessions as value,
+    format('is the first of {} sessions that are not in the library', unofficial.sessions) as detail,
+    format('起 {} 个交易日不在日历库中', unofficial.sessions) as detail_zh
+from unofficial
 union all by name
 select
     'BUILD' as pool,

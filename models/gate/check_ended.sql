@@ -64,7 +64,7 @@ select
     || coalesce(
         format('paid out at {:.3f} on {}', ended.price, ended.paid_out_on), 'not held'
     ) as detail,
-    format('为最后一行数据，其后 {} 个交易日无数据，', ended.sessions)
+    format('为最后一行数据，其后 {} 个交易日没有数据，', ended.sessions)
     || coalesce(
         format('已于 {1} 按 {0:.3f} 元兑付', ended.price, ended.paid_out_on), '未持有'
     ) as detail_zh

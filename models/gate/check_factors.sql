@@ -18,6 +18,7 @@ summary as (
 published as (
 
     select * from {{ ref('int_published_build') }}
+    where kind = 'figure'
 
 ),
 
@@ -111,8 +112,8 @@ select
     pools.pool,
     'factor_coverage_drop' as check_name,
     case when published.value is null then 0 else round(published.value - coalesce(by_pool.coverage, 0), 12) end as value,
-    coalesce(format('{:.4f} in the published build', published.value), 'no published build') as detail,
-    coalesce(format('上次发布为 {:.4f}', published.value), '尚无已发布的构建') as detail_zh
+    coalesce(format('{:.4f} in the published build', published.value), 'nothing published to compare with') as detail,
+    coalesce(format('上次发布为 {:.4f}', published.value), '没有可比较的已发布构建') as detail_zh
 from pools
 left join by_pool
     on pools.pool = by_pool.pool

@@ -27,6 +27,7 @@ months as (
 published as (
 
     select * from {{ ref('int_published_build') }}
+    where kind = 'figure'
 
 ),
 
@@ -132,12 +133,12 @@ select
         else round(abs(measured.value - published.value), 12)
     end as value,
     case
-        when published.value is null then 'no published build'
+        when published.value is null then 'nothing published to compare with'
         when measured.value is null then 'too few sessions for {{ name }}, which was judged before'
         else format('{{ name }} {:.4f}, was {:.4f}', measured.value, published.value)
     end as detail,
     case
-        when published.value is null then '尚无已发布的构建'
+        when published.value is null then '没有可比较的已发布构建'
         when measured.value is null then '交易日太少，无法与上次的 {{ name }} 比较'
         else format('{{ name }} 为 {:.4f}，上次为 {:.4f}', measured.value, published.value)
     end as detail_zh

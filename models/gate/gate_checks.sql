@@ -55,6 +55,15 @@ located as (
 
     select
         *,
+        coalesce(since = 'new', false) as is_new,
+        -- In a check with findings of both kinds the new ones come first, and say so.
+        case
+            when
+                since = 'new'
+                and count(*) filter (where since = 'unchanged') over (partition by pool, check_name) > 0
+                then 'new:'
+        end as marked,
+        case when marked is not null then '新增：' else '' end as marked_zh,
         concat_ws(
             ' ',
             source_file,
@@ -70,10 +79,12 @@ numbered as (
     select
         pool,
         check_name,
-        concat_ws(' ', nullif(place, ''), detail) as finding,
-        concat_ws(' ', nullif(place, ''), detail_zh) as finding_zh,
+        is_new,
+        concat_ws(' ', marked, nullif(place, ''), detail) as finding,
+        marked_zh || concat_ws(' ', nullif(place, ''), detail_zh) as finding_zh,
         row_number() over (
-            partition by pool, check_name order by abs(value) desc, trade_date desc, symbol, detail
+            partition by pool, check_name
+            order by is_new desc, abs(value) desc, trade_date desc, symbol, detail
         ) as number,
         count(*) over (partition by pool, check_name) as n
     from located
@@ -85,12 +96,26 @@ findings as (
     select
         pool,
         check_name,
+        bool_or(is_new) as has_new,
         string_agg(finding, '; ' order by number) filter (where number <= 5)
         || case when any_value(n) > 5 then format('; and {} more', any_value(n) - 5) else '' end as listed,
         string_agg(finding_zh, '；' order by number) filter (where number <= 5)
         || case when any_value(n) > 5 then format('；另有 {} 项', any_value(n) - 5) else '' end as listed_zh
     from numbered
     group by pool, check_name
+
+),
+
+published as (
+
+    select * from {{ ref('int_published_build') }}
+    where kind = 'check'
+
+),
+
+published_build as (
+
+    select * from {{ ref('int_gate_comparable') }}
 
 ),
 
@@ -122,6 +147,9 @@ judged as (
         measured.not_judged_zh,
         findings.listed,
         findings.listed_zh,
+        coalesce(findings.has_new, false) as has_new,
+        coalesce(published.status, 'pass') as published_status,
+        published_build.is_comparable and coalesce(wanted.compared_by, 'none') <> 'none' as is_compared,
         wanted.direction,
         wanted.title,
         wanted.title_zh,
@@ -136,6 +164,11 @@ judged as (
         on
             measured.pool = findings.pool
             and measured.check_name = findings.check_name
+    left join published
+        on
+            wanted.pool = published.pool
+            and wanted.check_name = published.name
+    cross join published_build
 
 ),
 
@@ -200,6 +233,14 @@ select
             )
         else '正常'
     end as message_zh,
-    is_alert
+    is_alert,
+    case
+        when not is_compared then null
+        when has_new then 'new'
+        -- What had nothing to judge leaves no finding, and a threshold can change.
+        when status = 'warn' and published_status = 'pass' then 'new'
+        when status = 'fail' and published_status <> 'fail' then 'new'
+        else 'unchanged'
+    end as since
 from graded
 order by pool, check_name

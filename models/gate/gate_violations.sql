@@ -2,40 +2,34 @@
 
 with
 
-observations as (
+findings as (
 
-    select * from {{ ref('int_gate_observations') }}
+    select * from {{ ref('int_gate_findings') }}
+    where build = 'current'
 
 ),
 
-thresholds as (
+published as (
 
-    select * from {{ ref('gate_thresholds') }}
+    select * from {{ ref('int_gate_comparable') }}
 
 )
 
 select
-    observations.pool,
-    observations.check_name,
-    observations.source_file,
-    observations.symbol,
-    observations.trade_date,
-    observations.value,
-    observations.detail,
-    observations.detail_zh
-from observations
-inner join thresholds
-    on observations.check_name = thresholds.check_name
-where
+    findings.pool,
+    findings.check_name,
+    findings.source_file,
+    findings.symbol,
+    findings.trade_date,
+    findings.value,
+    findings.detail,
+    findings.detail_zh,
     case
-        when thresholds.aggregate = 'sum' then observations.value > 0
-        else
-            {{ is_beyond(
-                'observations.value',
-                'thresholds.direction',
-                'coalesce(thresholds.warn_threshold, thresholds.fail_threshold)'
-            ) }}
-    end
+        when not published.is_comparable or findings.compared_by = 'none' then null
+        when findings.is_in_both then 'unchanged'
+        else 'new'
+    end as since
+from findings
+cross join published
 order by
-    observations.pool, observations.check_name, observations.symbol, observations.trade_date,
-    observations.detail
+    findings.pool, findings.check_name, findings.symbol, findings.trade_date, findings.detail

@@ -3,7 +3,8 @@
 
 {% set checks = [
     'adjustments', 'calendar', 'corporate_actions', 'ended', 'expectations', 'factors', 'funds',
-    'lag', 'metadata', 'performance', 'price_moves', 'rows', 'stale_prices', 'units', 'weights',
+    'lag', 'metadata', 'performance', 'price_moves', 'published', 'rows', 'stale_prices', 'units',
+    'weights',
 ] %}
 
 with

@@ -8,6 +8,7 @@ from etf_rotation.history import Since
 from etf_rotation.production import COULD_NOT_RUN, GATE_FAILED, PASSED, Outcome
 from etf_rotation.publish import SNAPSHOTS
 from etf_rotation.settings import Settings
+from etf_rotation.standing import is_standing, named
 from etf_rotation.tables import render
 from etf_rotation.texts import texts
 
@@ -23,7 +24,7 @@ RATIOS = ("sharpe", "annual_turnover")
 ORDER = ("pool", "symbol", "trade_date", "side", "shares", "target_weight", "last_close", "reason")
 RANK = {"error": 0, "fail": 1, "warn": 2, "pass": 3}
 LISTED = 20  # checks in a message; the published gate table has them all
-NAMED = 5  # funds whose history changed; the manifest has them all
+NAMED = 5  # funds whose history changed (the manifest has them all), findings that are gone
 
 
 def compose(outcome: Outcome, language: str) -> Message:
@@ -36,6 +37,8 @@ def compose(outcome: Outcome, language: str) -> Message:
     lines = [words["run"].format(outcome.run_id or "-", outcome.seconds)]
     if outcome.since:
         lines += ["", since_line(outcome.since, language)]
+    if outcome.not_compared:
+        lines += ["", words["not_compared"].format(outcome.not_compared)]
     if outcome.fault:
         lines += ["", f"**{words['fault']}**: {outcome.fault}"]
     lines += _gate_lines(outcome, language)
@@ -100,11 +103,41 @@ def _gate_lines(outcome: Outcome, language: str) -> list[str]:
     lines = ["", f"**{words['gate'].format(*_counts(outcome.gate))}**", ""]
     # Alerts come once, in a form that one can read on a telephone.
     notable = [row for row in _notable(outcome.gate) if not _is_alert(row)]
-    lines += [f"- {_check(row, language)}" for row in notable[:LISTED]]
-    if len(notable) > LISTED:
-        lines.append(f"- {words['more'].format(len(notable) - LISTED)}")
+    shown = [row for row in notable if not is_standing(row)]
+    # What blocks is never left out, however much there is of it.
+    blocking = sum(row["status"] != "warn" for row in shown)
+    listed = shown[: max(LISTED, blocking)]
+    lines += [f"- {_check(row, language)}" for row in listed]
+    if len(shown) > len(listed):
+        lines.append(f"- {words['more'].format(len(shown) - len(listed))}")
+    if standing := _standing_line([row for row in notable if is_standing(row)], language):
+        lines.append(f"- {standing}")
+    if gone := gone_lines(outcome.resolved, language):
+        lines += ["", f"**{words['resolved'].format(len(outcome.resolved))}**", ""]
+        lines += [f"- {line}" for line in gone]
     if alerts := alert_lines(outcome.gate, language):
         lines += ["", f"**{words['alerts']}**", "", *(f"- {line}" for line in alerts)]
+    return lines
+
+
+def _standing_line(rows: list[dict], language: str) -> str:
+    words = texts("message", language)
+    if not rows:
+        return ""
+    column = "title_zh" if language == "zh" else "check_name"
+    return words["standing"].format(len(rows), named(rows, column, words["comma"], words["joint"]))
+
+
+def gone_lines(resolved: list[dict], language: str) -> list[str]:
+    """Return a line for each of the first findings that only the published build has."""
+    words, suffix = texts("message", language), "_zh" if language == "zh" else ""
+    lines = []
+    for row in resolved[:NAMED]:
+        name = row["title_zh"] if language == "zh" else row["check_name"]
+        what = (row["symbol"], row["trade_date"], row[f"detail{suffix}"])
+        lines.append(words["pool"].format(f"{row['pool']} {name}", " ".join(filter(None, what))))
+    if len(resolved) > NAMED:
+        lines.append(words["more"].format(len(resolved) - NAMED))
     return lines
 
 
@@ -186,11 +219,7 @@ def _order_lines(outcome: Outcome, language: str) -> list[str]:
 
 def closing(outcome: Outcome, settings: Settings) -> str:
     """Return the tables that end a run: gate, metrics, orders, and what was published."""
-    parts = []
-    if outcome.gate:
-        parts.append(gate_counts(outcome.gate))
-        if notable := _notable(outcome.gate):
-            parts.append(gate_table(notable))
+    parts = _gate_parts(outcome)
     if outcome.metrics:
         parts.append(metrics_table(outcome.metrics))
     if outcome.orders and outcome.code == PASSED:
@@ -198,6 +227,8 @@ def closing(outcome: Outcome, settings: Settings) -> str:
         parts.append("Orders for the next session\n" + render(ORDER, rows))
     if outcome.since:
         parts.append(since_line(outcome.since, "en"))
+    if outcome.not_compared:
+        parts.append(texts("message", "en")["not_compared"].format(outcome.not_compared))
     if settings.is_synthetic:
         parts.append("SYNTHETIC DATA, not market data")
     words = texts("message", "en")
@@ -218,6 +249,21 @@ def closing(outcome: Outcome, settings: Settings) -> str:
     return "\n\n".join([*parts, f"{end} ({outcome.seconds:.1f} s)"])
 
 
+def _gate_parts(outcome: Outcome) -> list[str]:
+    """Return what closes a run about its gate: counts, what is new, what stands, what is gone."""
+    if not outcome.gate:
+        return []
+    parts, notable = [gate_counts(outcome.gate)], _notable(outcome.gate)
+    if shown := [row for row in notable if not is_standing(row)]:
+        parts.append(gate_table(shown))
+    if standing := _standing_line([row for row in notable if is_standing(row)], "en"):
+        parts.append(standing)
+    if gone := gone_lines(outcome.resolved, "en"):
+        title = texts("message", "en")["resolved"].format(len(outcome.resolved))
+        parts.append("\n".join([title, *gone]))
+    return parts
+
+
 def gate_counts(rows: list[dict]) -> str:
     """Return one line: how many checks passed, warned and failed."""
     return texts("message", "en")["gate"].format(*_counts(rows))
@@ -232,6 +278,7 @@ def gate_table(rows: list[dict]) -> str:
         "value",
         "warn_threshold",
         "fail_threshold",
+        *(["since"] if any(row.get("since") for row in rows) else []),
         "message",
     )
     return render(columns, [[row.get(name) for name in columns] for row in _worst_first(rows)])

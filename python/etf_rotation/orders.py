@@ -258,7 +258,7 @@ def _ends_next(funds: Sequence[Fund], session: NextSession) -> Bilingual:
     named, day = " ".join(fund.symbol for fund in funds), session.trade_date
     return Bilingual(
         f", {named} counts as ended and is paid out at its last close if it has no row on {day}",
-        f"，若 {day} 仍无数据，{named} 视为终止，按最后收盘价兑付",
+        f"，若 {day} 仍没有数据，{named} 视为终止，按最后收盘价兑付",
     )
 
 

@@ -25,6 +25,7 @@ from etf_rotation.settings import Settings, claim
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 PASSED, GATE_FAILED, COULD_NOT_RUN = 0, 1, 2
 GATE, METRICS = "gate.gate_checks", "marts.pool_metrics_summary"
+RESOLVED = "gate.gate_resolved"
 
 
 def now() -> dt.datetime:
@@ -45,7 +46,9 @@ class Outcome:
     metrics: list[dict] = field(default_factory=list)
     metrics_before: list[dict] = field(default_factory=list)
     orders: list[dict] = field(default_factory=list)
+    resolved: list[dict] = field(default_factory=list)
     since: Since | None = None
+    not_compared: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class Production:
         ) as connection:
             has_gate = _read(connection, built, outcome)
             if before is not None and not settings.partial:
-                outcome.since = self._since(connection, before)
+                self._compare(connection, before, outcome)
             outcome.code, outcome.fault = self._judge(built, outcome.gate, has_gate)
             if outcome.code != PASSED:
                 return
@@ -132,7 +135,10 @@ class Production:
             outcome.code = GATE_FAILED
 
     def _published_database(self, outcome: Outcome) -> Path | None:
-        """Take the metrics to compare with; what cannot be read must not stop a new build."""
+        """Take the metrics to compare with; what cannot be read must not stop a new build.
+
+        The gate says what of the published database cannot be read.
+        """
         published = publish.current(self.settings.output_root)
         if published is None:
             return None
@@ -141,16 +147,17 @@ class Production:
             with duckdb.connect(str(database), read_only=True) as connection:
                 outcome.metrics_before = _metrics(connection)
         except duckdb.Error as error:
-            self.progress.say(f"Nothing to compare with: {database} ({type(error).__name__}).")
-            return None
+            self.progress.say(f"Nothing to compare metrics with: {database}: {reason(error)}")
         return database
 
-    def _since(self, connection: duckdb.DuckDBPyConnection, before: Path) -> Since | None:
+    def _compare(
+        self, connection: duckdb.DuckDBPyConnection, before: Path, outcome: Outcome
+    ) -> None:
         try:
-            return since(connection, before, self.settings.dbt_vars.get("as_of"))
+            outcome.since = since(connection, before, self.settings.dbt_vars.get("as_of"))
         except duckdb.Error as error:
-            self.progress.say(f"Input not compared with {before}: {reason(error)}")
-            return None
+            outcome.not_compared = f"{before}: {reason(error)}"
+            self.progress.say(f"Nothing to compare the input with: {outcome.not_compared}")
 
     def _judge(self, built: Build, gate: list[dict], has_gate: bool) -> tuple[int, str]:
         if built.could_not_run:
@@ -214,6 +221,8 @@ def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome)
         for node in built.notable
         if node.check_status and not (has_gate and node.reads_gate)
     ]
+    if files.has(connection, RESOLVED):
+        outcome.resolved = files.records(connection, f"select * from {RESOLVED} order by all")
     if files.has(connection, METRICS):
         outcome.metrics = _metrics(connection)
     if files.has(connection, "marts.next_session_orders"):

@@ -1,4 +1,4 @@
-"""Figures of the last published build, to compare a new one with."""
+"""What the last published build measured and found, to compare a new one with."""
 
 from __future__ import annotations
 
@@ -7,42 +7,106 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from etf_rotation.errors import InputError
+from etf_rotation.bilingual import Bilingual
 
-SCHEMA = pa.schema([("pool", pa.string()), ("name", pa.string()), ("value", pa.float64())])
+SCHEMA = pa.schema(
+    [
+        ("kind", pa.string()),
+        ("pool", pa.string()),
+        ("name", pa.string()),
+        ("value", pa.float64()),
+        ("status", pa.string()),
+        ("source_file", pa.string()),
+        ("symbol", pa.string()),
+        ("trade_date", pa.date32()),
+        ("detail", pa.string()),
+        ("detail_zh", pa.string()),
+    ]
+)
+FIGURE, CHECK, FINDING, FAULT = "figure", "check", "finding", "fault"
 
-QUERY = """
-    select pool, 'coverage' as name, sum(coverage order by factor_id) / count(*) as value
-    from signals.factor_summary group by pool
-    union all
-    select pool, 'annual_return', annual_return from backtest.metrics
-    union all
-    select pool, 'max_drawdown', max_drawdown from backtest.metrics
-    order by all
-"""
+# Each is read apart from the others: one bad block of the file takes no more than its own table.
+TABLES = {
+    "signals.factor_summary": f"""
+        select
+            '{FIGURE}' as kind, pool, 'coverage' as name,
+            sum(coverage order by factor_id) / count(*) as value
+        from signals.factor_summary
+        group by pool
+        order by pool""",
+    "backtest.metrics": f"""
+        select '{FIGURE}' as kind, pool, unnest(['annual_return', 'max_drawdown']) as name,
+            unnest([annual_return, max_drawdown]) as value
+        from backtest.metrics
+        order by pool""",
+    "gate.gate_checks": f"""
+        select
+            '{CHECK}' as kind, pool, check_name as name, value, status,
+            message as detail, message_zh as detail_zh
+        from gate.gate_checks
+        order by pool, check_name""",
+    "gate.gate_violations": f"""
+        select
+            '{FINDING}' as kind, pool, check_name as name, value, source_file, symbol, trade_date,
+            detail, detail_zh
+        from gate.gate_violations
+        order by all""",
+}
 
 
-def read_figures(path: str) -> pa.Table:
-    """Return mean coverage, annual return and drawdown by pool (`SCHEMA`).
+def read(path: str) -> pa.Table:
+    """Return what the published build measured and found.
 
     Parameters
     ----------
     path : str
-        The published database; nothing is returned where it is empty or names no file, for
-        there was no build before the first.
+        The published database. Nothing is returned where it is empty or names no file, for there
+        was no build before the first.
 
-    Raises
-    ------
-    InputError
-        If the file is there and cannot be read as a build.
+    Returns
+    -------
+    pyarrow.Table
+        `SCHEMA`, a row of `kind`
+
+        - `figure` for each pool's mean coverage, annual return and deepest drawdown,
+        - `check` for each row of gate_checks, with its status,
+        - `finding` for each row of gate_violations,
+        - `fault` for each of these tables that cannot be read, `name`, with the reason; `name` is
+          null where the file cannot be opened. What is there is returned all the same.
     """
     if not path or not Path(path).exists():
         return SCHEMA.empty_table()
-    try:
-        with duckdb.connect(path, read_only=True) as connection:
-            return connection.sql(QUERY).to_arrow_table().cast(SCHEMA)
-    except duckdb.Error as error:
-        raise InputError(
-            f"{path}: not a published build ({str(error).splitlines()[0]}); correct or unset "
-            "published_database (ETF_PUBLISHED_DATABASE)"
-        ) from None
+    tables, unread = [], dict(TABLES)
+    while unread:
+        name = None
+        try:
+            # Anew after a fault: an engine that met a bad block may refuse to go on.
+            with duckdb.connect(path, read_only=True) as connection:
+                for name in list(unread):
+                    tables.append(_whole(connection.sql(unread.pop(name)).to_arrow_table()))
+        except duckdb.Error as error:
+            tables.append(_fault(path, name, error))
+            if name is None:
+                break
+    return pa.concat_tables(tables)
+
+
+def _whole(found: pa.Table) -> pa.Table:
+    """Return the rows with every column of `SCHEMA`."""
+    columns = [
+        found[field.name].cast(field.type)
+        if field.name in found.column_names
+        else pa.nulls(len(found), field.type)
+        for field in SCHEMA
+    ]
+    return pa.table(columns, schema=SCHEMA)
+
+
+def _fault(path: str, name: str | None, error: duckdb.Error) -> pa.Table:
+    why = str(error).splitlines()[0]
+    what = Bilingual(
+        f"{path}: {name or 'the file'} cannot be read ({why})",
+        f"{path}：{name or '该文件'} 无法读取（{why}）",
+    )
+    row = {"kind": FAULT, "name": name, "detail": what.en, "detail_zh": what.zh}
+    return pa.Table.from_pylist([row], schema=SCHEMA)

@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from etf_rotation import report_plots as plots
 from etf_rotation.errors import InputError
+from etf_rotation.standing import is_standing
 from etf_rotation.texts import LANGUAGES, texts
 
 REPORT = "report.html"
@@ -409,15 +410,17 @@ class Page:
             row["check_name"]: row
             for row in self.tables.rows("seeds.gate_thresholds", "from seeds.gate_thresholds")
         }
-        rows.sort(key=lambda row: STATUSES.index(row["status"]))
+        rows.sort(key=lambda row: (STATUSES.index(row["status"]), is_standing(row)))
         for row in rows:
             rule = rules.get(row["check_name"], {})
             row["title"] = self.in_language(row, "title")
             row["message"] = self.in_language(row, "message")
             row["direction"] = rule.get("direction")
+            row["since"] = row.get("since") if row["status"] != "pass" else None
             row["is_percent"] = (
                 rule.get("unit") in PERCENT_UNITS or row["check_name"] in PERCENT_CHECKS
             )
+        others = [row for row in rows if not row["is_alert"]]
         counts = {status: sum(row["status"] == status for row in rows) for status in STATUSES}
         worst = next((status for status in STATUSES if counts[status]), "missing")
         return {
@@ -425,7 +428,10 @@ class Page:
             "counts": counts,
             "result": worst,
             "alerts": self._findings(row for row in rows if row["is_alert"]),
-            "findings": self._findings(row for row in rows if not row["is_alert"]),
+            "findings": self._findings(row for row in others if not is_standing(row)),
+            "standing": self._findings(row for row in others if is_standing(row)),
+            "standing_count": sum(map(is_standing, others)),
+            "resolved": self._resolved(),
         }
 
     # -- their parts ---------------------------------------------------------------------------
@@ -451,6 +457,17 @@ class Page:
                 )
             line["values"].append(f"{row['pool']} {measured(row['value'], row['is_percent'])}")
         return list(found.values())
+
+    def _resolved(self) -> list[dict]:
+        """Return the findings of the published build that this one does not have."""
+        rows = self.tables.rows(
+            "gate.gate_resolved",
+            "from gate.gate_resolved order by pool, check_name, symbol, trade_date, detail",
+        )
+        for row in rows:
+            row["title"] = self.in_language(row, "title")
+            row["detail"] = self.in_language(row, "detail")
+        return rows
 
     def _years(self, pool: str) -> list[dict]:
         """Return the calendar years, the latest first, with a return a month and the year's."""

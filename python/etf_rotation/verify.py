@@ -88,6 +88,7 @@ def check_row(
         "message": message.en,
         "message_zh": message.zh,
         "is_alert": False,
+        "since": None,
     }
 
 

@@ -116,12 +116,18 @@ create table capacity.pool_capacity as
 create table gate.gate_checks as
     select pool, check_name, check_name as title, check_name as title_zh,
         value, warn_threshold, fail_threshold, status, message, message as message_zh,
-        check_name = 'annual_return' as is_alert
+        check_name = 'annual_return' as is_alert, since
     from (values
-        ('A_SHARE', 'factor_coverage', 0.93, 0.8, 0.7, 'pass', 'ok'),
-        ('A_SHARE', 'annual_return', 0.05, null, 0.08, 'warn', '0.05 is below 0.08: look'),
-        ('BUILD', 'lag_static', 0.0, null, 0.0, '{status}', 'an edge: read the lagged relation')
-    ) as checks (pool, check_name, value, warn_threshold, fail_threshold, status, message);
+        ('A_SHARE', 'factor_coverage', 0.93, 0.8, 0.7, 'pass', 'ok', 'unchanged'),
+        ('A_SHARE', 'annual_return', 0.05, null, 0.08, 'warn', '0.05 is below 0.08: look', 'new'),
+        ('BUILD', 'lag_static', 0.0, null, 0.0, '{status}', 'an edge: read the lagged relation',
+            'unchanged')
+    ) as checks (pool, check_name, value, warn_threshold, fail_threshold, status, message, since);
+
+create table gate.gate_resolved as
+    select 'QDII' as pool, 'no_row' as check_name, 'Missing rows' as title, '基金缺行' as title_zh,
+        '510001.SH.parquet' as source_file, '510001.SH' as symbol, date '2020-01-06' as trade_date,
+        1.0 as value, 'no row' as detail, '无数据行' as detail_zh;
 
 create table gate.run_metadata as
     select 'engine 1' as engine_version, 'hfq' as price_adjustment,

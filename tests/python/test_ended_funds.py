@@ -126,7 +126,7 @@ def test_the_fund_that_ended_is_named_and_the_one_that_came_back_is_not(ended):
     assert trade_date == ended.last_row
     assert f"{LAST_ROW - 1} sessions before the last of the data, paid out at " in detail
     assert detail.endswith(f"on {ended.full}")
-    assert f"其后 {LAST_ROW - 1} 个交易日无数据，已于 {ended.full} 按 " in detail_zh
+    assert f"其后 {LAST_ROW - 1} 个交易日没有数据，已于 {ended.full} 按 " in detail_zh
     assert rows(
         ended,
         "select pool, status, message like '%leave it in the seed%' from gate.gate_checks "

@@ -237,7 +237,9 @@ def test_an_order_for_a_fund_that_may_end_on_the_session_says_so():
         "rebalance: exit, no trade since 2021-01-04, 510300.SH counts as ended and is paid "
         "out at its last close if it has no row on 2021-04-02"
     )
-    assert order.reason_zh.endswith("若 2021-04-02 仍无数据，510300.SH 视为终止，按最后收盘价兑付")
+    assert order.reason_zh.endswith(
+        "若 2021-04-02 仍没有数据，510300.SH 视为终止，按最后收盘价兑付"
+    )
     (row,) = plan(ending, session=NO_REBALANCE)
     assert row.reason == (
         "no order: next rebalance on 2021-04-05, 510300.SH counts as ended and is paid "

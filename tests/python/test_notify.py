@@ -15,6 +15,8 @@ import urllib.parse
 from contextlib import contextmanager
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -663,6 +665,89 @@ def test_an_alert_that_blocks_or_judged_nothing_is_shown_too():
     assert "**Gate: 0 passed, 1 warned, 1 failed**" in text
     assert "- QDII: Sharpe 0.30 (limit 0.50)" in text
     assert "- WARN A sharpe: no value" in text
+
+
+STANDING = {"since": "unchanged"}
+RESOLVED = [
+    {
+        "pool": "QDII",
+        "check_name": "no_row",
+        "title": "Missing rows",
+        "title_zh": "基金缺行",
+        "source_file": "513100.SH.parquet",
+        "symbol": "513100.SH",
+        "trade_date": f"2026-01-{day:02}",
+        "value": 1.0,
+        "detail": "no row",
+        "detail_zh": "无数据行",
+    }
+    for day in range(5, 12)
+]
+
+
+@pytest.mark.parametrize(
+    ("language", "shown", "folded", "gone"),
+    [
+        (
+            "en",
+            "- WARN A stale_prices: new one",
+            "- 2 warnings stand as in the published build: stale_prices QDII; no_row B",
+            [
+                "**Gone since the published build: 7**",
+                "- QDII no_row: 513100.SH 2026-01-05 no row",
+                "- and 2 more",
+            ],
+        ),
+        (
+            "zh",
+            "- 警告 A 价格停滞（stale_prices）：new one",
+            "- 2 项警告与已发布的构建相同：价格停滞 QDII；no_row B",
+            [
+                "**较已发布的构建已消除：7 项**",
+                "- QDII 基金缺行：513100.SH 2026-01-05 无数据行",
+                "- 另有 2 项",
+            ],
+        ),
+    ],
+)
+def test_standing_warnings_are_folded_behind_what_is_new_and_what_has_gone(
+    language, shown, folded, gone
+):
+    gate = [
+        check("stale_prices", "warn", "old one") | STANDING,
+        check("no_row", "warn", "old too", pool="B") | STANDING,
+        check("stale_prices", "warn", "new one", pool="A") | {"since": "new"},
+    ]
+    outcome = Outcome(code=0, gate=gate, resolved=RESOLVED)
+    lines = messages.compose(outcome, language).text.splitlines()
+    assert lines.index(shown) < lines.index(folded) < lines.index(gone[0])
+    assert set(gone) <= set(lines)
+    assert "old" not in "".join(lines)
+
+
+def test_what_fails_is_never_folded_however_long_it_stands():
+    many = [check("no_row", "fail", f"fault {n}", pool=f"P{n}") | STANDING for n in range(30)]
+    warned = [check("no_row", "warn", "warned", pool=f"W{n}") | {"since": "new"} for n in range(3)]
+    outcome = Outcome(code=1, gate=[*warned, *many])
+    text = messages.compose(outcome, "en").text
+    assert all(f"fault {n}" in text for n in range(30))
+    assert "- and 3 more" in text
+    assert "as in the published build" not in text
+    closing = messages.closing(outcome, SimpleNamespace(is_synthetic=False, base=Path("/nowhere")))
+    assert all(f"fault {n}" in closing for n in range(30))
+
+
+def test_alerts_are_told_though_they_stand():
+    gate = [row | STANDING if row["is_alert"] else row for row in OUTCOME.gate]
+    text = messages.compose(Outcome(code=0, gate=gate), "en").text
+    assert "- QDII: max drawdown -34.00% (limit -30.00%), Sharpe 0.30 (limit 0.50)" in text
+    assert "as in the published build" not in text
+
+
+def test_an_input_that_was_not_compared_is_told():
+    outcome = Outcome(code=0, gate=OUTCOME.gate, not_compared="x.duckdb: Corrupt database file")
+    text = messages.compose(outcome, "en").text
+    assert "Nothing to compare the input with: x.duckdb: Corrupt database file" in text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -689,7 +689,8 @@ def test_a_published_database_that_cannot_be_read_stops_nothing(root):
     (root / "etf_rotation.duckdb").chmod(0o000)
     code, output, errors = bound_by_permissions(root)
     assert code == 0, output + errors
-    assert "Nothing to compare with: " in output
+    for what in ("metrics", "the input"):
+        assert f"Nothing to compare {what} with: " in output
     assert assert_whole(root) != before
 
 

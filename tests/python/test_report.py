@@ -137,6 +137,39 @@ def test_head_names_the_rules_that_fail(changed, language):
     assert words["gate_pass"] in passed
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_head_folds_what_stands_and_names_what_has_gone(changed, language):
+    words = texts("report", language)
+    page = changed(
+        "update gate.gate_checks set status = 'pass', since = 'unchanged'",
+        "update gate.gate_checks set status = 'warn', value = 7 where check_name = 'no_row'",
+        "update gate.gate_checks set since = 'new' where check_name = 'no_row' and pool = 'QDII'",
+        "update gate.gate_checks set status = 'fail', value = 4 "
+        "where check_name = 'missing_session' and pool = 'A_SHARE'",
+        "insert into gate.gate_resolved by name select 'OTHER' as pool, 'no_row' as check_name, "
+        "'Gap' as title, '缺口' as title_zh, '518880.SH' as symbol, date '2023-05-04' as "
+        "trade_date, 'lost' as detail, '丢失' as detail_zh",
+        language=language,
+    )
+    head = page[: page.index("</header>")]
+    folded = re.search(r'<details class="findings" id="standing">.*?</details>', head, re.DOTALL)[0]
+    gone = re.search(r'<details class="findings" id="resolved">.*?</details>', head, re.DOTALL)[0]
+    shown = body(head.replace(folded, "").replace(gone, ""))
+    rules = pd.read_csv(SEEDS / "gate_thresholds.csv", index_col="check_name")
+    titles = rules[{"en": "title", "zh": "title_zh"}[language]]
+    # Two of the three pools' warnings stand, and the failure is shown though it stands too.
+    assert words["standing"].format(n=2) in body(folded)
+    assert "A_SHARE 7" in body(folded) and "OTHER 7" in body(folded)
+    assert "QDII 7" in shown and "OTHER 7" not in shown
+    assert titles["missing_session"] in shown and "A_SHARE 4" in shown
+    assert words["resolved"].format(n=1) in body(gone)
+    said = {"en": "OTHER Gap", "zh": "OTHER 缺口"}[language], {"en": "lost", "zh": "丢失"}[language]
+    assert all(part in body(gone) for part in (*said, "518880.SH", "2023-05-04"))
+    # In the table of checks, each says whether it is new.
+    assert section(page, "gate").count(words["since_unchanged"]) == 3
+    assert section(page, "gate").count(f"{words['warn']} {words['since_new']}") == 1
+
+
 def test_drawdowns_and_what_the_factors_know_are_the_tables(sample, pages):
     page = pages["en"].read_text("utf-8")
     for pool in POOLS:

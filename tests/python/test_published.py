@@ -1,0 +1,260 @@
+"""What is compared with the published build, and what of a damaged one is not."""
+
+import shutil
+
+import duckdb
+import pytest
+from conftest import run_dbt
+from etf_rotation import published
+
+QUERIES = {
+    "signals.factor_summary": "figure",
+    "backtest.metrics": "figure",
+    "gate.gate_checks": "check",
+    "gate.gate_violations": "finding",
+}
+HEADER, SHIFT = 3 * 4096, 1000
+
+
+def damage(database, table):
+    """Flip a byte in a block of a table."""
+    with duckdb.connect(str(database), read_only=True) as connection:
+        ((block,),) = connection.execute(
+            f"select min(block_id) from pragma_storage_info('{table}') where block_id >= 0"
+        ).fetchall()
+        ((size,),) = connection.execute("select block_size from pragma_database_size()").fetchall()
+    with database.open("r+b") as file:
+        file.seek(HEADER + block * size + SHIFT)
+        (byte,) = file.read(1)
+        file.seek(HEADER + block * size + SHIFT)
+        file.write(bytes([byte ^ 0xFF]))
+
+
+@pytest.fixture
+def copy(sample, tmp_path):
+    return shutil.copy(sample.database, tmp_path / "published.duckdb")
+
+
+def kinds(table):
+    return {(row["kind"], row["name"]) for row in table.to_pylist() if row["kind"] == "fault"}
+
+
+def test_figures_checks_and_findings_are_read(sample):
+    table = published.read(str(sample.database))
+    assert table.schema == published.SCHEMA
+    assert set(table["kind"].to_pylist()) == {"figure", "check", "finding"}
+    ((coverage,),) = sample.connection.execute(
+        "select avg(coverage) from signals.factor_summary where pool = 'QDII'"
+    ).fetchall()
+    figures = {
+        (row["pool"], row["name"]): row["value"]
+        for row in table.to_pylist()
+        if row["kind"] == "figure"
+    }
+    assert figures["QDII", "coverage"] == pytest.approx(coverage, rel=1e-12)
+    assert figures.keys() >= {("PORTFOLIO", "annual_return"), ("PORTFOLIO", "max_drawdown")}
+
+
+def test_before_the_first_run_there_is_nothing(tmp_path):
+    assert published.read("").num_rows == 0
+    assert published.read(str(tmp_path / "none.duckdb")).num_rows == 0
+
+
+@pytest.mark.parametrize("table", QUERIES)
+def test_a_bad_block_takes_no_more_than_its_table(table, copy):
+    whole = published.read(str(copy))
+    damage(copy, table)
+    read = published.read(str(copy))
+    assert kinds(read) == {("fault", table)}
+    (fault,) = [row for row in read.to_pylist() if row["kind"] == "fault"]
+    assert f"{copy}: {table} cannot be read (Corrupt database file" in fault["detail"]
+    assert f"{copy}：{table} 无法读取" in fault["detail_zh"]
+    rest = len(read) - 1
+    lost = {"signals.factor_summary": 3, "backtest.metrics": 8}.get(table)
+    lost = lost or sum(kind == QUERIES[table] for kind in whole["kind"].to_pylist())
+    assert rest == len(whole) - lost
+
+
+def test_a_table_that_is_not_there_is_named(copy):
+    with duckdb.connect(str(copy)) as connection:
+        connection.execute("drop table gate.gate_violations")
+    assert kinds(published.read(str(copy))) == {("fault", "gate.gate_violations")}
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path):
+    path = tmp_path / "published.duckdb"
+    path.write_text("no database")
+    (row,) = published.read(str(path)).to_pylist()
+    assert (row["kind"], row["name"]) == ("fault", None)
+    assert "published.duckdb: the file cannot be read" in row["detail"]
+
+
+# -------- the gate of a build beside a published one: the sample's gate, judged once more
+
+
+ROW = (
+    "select 'QDII' as pool, '{check}' as check_name, '{symbol}' as symbol, date '{date}' as "
+    "trade_date, {value} as value, '{detail}' as detail, '{detail}' as detail_zh"
+)
+MODELS = ("run_settings", "int_published_build", "gate_violations", "gate_checks", "gate_resolved")
+
+
+def row(check, symbol, date, value=1, detail="found"):
+    """SQL of a finding of QDII."""
+    return ROW.format(check=check, symbol=symbol, date=date, value=value, detail=detail)
+
+
+# What the build finds besides: three gaps.
+GAPS = [row("no_row", "513100.SH", f"2024-03-{day:02}") for day in (4, 5, 6)]
+
+
+@pytest.fixture(scope="module")
+def judged(sample, tmp_path_factory):
+    """Return what judges the sample and GAPS beside a published build, which is the same.
+
+    Its arguments are SQL that changes the published build, and a table of it to damage.
+    """
+    folder = tmp_path_factory.mktemp("judged")
+    database, before = folder / "etf_rotation.duckdb", folder / "before.duckdb"
+
+    def judge(*statements, damaged=None):
+        shutil.copy(judged_once, before)
+        with duckdb.connect(str(before)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+        models = list(MODELS)
+        if damaged:
+            damage(before, damaged)
+            models.append("int_gate_observations")
+        variables = f"{{published_database: '{before}'}}"
+        assert run_dbt(
+            folder, sample.raw_root, "run", "--vars", variables, "--select", *models
+        ).success
+        with duckdb.connect(str(database), read_only=True) as connection:
+            return {
+                table: connection.sql(f"from gate.{table}").to_arrow_table().to_pylist()
+                for table in ("gate_checks", "gate_violations", "gate_resolved")
+            }
+
+    shutil.copy(sample.database, database)
+    with duckdb.connect(str(database)) as connection:
+        for gap in GAPS:
+            connection.execute(f"insert into gate.int_gate_observations by name {gap}")
+    judged_once = sample.database
+    first = judge()
+    assert {row["since"] for row in first["gate_violations"]} == {"new", "unchanged"}
+    judged_once = shutil.copy(database, folder / "published.duckdb")
+    return judge
+
+
+COMPARES = {"factor_coverage_drop", "metrics_change", "published_build"}
+
+
+def since(found, **wanted):
+    return [
+        row["since"]
+        for row in found["gate_checks"]
+        if all(row[name] == value for name, value in wanted.items())
+    ]
+
+
+def test_the_same_findings_stand_and_nothing_is_gone(judged):
+    found = judged()
+    assert {row["since"] for row in found["gate_violations"]} == {"unchanged"}
+    for row in found["gate_checks"]:
+        assert row["since"] == (None if row["check_name"] in COMPARES else "unchanged")
+    assert found["gate_resolved"] == []
+
+
+def test_a_finding_that_the_published_build_lacks_is_new_and_comes_first(judged):
+    found = judged("delete from gate.gate_violations where trade_date = '2024-03-04'")
+    new = [row for row in found["gate_violations"] if row["since"] == "new"]
+    assert [(row["symbol"], str(row["trade_date"])) for row in new] == [("513100.SH", "2024-03-04")]
+    (check,) = [row for row in found["gate_checks"] if row["since"] == "new"]
+    assert (check["pool"], check["check_name"]) == ("QDII", "no_row")
+    # By date alone it would be the last of the three.
+    assert check["message"].startswith("3 is above 0: new: 513100.SH 2024-03-04 found; 513100.SH")
+    assert check["message_zh"].startswith("3 高于 0：新增：513100.SH 2024-03-04 found；513100.SH")
+    assert found["gate_resolved"] == []
+
+
+def test_a_figure_of_the_latest_session_has_no_date_in_its_key(judged):
+    found = judged(
+        "update gate.gate_violations set trade_date = trade_date - 1 "
+        "where check_name in ('sharpe', 'freshness', 'annual_return', 'max_drawdown')",
+        "update gate.gate_violations set trade_date = trade_date - 1 "
+        "where check_name = 'fund_ended'",
+    )
+    assert "new" not in since(found, check_name="sharpe")
+    assert "new" in since(found, check_name="fund_ended")
+    assert {row["check_name"] for row in found["gate_resolved"]} == {"fund_ended"}
+
+
+def test_what_went_is_named_unless_it_is_later_than_the_data(judged):
+    found = judged(
+        f"insert into gate.gate_violations by name {row('no_row', '513100.SH', '2024-03-01')}",
+        f"insert into gate.gate_violations by name {row('no_row', '513100.SH', '2031-03-03')}",
+    )
+    (gone,) = found["gate_resolved"]
+    assert (gone["pool"], gone["check_name"], gone["symbol"]) == ("QDII", "no_row", "513100.SH")
+    assert str(gone["trade_date"]) == "2024-03-01"
+    assert (gone["title"], gone["detail"]) == ("Fund without a row", "found")
+    assert since(found, check_name="no_row", pool="QDII") == ["unchanged"]
+
+
+def test_of_findings_with_one_key_as_many_stand_as_were_published(judged):
+    twice = row("no_row", "513100.SH", "2024-03-04", detail="found otherwise")
+    found = judged(f"insert into gate.gate_violations by name {twice}")
+    # The one with the same words stands; the other is gone.
+    assert [gone["detail"] for gone in found["gate_resolved"]] == ["found otherwise"]
+    assert {row["since"] for row in found["gate_violations"]} == {"unchanged"}
+
+
+def test_a_check_that_is_worse_than_published_is_new(judged):
+    found = judged("update gate.gate_checks set status = 'pass' where check_name = 'fund_ended'")
+    worse = {row["pool"] for row in found["gate_checks"] if row["since"] == "new"}
+    assert worse == {
+        row["pool"]
+        for row in found["gate_checks"]
+        if row["check_name"] == "fund_ended" and row["status"] != "pass"
+    }
+    assert worse
+
+
+def test_what_could_not_be_judged_and_now_can_is_gone(judged):
+    found = judged(
+        "update gate.gate_checks set status = 'warn', value = null, message = 'no value' "
+        "where check_name = 'annual_turnover' and pool = 'QDII'"
+    )
+    (gone,) = found["gate_resolved"]
+    assert (gone["pool"], gone["check_name"]) == ("QDII", "annual_turnover")
+    assert gone["detail"] == "no value"
+
+
+@pytest.mark.parametrize(
+    ("table", "compared"),
+    [
+        ("signals.factor_summary", True),
+        ("backtest.metrics", True),
+        ("gate.gate_checks", False),
+        ("gate.gate_violations", False),
+    ],
+)
+def test_a_damaged_published_build_stops_no_gate(table, compared, judged):
+    found = judged(damaged=table)
+    (check,) = [row for row in found["gate_checks"] if row["check_name"] == "published_build"]
+    assert check["status"] == "warn"
+    assert f"{table} cannot be read (Corrupt database file" in check["message"]
+    assert f"{table} 无法读取" in check["message_zh"]
+    others = [row for row in found["gate_violations"] if row["check_name"] != "published_build"]
+    assert {row["since"] for row in others} == ({"unchanged"} if compared else {None})
+    assert set(since(found, check_name="no_row")) == ({"unchanged"} if compared else {None})
+    # The gaps, which the sample does not have.
+    assert len(found["gate_resolved"]) == (len(GAPS) if compared else 0)
+
+
+def test_where_nothing_is_published_nothing_is_new(sample):
+    query = "select distinct since from gate.{}"
+    for table in ("gate_checks", "gate_violations"):
+        assert sample.connection.execute(query.format(table)).fetchall() == [(None,)]
+    assert sample.connection.execute("from gate.gate_resolved").fetchall() == []
