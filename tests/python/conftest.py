@@ -39,6 +39,22 @@ def build(folder, raw_root, *arguments):
 FAULTS = {"error", "fail", "runtime error"}
 
 
+def damage(database, table):
+    """Flip a byte in the first block of a table."""
+    with duckdb.connect(str(database), read_only=True) as connection:
+        ((block,),) = connection.execute(
+            f"select min(block_id) from pragma_storage_info('{table}') where block_id >= 0"
+        ).fetchall()
+        ((size,),) = connection.execute("select block_size from pragma_database_size()").fetchall()
+    # Three headers of 4,096 bytes come before the first block.
+    position = 3 * 4096 + block * size + 1000
+    with database.open("r+b") as file:
+        file.seek(position)
+        (byte,) = file.read(1)
+        file.seek(position)
+        file.write(bytes([byte ^ 0xFF]))
+
+
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory):
     """The synthetic sample, two years of it, built whole with every dbt test.

@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
+from conftest import damage
 from etf_rotation import files, publish, verify
 from etf_rotation.compare import compare
 from etf_rotation.errors import InputError
@@ -489,6 +490,32 @@ def test_a_published_database_that_someone_writes_to_stops_nothing(root):
     held.communicate(b"\n")
     assert outcome.is_published
     assert outcome.metrics_before == []
+
+
+@pytest.mark.parametrize(
+    ("table", "lost"),
+    [
+        ("staging.raw_rows", "the input"),
+        ("gate.run_metadata", "the input"),
+        ("marts.pool_metrics_summary", "metrics"),
+    ],
+)
+def test_a_damaged_published_database_stops_nothing(root, table, lost, capsys):
+    produce(root)
+    damage(root.resolve() / "etf_rotation.duckdb", table)
+    outcome = produce(root, at=NOON + dt.timedelta(minutes=1))
+    assert outcome.is_published
+    said = capsys.readouterr().out
+    assert f"Nothing to compare {lost} with: " in said
+    assert "Corrupt database file" in said
+    assert (outcome.since is None) is (lost == "the input")
+    assert (outcome.metrics_before == []) is (lost == "metrics")
+    if lost == "the input":
+        for language, line in (("en", "Nothing to compare the input"), ("zh", "输入没有可比较的")):
+            assert line in compose(outcome, language).text
+        assert "Corrupt database file" in closing(outcome, settings(root))
+    # The files were written from the new database, which the damaged one did not harm.
+    assert assert_whole(root) == outcome.run_id
 
 
 # ---------------------------------------------------------------- killed, no room, no right

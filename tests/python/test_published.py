@@ -4,7 +4,7 @@ import shutil
 
 import duckdb
 import pytest
-from conftest import run_dbt
+from conftest import damage, run_dbt
 from etf_rotation import published
 
 QUERIES = {
@@ -13,21 +13,6 @@ QUERIES = {
     "gate.gate_checks": "check",
     "gate.gate_violations": "finding",
 }
-HEADER, SHIFT = 3 * 4096, 1000
-
-
-def damage(database, table):
-    """Flip a byte in a block of a table."""
-    with duckdb.connect(str(database), read_only=True) as connection:
-        ((block,),) = connection.execute(
-            f"select min(block_id) from pragma_storage_info('{table}') where block_id >= 0"
-        ).fetchall()
-        ((size,),) = connection.execute("select block_size from pragma_database_size()").fetchall()
-    with database.open("r+b") as file:
-        file.seek(HEADER + block * size + SHIFT)
-        (byte,) = file.read(1)
-        file.seek(HEADER + block * size + SHIFT)
-        file.write(bytes([byte ^ 0xFF]))
 
 
 @pytest.fixture
