@@ -106,7 +106,16 @@ def _fault(path: str, name: str | None, error: duckdb.Error) -> pa.Table:
     why = str(error).splitlines()[0]
     what = Bilingual(
         f"{path}: {name or 'the file'} cannot be read ({why})",
-        f"{path}：{name or '该文件'} 无法读取（{why}）",
+        f"{path}：{name or '该文件'} 无法读取（{_kind_zh(error)}）",
     )
     row = {"kind": FAULT, "name": name, "detail": what.en, "detail_zh": what.zh}
     return pa.Table.from_pylist([row], schema=SCHEMA)
+
+
+def _kind_zh(error: duckdb.Error) -> str:
+    # The engine gives its reasons in English.
+    if isinstance(error, (duckdb.CatalogException, duckdb.BinderException)):
+        return "没有该表，或缺少其中的列"
+    if isinstance(error, duckdb.IOException):
+        return "打不开，或不是数据库"
+    return "内容已损坏"

@@ -39,7 +39,9 @@ PRICES = ("open", "high", "low", "close")
 
 STOPPED, FAILED, WARNED = "stopped", "failed", "warned"
 # Words that no name of a table, column or file holds.
-ENGLISH = re.compile(r"\b(?:a|after|and|as|has|in|is|it|no|not|of|on|rows?|such|the|this|to|was)\b")
+WORDS = "a|after|and|as|has|in|is|it|no|not|of|on|rows?|such|the|this|to|was"
+# A folder's name may hold some with a hyphen.
+ENGLISH = re.compile(rf"(?<![-\w])(?:{WORDS})(?![-\w])")
 
 
 class Workspace:
@@ -447,7 +449,7 @@ def swapped_columns_everywhere(w: Workspace) -> list[str]:
 
 def unreadable_published_build(w: Workspace) -> list[str]:
     (w.folder / "published.duckdb").write_text("no database")
-    return ["published.duckdb", "ETF_PUBLISHED_DATABASE"]
+    return ["published.duckdb: the file cannot be read", "publish this run in its place"]
 
 
 # -------- bad rows, quarantined
@@ -647,6 +649,30 @@ def fund_without_volume(w: Workspace) -> list[str]:
     return [w.path("512100.SH").name, "no bar: every row is in suspensions"]
 
 
+def fund_that_ended(w: Workspace) -> list[str]:
+    rows = w.rows("512000.SH")[:-60]
+    w.write("512000.SH", rows)
+    return [
+        w.path("512000.SH").name,
+        f"{_dashed(rows[-1]['trade_date'])} is the last row, 60 sessions before the last",
+        "1 is above 0",
+    ]
+
+
+def holding_that_does_not_trade(w: Workspace) -> list[str]:
+    held = w.query(
+        "select max(symbol) as symbol from backtest.positions_daily where trade_date = "
+        "(select max(trade_date) from backtest.positions_daily) "
+        # The other faults of the group have these.
+        "and symbol not in ('510300.SH', '510500.SH', '159919.SZ', '159922.SZ', '512880.SH', "
+        "'513500.SH', '510050.SH', '511380.SH', '512100.SH', '511010.SH', '512000.SH')"
+    )
+    symbol = held[0]["symbol"]
+    rows = w.rows(symbol)
+    w.write(symbol, rows[:-65] + [row | {"vol": 0.0, "amount": 0.0} for row in rows[-65:]])
+    return [w.path(symbol).name, _dashed(rows[-66]["trade_date"]), "65 sessions ago"]
+
+
 def fund_in_no_pool(w: Workspace) -> list[str]:
     return [stranger(w).name, "1 is above 0"]
 
@@ -695,6 +721,18 @@ def edited(file: str, old: str, new: str, *words: str) -> Callable[[Workspace], 
         return list(words)
 
     return inject
+
+
+def large_capital(w: Workspace) -> list[str]:
+    w.replace("seeds/pool_constraints.csv", "QDII,3000000", "QDII,2000000000")
+    return ["limit 0.03", "513"]
+
+
+def cap_that_does_not_hold(w: Workspace) -> list[str]:
+    words = large_capital(w)
+    doubled = "    2 * target_weight as target_weight,\n"
+    w.replace("models/backtest/rebalances.sql", "    target_weight,\n", doubled)
+    return words
 
 
 def metric(column: str, formula: str, value: float, *words: str) -> Callable:
@@ -1009,8 +1047,8 @@ GROUPS = [
         [
             Fault(
                 "an unreadable published build",
-                STOPPED,
-                "int_published_build",
+                WARNED,
+                "published_build",
                 unreadable_published_build,
             ),
         ],
@@ -1086,6 +1124,13 @@ GROUPS = [
             Fault("a fund without a file", WARNED, "fund_without_file", fund_without_file),
             Fault("a fund without any volume", WARNED, "fund_without_file", fund_without_volume),
             Fault("a fund in no pool", WARNED, "funds_in_no_pool", fund_in_no_pool),
+            Fault("a fund that ended", WARNED, "fund_ended", fund_that_ended),
+            Fault(
+                "a holding that does not trade",
+                WARNED,
+                "holding_without_bar",
+                holding_that_does_not_trade,
+            ),
             Fault(
                 "a corporate action on a holiday",
                 WARNED,
@@ -1233,16 +1278,22 @@ GROUPS = [
     Group(
         [
             Fault(
-                "more than the market trades",
+                "an ADV cap that does not hold",
                 FAILED,
                 "adv_share",
-                edited(
-                    "seeds/pool_constraints.csv",
-                    "QDII,3000000",
-                    "QDII,2000000000",
-                    "limit 0.03",
-                    "513",
-                ),
+                cap_that_does_not_hold,
+            ),
+        ],
+        gate_after("pool_constraints", "path:models/backtest", "path:models/capacity"),
+        after_healthy=True,
+    ),
+    Group(
+        [
+            Fault(
+                "more than the market trades, which nobody enforces",
+                WARNED,
+                "adv_share",
+                large_capital,
             ),
         ],
         gate_after(
@@ -1425,7 +1476,7 @@ GROUPS = [
                     "models/staging/trading_calendar.sql",
                     "    is_official,\n",
                     "    trade_date < '2022-06-20' as is_official,\n",
-                    "2022-06-30",
+                    "2022-06-20 is the first of 10 sessions",
                     "exchange-calendars",
                 ),
             ),

@@ -82,8 +82,7 @@ def test_every_check_is_broken_by_a_fault():
         rows = [row for row in csv.DictReader(file) if row["applies_to"] != "files"]
     checks = {row["check_name"] for row in rows}
     broken = {fault.caught_by for group in GROUPS for fault in group.faults}
-    # A fund that ended while the strategy held it is among the healthy but unusual ones.
-    assert checks - broken == {"holding_without_bar"}
+    assert checks - broken == set()
 
 
 @pytest.mark.parametrize("test", [test for tests in ELSEWHERE.values() for test in tests])
@@ -196,16 +195,17 @@ def test_unusual_but_healthy_input_passes(workspace):
     unjudged = [row for row in odd if row["pool"] == "OTHER"]
     assert len(unjudged) > len(ALERTS)
     assert all(row["message"].startswith("no value, nothing was judged") for row in unjudged)
-    # The strategy still holds the fund that ended: that is for a person to look at. And one fund
-    # does not differ from a market that is itself.
+    # The fund that ended is named, and was paid out where the strategy held it. And one fund does
+    # not differ from a market that is itself.
     found = {
         (row["pool"], row["check_name"]): row
         for row in odd
         if row["pool"] != "OTHER" and row["check_name"] not in ALERTS
     }
-    held, alone = ("A_SHARE", "holding_without_bar"), ("MARKET", "zero_variance_factors")
-    assert {key: row["status"] for key, row in found.items()} == {held: "warn", alone: "warn"}
-    assert workspace.path("515790.SH").name in found[held]["message"]
+    ended, alone = ("A_SHARE", "fund_ended"), ("MARKET", "zero_variance_factors")
+    assert {key: row["status"] for key, row in found.items()} == {ended: "warn", alone: "warn"}
+    assert workspace.path("515790.SH").name in found[ended]["message"]
+    assert "paid out at " in found[ended]["message"]
     # Read for research, judged, and never traded.
     market = "select distinct pool from signals.{} where symbol = '{}'"
     assert workspace.query(market.format("factor_panel", STRANGER)) == [{"pool": "MARKET"}]
@@ -218,6 +218,30 @@ def test_a_year_without_a_rebalance_trade_passes(workspace):
         "--select", "int_backtest__parameters+", "--vars", "{min_weight_change: 0.9}"
     )
     assert built.is_success, built.errors
+
+
+def test_a_life_of_a_few_sessions_is_not_judged_and_says_so(workspace):
+    workspace.reset(with_database=True)
+    built = workspace.build(
+        "--select", "int_rebalance_sessions+", "--vars", "{backtest_start: 2022-06-01}"
+    )
+    assert built.is_success, built.errors
+    rules = {row["check_name"] for row in built.checks if row["is_alert"]} | {"volatility_scaling"}
+    assert rules == {*ALERTS, "volatility_scaling"}
+    for row in built.checks:
+        if row["check_name"] in rules:
+            assert (row["value"], row["status"]) == (None, "warn"), row
+            assert "21 sessions of returns, 60 are needed" in row["message"]
+            assert "只有 21 个交易日的收益，至少需要 60 个" in row["message_zh"]
+    # What a leak would lift is judged all the same.
+    months = [row for row in built.checks if row["check_name"] == "largest_month"]
+    assert all(row["value"] is not None for row in months)
+    (metrics,) = workspace.query("from backtest.metrics where pool = 'QDII'")
+    assert metrics["sessions"] == 21
+    assert metrics["annual_return"] is None
+    assert metrics["total_return"] is not None
+    curve = workspace.query("select distinct net_annual_return as net from capacity.capacity_curve")
+    assert curve == [{"net": None}]
 
 
 def test_every_leaf_is_waited_for():
