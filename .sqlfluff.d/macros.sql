@@ -27,7 +27,6 @@
 {% macro rank_correlation() %}{% set _ = (varargs, kwargs) %}sum_x{% endmacro %}
 {% macro gate_leaves() %}{% set _ = (varargs, kwargs) %}{% endmacro %}
 {% macro gate_findings(status) %}{% set _ = (varargs, kwargs) %}select 1 as finding{% endmacro %}
-{% macro catalogue_order(lagged, catalogue) %}{% set _ = (varargs, kwargs) %}{{ return(['sma_5']) }}{% endmacro %}
 {% macro so_far(aggregate) %}{% set _ = (varargs, kwargs) %}{{ aggregate }} over (){% endmacro %}
 {% macro band_lengths() %}{{ return([10]) }}{% endmacro %}
 {% macro band_factors() %}bands.middle_10 as bb_middle_10{% endmacro %}

@@ -8,7 +8,11 @@ def model(dbt, session):
     dbt.config(materialized="table")
     limit = dbt.ref("run_settings").project("duplicate_correlation").fetchall()[0][0]
     factors = dbt.ref("factor_catalog").project("factor_id, scale").fetchall()
+    names = [factor for factor, _ in factors]
     lagged = dbt.ref("int_factors__lagged")
-    rows = lagged.project(f"pool, {panel.score_form(factors, 'adj_close')}")
+    published = dbt.ref("factor_panel")
+    panel.check_catalog(names, lagged.columns)
+    panel.check_published(names, published.columns)
+    rows = lagged.project(f"pool, {panel.score_form(factors, panel.CLOSE)}")
     batches = rows.to_arrow_reader(ROWS_AT_A_TIME)
-    return panel.summarise([factor for factor, _ in factors], batches, limit)
+    return panel.summarise(names, batches, limit)

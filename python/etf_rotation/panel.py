@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,8 @@ import pyarrow as pa
 from etf_rotation.errors import InputError
 
 KEYS = ("symbol", "trade_date", "as_of_date", "pool")
+CLOSE = "adj_close"  # that the lagged factors carry beside their keys
+PANEL = "models/signals/factor_panel.sql"
 
 SUMMARY_SCHEMA = pa.schema(
     [
@@ -152,6 +155,58 @@ def _rows(pool: str, factors: list[str], summary: Summary, duplicate_limit: floa
         },
         schema=SUMMARY_SCHEMA,
     )
+
+
+def check_catalog(catalog: Sequence[str], computed: Sequence[str]) -> None:
+    """Stop where the formulas are not those of the seed factor_catalog.
+
+    Parameters
+    ----------
+    catalog : sequence of str
+        Factor ids of the seed.
+    computed : sequence of str
+        Columns of int_factors__lagged.
+
+    Raises
+    ------
+    InputError
+        Names every factor that only one of the two has.
+    """
+    computed = set(computed) - {*KEYS, CLOSE}
+    faults = {
+        "in the seed factor_catalog but computed by no model": set(catalog) - computed,
+        "computed but missing from the seed factor_catalog": computed - set(catalog),
+    }
+    lines = [f"{what}: {', '.join(sorted(names))}" for what, names in faults.items() if names]
+    if lines:
+        raise InputError(f"factors and catalog disagree; {'; '.join(lines)}")
+
+
+def check_published(catalog: Sequence[str], published: Sequence[str]) -> None:
+    """Stop where the panel's columns are not the seed's lines in their order.
+
+    Parameters
+    ----------
+    catalog : sequence of str
+        Factor ids of the seed factor_catalog in its order, all of which are computed.
+    published : sequence of str
+        Columns of factor_panel.
+
+    Raises
+    ------
+    InputError
+        Names every factor that the panel lacks, else the first that is out of place.
+    """
+    published = [name for name in published if name not in KEYS]
+    missing = [factor for factor in catalog if factor not in published]
+    if missing:
+        raise InputError(
+            f"{PANEL} does not list {', '.join(missing)}; the seed factor_catalog does"
+        )
+    if published != list(catalog):
+        pairs = zip_longest(published, catalog)
+        found, wanted = next((found, wanted) for found, wanted in pairs if found != wanted)
+        raise InputError(f"{PANEL} lists {found} where the seed factor_catalog has {wanted}")
 
 
 def score_form(factors: list[tuple[str, str]], close: str) -> str:

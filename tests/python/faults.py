@@ -1036,7 +1036,7 @@ GROUPS = [
             Fault(
                 "an unknown factor id in the catalogue",
                 STOPPED,
-                "factor_panel",
+                "int_factor_summary__statistics",
                 edited("seeds/factor_catalog.csv", "\nsma_10,", "\nsma_11,", "sma_11", "sma_10"),
             ),
         ],

@@ -244,6 +244,42 @@ def test_a_life_of_a_few_sessions_is_not_judged_and_says_so(workspace):
     assert curve == [{"net": None}]
 
 
+def test_a_factor_is_added_as_the_page_says(workspace):
+    page = (PROJECT / "docs" / "change.md").read_text(encoding="utf-8")
+    row = re.search(r"```\n(ret_40,.*)\n```", page)[1]
+    formula = re.search(r"```sql\n(.*?)```", page, re.DOTALL)[1]
+    workspace.reset(with_database=True)
+    returns, seed = "models/factors/factors_returns.sql", "seeds/factor_catalog.csv"
+    for _ in range(2):
+        workspace.replace(returns, "20, 30, 60, 63", "20, 30, 40, 60, 63")
+    (workspace.project / "models/factors/factors_distance.sql").write_text(formula)
+    workspace.replace("models/signals/int_factors__lagged.sql", "'macd', ", "'macd', 'distance', ")
+    workspace.replace(seed, "\nret_60,", f"\n{row}\nret_60,")
+    workspace.replace(seed, "\nret_60,", "\nzscore_20,momentum,Z,n=20,close,ratio,20,,Z\nret_60,")
+    workspace.replace("models/signals/factor_panel.sql", "    ret_60", "    ret_40,\n    ret_60")
+    lagged = "int_factors__lagged+1", "--indirect-selection", "empty"
+    select = "--select", "factor_catalog", "factors_distance", "factors_returns", *lagged
+
+    forgotten = workspace.build(*select)
+    assert not forgotten.is_success
+    listed = "models/signals/factor_panel.sql does not list zscore_20; the seed factor_catalog does"
+    assert listed in " ".join(forgotten.errors)
+
+    workspace.replace("models/signals/factor_panel.sql", "    ret_60", "    zscore_20,\n    ret_60")
+    built = workspace.build(*select)
+    assert built.is_success, built.errors
+    columns = [row["column_name"] for row in workspace.query("describe signals.factor_panel")]
+    place = columns.index("ret_30")
+    assert columns[place : place + 4] == ["ret_30", "ret_40", "zscore_20", "ret_60"]
+    (first,) = workspace.query(
+        "select count(*) as rows from signals.factor_panel as panel "
+        "inner join staging.stg_etf_daily as bars "
+        "on panel.symbol = bars.symbol and panel.as_of_date = bars.trade_date "
+        "where (ret_40 is null) <> (bar_number < 41) or (zscore_20 is null) <> (bar_number < 20)"
+    )
+    assert first["rows"] == 0
+
+
 def test_every_leaf_is_waited_for():
     macro = (PROJECT / "macros" / "gate.sql").read_text(encoding="utf-8")
     listed = macro.split("gate_leaves", 1)[1].split("])", 1)[0]

@@ -5,7 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from etf_rotation.errors import InputError
-from etf_rotation.panel import Summary, score_form, summarise
+from etf_rotation.panel import Summary, check_catalog, check_published, score_form, summarise
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,35 @@ def test_a_factor_that_starts_after_the_first_batch_is_compared_too():
 def test_a_panel_without_a_row_says_where_the_rows_are():
     with pytest.raises(InputError, match=r"every raw row is in staging.suspensions or staging.q"):
         summarise(["a"], [], 0.999)
+
+
+KEYS = ["symbol", "trade_date", "as_of_date", "pool"]
+
+
+def test_every_factor_that_the_formulas_or_the_catalog_lack_is_named():
+    check_catalog(["a", "b"], [*KEYS, "b", "a", "adj_close"])
+    with pytest.raises(InputError) as stopped:
+        check_catalog(["a", "b", "c", "d"], [*KEYS, "a", "y", "x", "d", "adj_close"])
+    assert str(stopped.value) == (
+        "factors and catalog disagree; in the seed factor_catalog but computed by no model: b, c; "
+        "computed but missing from the seed factor_catalog: x, y"
+    )
+
+
+def test_every_factor_that_the_panel_does_not_list_is_named():
+    check_published(["a", "b"], [*KEYS, "a", "b"])
+    with pytest.raises(InputError, match=r"factor_panel.sql does not list a, c; the seed factor"):
+        check_published(["a", "b", "c"], [*KEYS, "b"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "found", "wanted"),
+    [(["a", "c", "b"], "c", "b"), (["a", "a_1", "b", "c"], "a_1", "b")],
+    ids=["in another order", "listed twice"],
+)
+def test_a_factor_out_of_place_is_named(columns, found, wanted):
+    with pytest.raises(InputError, match=f"lists {found} where the seed .* has {wanted}$"):
+        check_published(["a", "b", "c"], [*KEYS, *columns])
 
 
 def test_summarise_keeps_pools_apart_and_names_duplicates(values):
