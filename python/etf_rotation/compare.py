@@ -9,6 +9,7 @@ import duckdb
 from etf_rotation.errors import InputError
 from etf_rotation.files import records
 from etf_rotation.publish import DATABASE
+from etf_rotation.sql import attach
 
 TABLES = (
     "marts.pool_metrics_summary",
@@ -60,8 +61,7 @@ def compare(a: Path, b: Path) -> dict[str, list[dict]]:
     """
     with duckdb.connect() as connection:
         for name, run in (("a", a), ("b", b)):
-            path = str(run / DATABASE).replace("'", "''")
-            connection.execute(f"attach '{path}' as {name} (read_only)")
+            attach(connection, run / DATABASE, name)
             held = connection.execute(
                 "select table_schema || '.' || table_name from information_schema.tables "
                 "where table_catalog = ?",

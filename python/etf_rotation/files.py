@@ -15,6 +15,7 @@ import duckdb
 
 from etf_rotation.panel import KEYS
 from etf_rotation.raw import MARKER
+from etf_rotation.sql import sql_text
 
 SYNTHETIC_NOTE = "Synthetic data, not market data.\n"
 PUBLISHED_SCHEMAS = (
@@ -122,7 +123,7 @@ def _write_pool(
     """Write what of a pool was built: a run of some parts, and MARKET, have not everything."""
     folder.mkdir()
     own = {"pool": pool, "is_synthetic": is_synthetic}
-    of_pool = f"where pool = {_text(pool)}"
+    of_pool = f"where pool = {sql_text(pool)}"
     if has(connection, "signals.factor_summary"):
         _write_panel(connection, own, of_pool, folder)
     if has(connection, "backtest.metrics"):
@@ -160,7 +161,7 @@ def _write_panel(
     factors = [column for column in columns if column not in KEYS]
     summary = (
         f"select * from signals.factor_summary {of_pool} "
-        f"order by list_position([{', '.join(map(_text, factors))}], factor_id)"
+        f"order by list_position([{', '.join(map(sql_text, factors))}], factor_id)"
     )
     _write_csv(connection, summary, folder / f"factor_summary_{span}.csv", is_synthetic)
     rows = connection.execute(f"select factor_id from ({summary}) where is_production").fetchall()
@@ -197,11 +198,11 @@ def _results(pool: str) -> str:
                     weight: weight}} order by symbol
                 ) as positions
             from backtest.positions_daily
-            where pool = {_text(pool)}
+            where pool = {sql_text(pool)}
             group by trade_date
         ) as held
             on equity.trade_date = held.trade_date
-        where equity.pool = {_text(pool)}
+        where equity.pool = {sql_text(pool)}
         order by equity.trade_date"""
 
 
@@ -209,7 +210,7 @@ def _write_parquet(
     connection: duckdb.DuckDBPyConnection, query: str, path: Path, is_synthetic: bool
 ) -> None:
     connection.execute(
-        f"copy ({query}) to {_text(path)} (format parquet, compression lz4_raw, "
+        f"copy ({query}) to {sql_text(path)} (format parquet, compression lz4_raw, "
         # Doubles hardly ever repeat: looking for a dictionary takes as long as writing.
         "dictionary_size_limit 1, row_group_size 30720, "
         f"kv_metadata {{'etf_rotation.synthetic': '{str(is_synthetic).lower()}'}})"
@@ -220,8 +221,4 @@ def _write_csv(
     connection: duckdb.DuckDBPyConnection, query: str, path: Path, is_synthetic: bool
 ) -> None:
     labelled = f"select *, {str(is_synthetic).lower()} as is_synthetic from ({query})"
-    connection.execute(f"copy ({labelled}) to {_text(path)} (format csv, header)")
-
-
-def _text(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
+    connection.execute(f"copy ({labelled}) to {sql_text(path)} (format csv, header)")

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from etf_rotation.raw import NUMBERS
+from etf_rotation.sql import attach
 
 # Settings that differ between runs and change no number.
 NOT_COMPARED = (
@@ -133,8 +134,7 @@ def since(connection: duckdb.DuckDBPyConnection, published: Path, as_of: str | N
     duckdb.Error
         If one of the two is no finished build.
     """
-    path = str(published).replace("'", "''")
-    connection.execute(f"attach '{path}' as before (read_only)")
+    attach(connection, published, "before")
     try:
         old, new = (
             connection.execute(METADATA.format(place)).fetchall()[0] for place in ("before.", "")

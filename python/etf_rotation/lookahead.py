@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from etf_rotation import dbt
+from etf_rotation.sql import attach, sql_text
 
 # Published tables with a trade_date, and their keys beside it.
 UP_TO_NEXT_SESSION = {
@@ -94,8 +95,8 @@ def compare(
     """
     differences = []
     with duckdb.connect() as connection:
-        connection.execute(f"attach '{full}' as whole (read_only)")
-        connection.execute(f"attach '{part}' as cut (read_only)")
+        attach(connection, full, "whole")
+        attach(connection, part, "cut")
         ((horizon,),) = connection.execute(
             "select min(trade_date) from whole.staging.trading_calendar where trade_date > ?",
             [as_of],
@@ -113,7 +114,7 @@ def compare(
                 rows = f"coalesce(trade_date <= '{last}', {as_of == dt.date.max})"
                 keys = ("trade_date", *keys)  # noqa: PLW2901
             if pools:
-                rows += f" and pool in ({', '.join(repr(pool) for pool in pools)})"
+                rows += f" and pool in ({', '.join(sql_text(pool) for pool in pools)})"
             whole, cut = (
                 connection.sql(
                     f"select * from {build}.{table} where {rows} order by {', '.join(keys)}"

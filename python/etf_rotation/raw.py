@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from etf_rotation.errors import InputError
+from etf_rotation.sql import sql_text
 
 MARKER = "SYNTHETIC"
 SYNTHETIC_KEY = b"etf_rotation.synthetic"
@@ -250,7 +251,7 @@ def _select(kinds: dict[str, str], paths: list[str]) -> str:
         f"when {name} is not null and try_cast({name} as double) is null then '{name}'"
         for name in texts
     )
-    listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+    listed = ", ".join(sql_text(path) for path in paths)
     return f"""
         select
             parse_filename({_PATH}) as source_file,

@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from etf_rotation import report_plots as plots
 from etf_rotation.errors import InputError
+from etf_rotation.sql import sql_text
 from etf_rotation.standing import is_standing
 from etf_rotation.texts import LANGUAGES, texts
 
@@ -263,7 +264,7 @@ class Page:
         """Return everything about one curve."""
         days = self.tables.rows(
             "backtest.equity_daily",
-            f"from backtest.equity_daily where pool = {_text(pool)} order by trade_date",
+            f"from backtest.equity_daily where pool = {sql_text(pool)} order by trade_date",
         )
         words, dates = self.words, [str(day["trade_date"]) for day in days]
         start = days[0]["previous_equity"]
@@ -315,7 +316,7 @@ class Page:
             "scale": words["scale_log" if is_log else "scale_linear"],
             "drawdowns": self.tables.rows(
                 "backtest.drawdowns",
-                f"from backtest.drawdowns where pool = {_text(pool)} and rank <= {DRAWDOWNS} "
+                f"from backtest.drawdowns where pool = {sql_text(pool)} and rank <= {DRAWDOWNS} "
                 "order by rank",
             ),
             "years": self._years(pool),
@@ -349,7 +350,7 @@ class Page:
 
     def research(self, pool: str) -> dict:
         """Return what the scored factors knew in one pool."""
-        where = f"where pool = {_text(pool)}"
+        where = f"where pool = {sql_text(pool)}"
         summary = self.tables.rows(
             "research.factor_ic_summary",
             f"from research.factor_ic_summary {where} "
@@ -474,7 +475,7 @@ class Page:
         years: dict[int, dict] = {}
         for row in self.tables.rows(
             "backtest.monthly_returns",
-            f"from backtest.monthly_returns where pool = {_text(pool)} order by month",
+            f"from backtest.monthly_returns where pool = {sql_text(pool)} order by month",
         ):
             year = years.setdefault(row["month"].year, {"months": [None] * 12, "level": 1.0})
             year["months"][row["month"].month - 1] = row["monthly_return"]
@@ -489,7 +490,7 @@ class Page:
         months: dict[tuple, dict] = {}
         for row in self.tables.rows(
             "backtest.extreme_months",
-            f"from backtest.extreme_months where pool = {_text(pool)} "
+            f"from backtest.extreme_months where pool = {sql_text(pool)} "
             "order by kind, if(kind = 'best', rank, -rank), abs(contribution) desc, component",
         ):
             month = months.setdefault(
@@ -514,10 +515,10 @@ class Page:
             select weeks.trade_date, held.symbol, held.weight
             from (
                 select max(trade_date) as trade_date from backtest.equity_daily
-                where pool = {_text(pool)} group by date_trunc('week', trade_date)
+                where pool = {sql_text(pool)} group by date_trunc('week', trade_date)
             ) as weeks
             left join backtest.positions_daily as held
-                on held.trade_date = weeks.trade_date and held.pool = {_text(pool)}
+                on held.trade_date = weeks.trade_date and held.pool = {sql_text(pool)}
             order by weeks.trade_date, held.symbol""",
             "backtest.equity_daily",
         )
@@ -571,7 +572,7 @@ class Page:
                     sessions rows between {WINDOW - 1} preceding and current row
                 ), 4) as mean_ic
             from research.factor_ic
-            where pool = {_text(pool)} and horizon_sessions = {horizon}
+            where pool = {sql_text(pool)} and horizon_sessions = {horizon}
             window sessions as (partition by factor_id order by trade_date)
             qualify row_number() over sessions >= {WINDOW} and row_number() over (
                 partition by factor_id, date_trunc('week', trade_date) order by trade_date desc
@@ -632,10 +633,6 @@ def _json(content: object) -> str:
 def _packed(text: str) -> str:
     """Return a text as the page unpacks it: gzip in base64, the same for the same text."""
     return base64.b64encode(gzip.compress(text.encode(), 4, mtime=0)).decode()
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 # -- numbers for people ------------------------------------------------------------------------

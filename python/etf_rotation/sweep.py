@@ -27,6 +27,7 @@ from etf_rotation.account import Attempt, Closes, Parameters, Selection, Target,
 from etf_rotation.errors import InputError
 from etf_rotation.prices import BARS_SCHEMA, read_prices
 from etf_rotation.rendered import project_vars, render
+from etf_rotation.sql import attach, sql_text
 
 # One query over many variants costs little more than over one; more than these only take memory.
 VARIANTS_AT_A_TIME = 64
@@ -166,8 +167,7 @@ class Bench:
     def __init__(self, build: Build, rebalances: Sequence[str]) -> None:
         self.build = build
         self.connection = duckdb.connect(config={"threads": 1})
-        path = str(build.database).replace("'", "''")
-        self.connection.execute(f"attach '{path}' as build (read_only)")
+        attach(self.connection, build.database, "build")
         with closing(duckdb.connect(str(build.database), read_only=True)) as connection:
             tables = _tables(connection)
         self.relations = {name: f"build.{table}" for name, table in tables.items()}
@@ -265,7 +265,7 @@ class Bench:
         return self._measure(walked)
 
     def _score(self, factors: Sequence[str]) -> None:
-        names = ", ".join(f"'{factor}'" for factor in factors)
+        names = ", ".join(sql_text(factor) for factor in factors)
         self._create(
             "factor_catalog",
             "select * replace (case when factor_id in ({}) then score_direction end as "
