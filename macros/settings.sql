@@ -1,7 +1,12 @@
 {# Settings that come from a var on the command line, else the environment, else a default. #}
 
 {% macro raw_root() -%}
-    {{ var('raw_root', none) or env_var('ETF_RAW_ROOT', '') or 'raw' }}
+    {{ in_project(var('raw_root', none) or env_var('ETF_RAW_ROOT', '') or 'raw') }}
+{%- endmacro %}
+
+{# A relative path starts in the project's folder, not in the working directory. #}
+{% macro in_project(path) -%}
+    {{ path if path.startswith('/') else invocation_args_dict.project_dir ~ '/' ~ path }}
 {%- endmacro %}
 
 {% macro as_of() -%}

@@ -3,6 +3,8 @@
 {% for name, value in (invocation_args_dict.vars or {}).items() %}
     {% do given_vars.update({name: value.isoformat() if value.isoformat is defined else value}) %}
 {% endfor %}
+{% set published_database = var('published_database', none) or env_var('ETF_PUBLISHED_DATABASE', '') %}
+{% set data_docs = env_var('ETF_DATA_DOCS', '') or (flags.TARGET_PATH or 'target') ~ '/gate_report' %}
 
 select
     cast({{ var('duplicate_correlation') }} as double) as duplicate_correlation,
@@ -10,13 +12,13 @@ select
     cast({{ var('impact_coefficient') }} as double) as impact_coefficient,
     cast({{ var('capacity_capitals') }} as double[]) as capacity_capitals,
     cast({{ var('sessions_per_year') }} as integer) as sessions_per_year,
-    nullif('{{ holdings_file() | replace("'", "''") }}', '') as holdings_file,
-    '{{ raw_root() | replace("'", "''") }}' as raw_root,
+    nullif({{ sql_text(in_project(holdings_file()) if holdings_file()) }}, '') as holdings_file,
+    {{ sql_text(raw_root()) }} as raw_root,
     -- A folder that somebody named and that is empty is a fault, and not a wish for synthetic data.
-    nullif('{{ 'sample' if raw_root() == 'raw' }}', '') as sample_root,
+    nullif({{ sql_text(in_project('sample') if raw_root() == in_project('raw')) }}, '') as sample_root,
     nullif('{{ as_of() }}', '') as as_of,
     '{{ universe() }}' as universe,
-    '{{ selected_pools() | join(",") | replace("'", "''") }}' as selected_pools,
+    {{ sql_text(selected_pools() | join(',')) }} as selected_pools,
     -- The real today where the exchange is, whatever as_of says: a bar cannot be dated later.
     {% if var('today', none) %} cast('{{ var("today") }}' as date)
     {% else %} cast(now() at time zone 'Asia/Shanghai' as date)
@@ -30,8 +32,8 @@ select
     {% else %} cast(now() at time zone 'Asia/Shanghai' - interval '{{ fetch_after() }}' as date)
     {% endif %} as due_until,
     '{{ target.name }}' as target_name,
-    '{{ (flags.PROJECT_DIR or env_var("ETF_PROJECT_DIR", ".")) | string | replace("'", "''") }}' as project_dir,
-    '{{ (var("published_database", none) or env_var("ETF_PUBLISHED_DATABASE", "")) | replace("'", "''") }}' as published_database,
-    '{{ (env_var("ETF_DATA_DOCS", "") or (flags.TARGET_PATH or "target") ~ "/gate_report") | replace("'", "''") }}' as data_docs,
-    {{ "'" ~ given_vars | tojson | replace("'", "''") ~ "'" }} as given_vars,
+    {{ sql_text(invocation_args_dict.project_dir) }} as project_dir,
+    {{ sql_text(in_project(published_database) if published_database) }} as published_database,
+    {{ sql_text(in_project(data_docs)) }} as data_docs,
+    {{ sql_text(given_vars | tojson) }} as given_vars,
     cast('{{ run_started_at }}' as timestamptz) as run_started_at

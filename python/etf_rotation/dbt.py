@@ -63,7 +63,6 @@ def invoke(
 
     settings = {
         "ETF_DATABASE": str(database.absolute()),
-        "ETF_PROJECT_DIR": str(project.resolve()),
         "DBT_PROJECT_DIR": str(project.resolve()),
         "DBT_PROFILES_DIR": str(project.resolve()),
         "DBT_TARGET_PATH": str((folder / "target").resolve()),

@@ -145,7 +145,6 @@ class Bench:
             "ETF_DATABASE": str(place / "etf_rotation.duckdb"),
             "DBT_TARGET_PATH": str(place / "target"),
             "DBT_LOG_PATH": str(place / "logs"),
-            "ETF_PROJECT_DIR": str(PROJECT),
             "OPENBLAS_NUM_THREADS": "1",
         }
         dbt = [str(SCRIPTS / "dbt")]
