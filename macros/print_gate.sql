@@ -1,6 +1,9 @@
 {# The gate's result at the end of a build or test; where it was not built, what failed before it. #}
 {% macro print_gate(gate_checks, gate_built, settings, metadata, gate_resolved) %}
-{% if execute and flags.WHICH in ['build', 'test'] %}
+{% if execute and flags.EMPTY and flags.WHICH == 'build' %}
+    {% set text = '未判定：--empty 建出的表不含数据' if language() == 'zh' else 'not judged, for --empty builds tables without rows' %}
+    {{ log('gate: ' ~ text, info=true) }}
+{% elif execute and flags.WHICH in ['build', 'test'] %}
     {% set failed = results | selectattr('status', 'in', ['error', 'fail', 'runtime error']) | list %}
     {% set checks = load_relation(gate_checks) %}
     {% set built = load_relation(gate_built) %}

@@ -1,3 +1,4 @@
+from dbt.flags import get_flags
 from etf_rotation import panel
 
 ROWS_AT_A_TIME = 8_192
@@ -15,4 +16,4 @@ def model(dbt, session):
     panel.check_published(names, published.columns)
     rows = lagged.project(f"pool, {panel.score_form(factors, panel.CLOSE)}")
     batches = rows.to_arrow_reader(ROWS_AT_A_TIME)
-    return panel.summarise(names, batches, limit)
+    return panel.summarise(names, batches, limit, may_be_empty=get_flags().EMPTY)

@@ -105,7 +105,11 @@ class Summary:
 
 
 def summarise(
-    factors: list[str], batches: Iterable[pa.RecordBatch], duplicate_limit: float
+    factors: list[str],
+    batches: Iterable[pa.RecordBatch],
+    duplicate_limit: float,
+    *,
+    may_be_empty: bool = False,
 ) -> pa.Table:
     """Summarise the panel of each pool: one row a pool and factor (`SUMMARY_SCHEMA`).
 
@@ -117,11 +121,13 @@ def summarise(
         Columns `pool` and `factors`, in score form. A few thousand rows each stay in the cache.
     duplicate_limit : float
         |Pearson| above which the later of two factors is a duplicate.
+    may_be_empty : bool
+        Whether a panel without rows gives a summary without rows, as `dbt run --empty` wants it.
 
     Raises
     ------
     InputError
-        If there is no row.
+        If there is no row and there should be one.
     """
     summaries: dict[str, Summary] = {}
     for batch in batches:
@@ -132,6 +138,8 @@ def summarise(
         for pool in sorted(set(pools)):
             summary = summaries.setdefault(pool, Summary(len(factors)))
             summary.add(values[:, pools == pool])
+    if not summaries and may_be_empty:
+        return SUMMARY_SCHEMA.empty_table()
     if not summaries:
         raise InputError(
             "no fund has a bar: every raw row is in staging.suspensions or staging.quarantine, "

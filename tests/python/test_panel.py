@@ -73,6 +73,10 @@ def test_a_panel_without_a_row_says_where_the_rows_are():
         summarise(["a"], [], 0.999)
 
 
+def test_an_empty_run_has_an_empty_summary():
+    assert summarise(["a"], [], 0.999, may_be_empty=True).num_rows == 0
+
+
 KEYS = ["symbol", "trade_date", "as_of_date", "pool"]
 
 

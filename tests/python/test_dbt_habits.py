@@ -1,0 +1,90 @@
+"""What a dbt user tries first works: any working directory, any path, a fresh checkout, --empty."""
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import duckdb
+import pytest
+from conftest import PROJECT, SEEDS, run_dbt
+from etf_rotation.sql import attach
+from faults import copy_project
+
+SCRIPT = """
+import sys
+from dbt.cli.main import dbtRunner
+
+place = ["--project-dir", sys.argv[1], "--profiles-dir", sys.argv[1]]
+for command in (["run", "--empty"], ["run", "--select", "int_selection"], ["build", "--empty"]):
+    result = dbtRunner().invoke([*command, *place])
+    if not result.success:
+        sys.exit(f"dbt {' '.join(command)} failed: {result.exception or ''}")
+"""
+
+
+@pytest.fixture(scope="module")
+def checkout(sample, tmp_path_factory):
+    """A fresh checkout at a path with an apostrophe, built with --empty from another directory.
+
+    Has `project`, `elsewhere` (the working directory), `output` and a read-only `connection`.
+    """
+    folder = tmp_path_factory.mktemp("habits")
+    project, elsewhere = folder / "it's new", folder / "elsewhere"
+    copy_project(PROJECT, project)
+    (project / "sample").symlink_to(sample.raw_root)
+    elsewhere.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(project)],
+        cwd=elsewhere,
+        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    with duckdb.connect() as connection:
+        attach(connection, project / "etf_rotation.duckdb", "etf_rotation")
+        attach(connection, sample.database, "whole")
+        yield SimpleNamespace(
+            project=project, elsewhere=elsewhere, output=done.stdout, connection=connection
+        )
+
+
+def test_dbt_writes_into_the_project_from_any_working_directory(checkout):
+    assert list(checkout.elsewhere.iterdir()) == []
+    assert (checkout.project / "target" / "gate_report" / "raw" / "index.html").is_file()
+
+
+RELATIONS = """
+    select table_schema, table_name, column_name, data_type
+    from information_schema.columns
+    where table_catalog = '{}' and table_schema <> 'research'
+    order by all
+"""
+
+
+def test_an_empty_build_has_every_column_and_no_bar(checkout):
+    columns, wanted = (
+        checkout.connection.sql(RELATIONS.format(build)).fetchall()
+        for build in ("etf_rotation", "whole")
+    )
+    assert columns == wanted
+    for table in ("staging.stg_etf_daily", "signals.factor_panel", "signals.target_weights"):
+        assert checkout.connection.sql(f"from etf_rotation.{table}").fetchall() == []
+
+
+def test_an_empty_build_is_not_judged(checkout):
+    assert "gate: not judged, for --empty builds tables without rows" in checkout.output
+
+
+def test_a_run_loads_the_seeds_that_have_no_table_as_dbt_seed_does(sample, tmp_path):
+    assert run_dbt(tmp_path, sample.raw_root, "run", "--select", "run_settings").success
+    seeds = sorted(path.stem for path in SEEDS.glob("*.csv"))
+    with duckdb.connect(str(tmp_path / "etf_rotation.duckdb"), read_only=True) as connection:
+        for seed in seeds:
+            loaded, wanted = (
+                build.sql(f"from seeds.{seed}") for build in (connection, sample.connection)
+            )
+            assert (loaded.columns, loaded.types) == (wanted.columns, wanted.types)
+            assert loaded.fetchall() == wanted.fetchall()
