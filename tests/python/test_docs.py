@@ -87,6 +87,32 @@ def test_every_published_column_is_described(docs):
     assert len(catalog.seeds) == len(list(SEEDS.glob("*.csv")))
 
 
+def test_the_database_carries_every_description(sample, manifest):
+    """As `comment on`, so that any DuckDB client shows it."""
+    relations = sample.connection.sql(
+        "select schema_name || '.' || table_name, comment from duckdb_tables() "
+        "union all select schema_name || '.' || view_name, comment from duckdb_views() "
+        "where not internal"
+    ).fetchall()
+    columns = sample.connection.sql(
+        "select schema_name || '.' || table_name || '.' || column_name, comment "
+        "from duckdb_columns() where not internal"
+    ).fetchall()
+    readers = [name for name, comment in columns if not name.split(".")[1].startswith(INTERNAL)]
+    commented = {name: comment for name, comment in columns + relations if comment}
+    assert len(relations) > 80
+    assert [name for name, _ in relations if name not in commented] == []
+    assert [name for name in readers if name not in commented] == []
+    for factor in seed("factor_catalog"):
+        assert commented[f"signals.factor_panel.{factor['factor_id']}"] == factor["description"]
+    for node in manifest["nodes"].values():
+        name = f"{node['schema']}.{node['name']}"
+        if name in commented:
+            assert commented[name] == node["description"]
+            for column in node["columns"].values():
+                assert commented[f"{name}.{column['name']}"] == column["description"]
+
+
 def test_a_column_without_description_is_found(docs, tmp_path):
     broken = json.loads(text_of(docs / "manifest.json"))
     columns = broken["nodes"]["model.etf_rotation.trades"]["columns"]
