@@ -3,22 +3,26 @@
 -- The one-session lag: who may read whom, from the manifest, and the panel against its sources.
 
 {#
-    Which folders a model may read from. The panel's folder reads nothing from before the lag, what
+    Which folders a model may read from. Signals and strategies read nothing from before the lag, what
     follows reads the lagged, and nothing reads the gate. Edges beyond this are in the seed lag_edges.
+    dbt itself refuses most of the others (models/groups.yml); this also sees a relation by its name,
+    a fill that a signal reads, and a model that was put into the group.
 #}
+{% set lagged = ['signals', 'strategies'] %}
 {% set may_read = {
-    'signals': ['signals'],
-    'backtest': ['signals', 'backtest'],
-    'capacity': ['signals', 'backtest', 'capacity'],
-    'marts': ['signals', 'backtest', 'capacity', 'marts'],
+    'backtest': lagged + ['backtest'],
+    'capacity': lagged + ['backtest', 'capacity'],
+    'marts': lagged + ['backtest', 'capacity', 'marts'],
 } %}
+{% set not_judged = ['staging', 'factors', 'gate', 'research'] %}
 {% set edges = [] %}
 {% if execute %}
     {% for node in graph.nodes.values() | sort(attribute='unique_id') %}
-        {% if node.resource_type == 'model' and node.fqn[1] in may_read %}
+        {% if node.resource_type == 'model' and node.fqn[1] not in not_judged %}
             {% for parent_id in node.depends_on.nodes | unique | sort %}
                 {% set parent = graph.nodes[parent_id] %}
-                {% if parent.resource_type == 'model' and parent.fqn[1] not in may_read[node.fqn[1]] %}
+                {% set folders = may_read.get(node.fqn[1], lagged) %}
+                {% if parent.resource_type == 'model' and parent.fqn[1] not in folders %}
                     {% do edges.append((parent.name, node.name, node.original_file_path)) %}
                 {% endif %}
             {% endfor %}

@@ -1185,15 +1185,27 @@ GROUPS = [
                 besides=("move_beyond_limit",),
             ),
             Fault(
-                "signals that read unlagged bars",
+                "signals that read the prices of fills",
                 FAILED,
                 "lag_static",
                 edited(
                     "models/signals/selection_log.sql",
                     "select\n",
-                    "-- depends_on: {{ ref('stg_etf_daily') }}\nselect\n",
+                    "-- depends_on: {{ ref('int_backtest__bars') }}\nselect\n",
                     "models/signals/selection_log.sql",
-                    "stg_etf_daily -> selection_log",
+                    "int_backtest__bars -> selection_log",
+                ),
+            ),
+            Fault(
+                "signals that were put into the group unlagged",
+                FAILED,
+                "lag_static",
+                edited(
+                    "models/signals/scores.sql",
+                    "with\n",
+                    "{{ config(group='unlagged') }}\n-- depends_on: {{ ref('int_bars') }}\nwith\n",
+                    "models/signals/scores.sql",
+                    "int_bars -> scores",
                 ),
             ),
             Fault(

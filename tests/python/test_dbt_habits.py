@@ -1,5 +1,7 @@
 """What a dbt user tries first works: any working directory, any path, a fresh checkout, --empty."""
 
+import csv
+import json
 import os
 import subprocess
 import sys
@@ -76,6 +78,24 @@ def test_an_empty_build_has_every_column_and_no_bar(checkout):
 
 def test_an_empty_build_is_not_judged(checkout):
     assert "gate: not judged, for --empty builds tables without rows" in checkout.output
+
+
+def test_dbt_and_the_seed_lag_edges_allow_the_same_references(sample):
+    nodes = json.loads((sample.folder / "target" / "manifest.json").read_text())["nodes"].values()
+    models = [node for node in nodes if node["resource_type"] == "model"]
+    with (SEEDS / "lag_edges.csv").open(encoding="utf-8", newline="") as file:
+        edges = [(row["parent"], row["child"]) for row in csv.DictReader(file)]
+    before = [node for node in models if node["fqn"][1] in ("staging", "factors")]
+    # An exposure reads the last one, and has no group.
+    free = {parent for parent, child in edges if child == "*"} | {"int_expectations__raw"}
+    assert {node["name"] for node in before if node["access"] != "private"} == free
+    folders = ("staging", "factors", "gate", "research")
+    members = {
+        node["name"]
+        for node in models
+        if node["group"] == "unlagged" and node["fqn"][1] not in folders
+    }
+    assert members == {child for _, child in edges} - {"*"}
 
 
 def test_a_run_loads_the_seeds_that_have_no_table_as_dbt_seed_does(sample, tmp_path):

@@ -91,6 +91,39 @@ def test_faults_that_are_tested_elsewhere_are(test):
     assert f"\ndef {name}(" in (PROJECT / "tests" / "python" / file).read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        ("signals/new.sql", "select * from {{ ref('stg_etf_daily') }}"),
+        ("strategies/new.sql", "select * from {{ ref('factors_returns') }}"),
+        ("backtest/new.sql", "select * from {{ ref('int_bars') }}"),
+        ("marts/new.py", "def model(dbt, session):\n    return dbt.ref('stg_etf_daily')\n"),
+    ],
+    ids=["signals", "strategies", "backtest", "marts in Python"],
+)
+def test_dbt_refuses_a_model_that_reads_past_the_lag(model, text, workspace):
+    workspace.reset()
+    path = workspace.project / "models" / model
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    parsed = workspace.build(command="parse")
+    assert parsed.exit_code == 2
+    assert "private to the 'unlagged' group" in parsed.errors[0]
+
+
+def test_a_strategy_may_read_what_is_lagged(workspace):
+    workspace.reset(with_database=True)
+    path = workspace.project / "models" / "strategies" / "new.sql"
+    path.parent.mkdir(exist_ok=True)
+    lagged = ("factor_panel", "int_bars__lagged", "int_factors__lagged", "int_scored_factors")
+    free = ("trading_calendar", "int_funds", "run_settings")
+    references = "".join(f"-- depends_on: {{{{ ref('{name}') }}}}\n" for name in lagged + free)
+    path.write_text(f"{references}select 1 as one", encoding="utf-8")
+    built = workspace.build(*gate_after("new"))
+    assert built.is_success, built.errors
+    assert built.messages("lag_static", "pass") == ["ok"]
+
+
 def test_a_stale_gate_is_noticed_by_a_later_test(workspace):
     workspace.reset(with_database=True)
     workspace.replace("models/gate/gate_checks.sql", "from graded", "from no_such_table")
