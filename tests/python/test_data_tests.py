@@ -5,7 +5,6 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import run_dbt
 
 TESTS = Path(__file__).parents[1]
 
@@ -125,21 +124,6 @@ CASES = [
         "assert_factors_are_finite_and_null_until_min_history",
         "update seeds.factor_catalog set min_history = 22 where factor_id = 'ret_20'",
         "ret_20",
-    ),
-    (
-        "int_lag__differences",
-        "update signals.factor_panel set trade_date = as_of_date",
-        "row keys",
-    ),
-    (
-        "int_lag__differences",
-        f"update signals.factor_panel set as_of_date = as_of_date - 1 {ONE_AS_OF}",
-        "row keys",
-    ),
-    (
-        "int_lag__differences",
-        f"delete from signals.factor_panel {ONE_AS_OF}",
-        "row keys",
     ),
     (
         "assert_summary_has_every_pool_and_factor",
@@ -443,33 +427,3 @@ def test_a_broken_build_is_noticed(name, broken, named, writable, compiled):
         assert named in str(failures(writable, compiled[name]))
     finally:
         writable.execute("rollback")
-
-
-def test_a_value_that_is_not_its_familys_is_found(sample, tmp_path):
-    database = tmp_path / sample.database.name
-    shutil.copy(sample.database, database)
-    with duckdb.connect(str(database)) as connection:
-        _store_panel(connection)
-        for broken in (
-            f"update signals.factor_panel set rsi_14 = rsi_14 * (1 + 1e-15) {ONE_AS_OF}",
-            f"update signals.factor_panel set obv = null {ONE_AS_OF}",
-            # The same values on other rows.
-            "update signals.factor_panel as panel set sma_5 = other.sma_5 "
-            "from panel as other where panel.symbol = '510300.SH' and other.symbol = panel.symbol "
-            "and (panel.as_of_date, other.as_of_date) in "
-            "((date '2024-01-18', date '2024-01-19'), (date '2024-01-19', date '2024-01-18'))",
-            "delete from factors.factors_returns where bar_id = 100",
-        ):
-            connection.execute(broken)
-    assert run_dbt(tmp_path, sample.raw_root, "run", "--select", "int_lag__differences").success
-    with duckdb.connect(str(database), read_only=True) as connection:
-        found = connection.execute(
-            "select column_name, symbol, trade_date::varchar, n_rows from gate.int_lag__differences"
-        ).fetchall()
-    found = {column: rest for column, *rest in found}
-    assert found["rsi_14"] == ["510300.SH", "2024-01-19", 1]
-    assert found["obv"] == ["510300.SH", "2024-01-19", 1]
-    assert found["sma_5"] == ["510300.SH", "2024-01-19", 2]
-    assert found["ret_20"][2] == 1
-    assert "rsi_20" not in found
-    assert "row keys" not in found

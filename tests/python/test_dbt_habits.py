@@ -80,6 +80,28 @@ def test_an_empty_build_is_not_judged(checkout):
     assert "gate: not judged, for --empty builds tables without rows" in checkout.output
 
 
+def _compiled_models(folder):
+    models = folder / "target" / "compiled" / "etf_rotation" / "models"
+    return {
+        path.relative_to(models): path.read_text(encoding="utf-8")
+        for path in models.rglob("*")
+        # dbt keeps unit tests in folders named like their YAML file.
+        if path.is_file() and ".yml" not in path.parent.name
+    }
+
+
+def test_no_model_asks_the_database_while_it_is_compiled(sample, tmp_path):
+    """So that `dbt compile` shows what `dbt build` runs."""
+    assert run_dbt(tmp_path, sample.raw_root, "compile", "--no-introspect").success
+    compiled, built = (_compiled_models(folder) for folder in (tmp_path, sample.folder))
+    built = {path: text.replace(str(sample.folder), str(tmp_path)) for path, text in built.items()}
+    # These say when they were built.
+    of_the_run = {"run_settings.sql", "run_metadata.sql", "int_gate_checks__built.sql"}
+    different = {path.name for path, text in compiled.items() if built[path] != text}
+    assert len(compiled) > 90
+    assert different == of_the_run
+
+
 def test_dbt_and_the_seed_lag_edges_allow_the_same_references(sample):
     nodes = json.loads((sample.folder / "target" / "manifest.json").read_text())["nodes"].values()
     models = [node for node in nodes if node["resource_type"] == "model"]

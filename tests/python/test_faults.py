@@ -287,11 +287,14 @@ def test_a_factor_is_added_as_the_page_says(workspace):
         workspace.replace(returns, "20, 30, 60, 63", "20, 30, 40, 60, 63")
     (workspace.project / "models/factors/factors_distance.sql").write_text(formula)
     workspace.replace("models/signals/int_factors__lagged.sql", "'macd', ", "'macd', 'distance', ")
+    family = '        dbt.ref("factors_distance"),\n'
+    workspace.replace("models/gate/int_lag__differences.py", "    ]\n", f"{family}    ]\n")
     workspace.replace(seed, "\nret_60,", f"\n{row}\nret_60,")
     workspace.replace(seed, "\nret_60,", "\nzscore_20,momentum,Z,n=20,close,ratio,20,,Z\nret_60,")
     workspace.replace("models/signals/factor_panel.sql", "    ret_60", "    ret_40,\n    ret_60")
     lagged = "int_factors__lagged+1", "--indirect-selection", "empty"
-    select = "--select", "factor_catalog", "factors_distance", "factors_returns", *lagged
+    models = "factor_catalog", "factors_distance", "factors_returns", "int_lag__differences"
+    select = "--select", *models, *lagged
 
     forgotten = workspace.build(*select)
     assert not forgotten.is_success
@@ -311,6 +314,7 @@ def test_a_factor_is_added_as_the_page_says(workspace):
         "where (ret_40 is null) <> (bar_number < 41) or (zscore_20 is null) <> (bar_number < 20)"
     )
     assert first["rows"] == 0
+    assert workspace.query("from gate.int_lag__differences") == []
 
 
 def test_every_leaf_is_waited_for():
