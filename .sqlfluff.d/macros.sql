@@ -37,3 +37,7 @@
 ){% endmacro %}
 {% macro at_least_one(name) %}1{% endmacro %}
 {% macro fetch_after() %}17:30{% endmacro %}
+{% macro exact_sum(x) %}{% set _ = (varargs, kwargs) %}sum({{ x }}){% endmacro %}
+{% macro exact_mean(x) %}avg({{ x }}){% endmacro %}
+{% macro scaled(x) %}cast({{ x }} as hugeint){% endmacro %}
+{% macro unscaled(total) %}cast({{ total }} as double){% endmacro %}

@@ -1,4 +1,4 @@
--- A fund against its pool. Sums over a date are of scaled integers: exact in any order.
+-- A fund against its pool.
 
 with
 
@@ -29,10 +29,7 @@ pool_means as (
         pool,
         trade_date,
         {% for x in ['r', 'ret_20', 'ret_60'] %}
-        case
-            when count({{ x }}) >= 3
-                then cast(sum(cast({{ x }} * 1e15 as hugeint)) as double) / 1e15 / count({{ x }})
-        end as pool_{{ x }}{{ ',' if not loop.last }}
+        case when count({{ x }}) >= 3 then {{ exact_mean(x) }} end as pool_{{ x }}{{ ',' if not loop.last }}
         {% endfor %}
     from returns
     group by pool, trade_date

@@ -72,25 +72,17 @@ lags as (
 
 ),
 
--- Sums of scaled integers: exact in any order.
 spread as (
 
     select
         deviations.pool,
         deviations.factor_id,
         deviations.horizon_sessions,
-        cast(
-            sum(cast(deviations.deviation * earlier.deviation * 1e15 as hugeint))
-            filter (where lags.lag_sessions = 0) as double
-        ) / 1e15 as squared_deviations,
-        cast(
-            sum(
-                cast(
-                    if(lags.lag_sessions = 0, 1, 2) * lags.weight
-                    * deviations.deviation * earlier.deviation * 1e15 as hugeint
-                )
-            ) as double
-        ) / 1e15 as long_run_squared_deviations
+        {{ exact_sum('deviations.deviation * earlier.deviation', where='lags.lag_sessions = 0') }}
+            as squared_deviations,
+        {{ exact_sum(
+            'if(lags.lag_sessions = 0, 1, 2) * lags.weight * deviations.deviation * earlier.deviation'
+        ) }} as long_run_squared_deviations
     from deviations
     inner join lags
         on deviations.horizon_sessions = lags.horizon_sessions

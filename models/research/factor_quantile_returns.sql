@@ -1,5 +1,3 @@
--- Sums are of scaled integers: exact in any order, and nothing has to be sorted for them.
-
 with
 
 observations as (
@@ -17,7 +15,7 @@ summed as (
         horizon_sessions,
         trade_date,
         factor_quantile,
-        sum(cast(forward_return * 1e15 as hugeint)) as return_sum,
+        sum({{ scaled('forward_return') }}) as return_sum,
         count(*) as funds
     from observations
     group by pool, factor_id, horizon_sessions, trade_date, factor_quantile
@@ -33,9 +31,8 @@ session_means as (
         horizon_sessions,
         factor_quantile,
         funds,
-        cast(return_sum as double) / 1e15 / funds as mean_return,
-        mean_return
-        - cast(sum(return_sum) over cross_section as double) / 1e15 / sum(funds) over cross_section
+        {{ unscaled('return_sum') }} / funds as mean_return,
+        mean_return - {{ unscaled('sum(return_sum) over cross_section') }} / sum(funds) over cross_section
             as excess_return
     from summed
     window cross_section as (partition by pool, factor_id, horizon_sessions, trade_date)
@@ -49,8 +46,8 @@ averaged as (
         factor_id,
         horizon_sessions,
         factor_quantile,
-        cast(sum(cast(mean_return * 1e15 as hugeint)) as double) / 1e15 / count(*) as mean_return,
-        cast(sum(cast(excess_return * 1e15 as hugeint)) as double) / 1e15 / count(*) as mean_excess_return,
+        {{ exact_mean('mean_return') }} as mean_return,
+        {{ exact_mean('excess_return') }} as mean_excess_return,
         count(*) as sessions,
         sum(funds) as observations
     from session_means
@@ -65,11 +62,9 @@ spread as (
         session_means.factor_id,
         session_means.horizon_sessions,
         session_means.factor_quantile,
-        cast(
-            sum(
-                cast(pow(session_means.excess_return - averaged.mean_excess_return, 2) * 1e18 as hugeint)
-            ) as double
-        ) / 1e18 as squared_deviations
+        {{ exact_sum(
+            'pow(session_means.excess_return - averaged.mean_excess_return, 2)', scale='1e18'
+        ) }} as squared_deviations
     from session_means
     inner join averaged
         on

@@ -13,6 +13,9 @@ from jinja2 import Environment, StrictUndefined, Template
 from etf_rotation.dbt import PROJECT
 from etf_rotation.errors import InputError
 
+# Files of macros that a model rendered here may use.
+MACROS = ("settings", "exact")
+
 
 def project_vars() -> dict:
     """Return the vars of `dbt_project.yml`."""
@@ -49,7 +52,9 @@ def render(name: str, ref: Callable[[str], str], variables: Mapping) -> str:
 @cache
 def _template(name: str) -> Template:
     (path,) = (PROJECT / "models").rglob(f"{name}.sql")
-    macros = (PROJECT / "macros" / "settings.sql").read_text(encoding="utf-8")
+    macros = "".join(
+        (PROJECT / "macros" / f"{name}.sql").read_text(encoding="utf-8") for name in MACROS
+    )
     environment = Environment(
         undefined=StrictUndefined, autoescape=False, extensions=["jinja2.ext.do"]
     )
