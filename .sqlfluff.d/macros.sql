@@ -41,3 +41,4 @@
 {% macro exact_mean(x) %}avg({{ x }}){% endmacro %}
 {% macro scaled(x) %}cast({{ x }} as hugeint){% endmacro %}
 {% macro unscaled(total) %}cast({{ total }} as double){% endmacro %}
+{% macro limit_price(reference_close, price_limit, sign) %}{{ reference_close }} {{ sign }} {{ price_limit }}{% endmacro %}

@@ -23,7 +23,7 @@ pools as (
 
 limits as (
 
-    select * from {{ ref('price_limits') }}
+    select * from {{ ref('int_price_limits') }}
 
 ),
 
@@ -38,12 +38,8 @@ referenced as (
         bars.adj,
         bars.adj_close / bars.previous_adj_close - 1 as adj_return,
         -- Where the vendor gives no ex-rights close, what was paid out is taken off here.
-        cast(
-            coalesce(bars.pre_close, bars.previous_close / (bars.adj / bars.previous_adj)) as decimal(18, 3)
-        ) as reference_close,
-        cast(
-            coalesce(limits.price_limit, {{ var('default_price_limit') }}) as decimal(6, 4)
-        ) as price_limit
+        coalesce(bars.pre_close, bars.previous_close / (bars.adj / bars.previous_adj)) as reference_close,
+        limits.price_limit
     from bars
     inner join pools
         on bars.pool = pools.pool
@@ -62,8 +58,7 @@ select
     close,
     adj,
     adj_return,
-    -- In decimals: a product that misses a half by the last bits of a double rounds the wrong way.
-    cast(round(reference_close * (1 + price_limit), 3) as double) as limit_up,
-    cast(round(reference_close * (1 - price_limit), 3) as double) as limit_down
+    {{ limit_price('reference_close', 'price_limit', '+') }} as limit_up,
+    {{ limit_price('reference_close', 'price_limit', '-') }} as limit_down
 from referenced
 order by pool, trade_date, symbol

@@ -24,7 +24,7 @@ calendar as (
 
 limits as (
 
-    select * from {{ ref('price_limits') }}
+    select * from {{ ref('int_price_limits') }}
 
 ),
 
@@ -51,7 +51,7 @@ select
         or coalesce(abs(bars.ratio / actions.share_ratio - 1) <= 0.01, false)
     ) as is_in_seed,
     bars.previous_close / bars.ratio as reference_close,
-    coalesce(limits.price_limit, {{ var('default_price_limit') }}) as price_limit
+    cast(limits.price_limit as double) as price_limit
 from bars
 inner join calendar
     on bars.trade_date = calendar.trade_date

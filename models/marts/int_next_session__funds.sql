@@ -17,7 +17,7 @@ bars as (
 
 limits as (
 
-    select * from {{ ref('price_limits') }}
+    select * from {{ ref('int_price_limits') }}
 
 ),
 
@@ -88,12 +88,7 @@ referenced as (
         last_bars.symbol,
         last_bars.last_bar_date,
         last_bars.last_close,
-        -- No corporate action of the session to come is known; where there is one, the limits
-        -- start from the ex-rights close instead.
-        cast(last_bars.last_close as decimal(18, 3)) as reference_close,
-        cast(
-            coalesce(limits.price_limit, {{ var('default_price_limit') }}) as decimal(6, 4)
-        ) as price_limit
+        limits.price_limit
     from next_sessions
     inner join last_bars
         on next_sessions.pool = last_bars.pool
@@ -115,9 +110,10 @@ select
     referenced.last_close,
     referenced.sessions_without_row >= {{ var('max_no_row_sessions') }} as has_ended,
     referenced.sessions_without_row + 1 = {{ var('max_no_row_sessions') }} as ends_next,
-    -- In decimals, as the backtest's: see there.
-    cast(round(referenced.reference_close * (1 + referenced.price_limit), 3) as double) as limit_up,
-    cast(round(referenced.reference_close * (1 - referenced.price_limit), 3) as double) as limit_down,
+    -- No corporate action of the session to come is known; where there is one, the limits start from
+    -- the ex-rights close instead.
+    {{ limit_price('referenced.last_close', 'referenced.price_limit', '+') }} as limit_up,
+    {{ limit_price('referenced.last_close', 'referenced.price_limit', '-') }} as limit_down,
     coalesce(positions.shares, 0) as shares,
     targets.target_weight,
     cast(targets.rank as bigint) as rank,

@@ -14,7 +14,7 @@ from etf_rotation.dbt import PROJECT
 from etf_rotation.errors import InputError
 
 # Files of macros that a model rendered here may use.
-MACROS = ("settings", "exact")
+MACROS = ("settings", "exact", "limit_price")
 
 
 def project_vars() -> dict:

@@ -6,6 +6,7 @@ definitions: arithmetic Sharpe and Sortino over a daily risk-free rate, compound
 
 import random
 from datetime import date, timedelta
+from decimal import Decimal
 
 import duckdb
 import numpy as np
@@ -365,10 +366,15 @@ def walked(pools, n_sessions=N_SESSIONS):
         if row["pool"] in pools
     ]
     parameters = pa.Table.from_pylist([row | COSTS for row in parameters])
-    limits = pa.table({"symbol": ["X"], "valid_from": [DAYS[0]], "price_limit": [0.2]})
+    limits = pa.Table.from_pylist(
+        [
+            {"symbol": symbol, "valid_from": DAYS[0], "price_limit": Decimal("0.1000")}
+            for symbol in sorted(set(bars["symbol"].to_pylist()))
+        ]
+    )
     load(con, "stg_etf_daily", bars)
     load(con, "pool_constraints", constraints)
-    load(con, "price_limits", limits)
+    load(con, "int_price_limits", limits)
     load(con, "int_backtest__parameters", parameters)
     build(con, "int_backtest__bars")
     bars = con.table("int_backtest__bars").to_arrow_table()

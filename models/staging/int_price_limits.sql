@@ -1,0 +1,41 @@
+-- A view of some fifty rows: the daily price limit of every fund, and from which date on. Read it by
+-- an asof join.
+{{ config(materialized='view') }}
+
+with
+
+funds as (
+
+    select * from {{ ref('int_funds') }}
+
+),
+
+exceptions as (
+
+    select * from {{ ref('price_limits') }}
+
+),
+
+limits as (
+
+    select
+        symbol,
+        valid_from,
+        price_limit
+    from exceptions
+    union all
+    select
+        symbol,
+        -- Before any session of the exchange.
+        date '1990-01-01' as valid_from,
+        {{ var('default_price_limit') }} as price_limit
+    from funds
+
+)
+
+select
+    symbol,
+    valid_from,
+    -- The type in which limit_price() computes.
+    cast(price_limit as decimal(6, 4)) as price_limit
+from limits
