@@ -1,7 +1,13 @@
-{# Settings that come from a var on the command line, else the environment, else a default. #}
+{#
+    A setting: the var, of the command line or else of dbt_project.yml, else ETF_<NAME> of the
+    environment, else a default. settings.setting() is the same for the production command.
+#}
+{% macro setting(name, default='') -%}
+    {{ return(var(name, none) or env_var('ETF_' ~ name | upper, '') or default) }}
+{%- endmacro %}
 
 {% macro raw_root() -%}
-    {{ in_project(var('raw_root', none) or env_var('ETF_RAW_ROOT', '') or 'raw') }}
+    {{ in_project(setting('raw_root', 'raw')) }}
 {%- endmacro %}
 
 {# A relative path starts in the project's folder, not in the working directory. #}
@@ -10,7 +16,7 @@
 {%- endmacro %}
 
 {% macro as_of() -%}
-    {% set value = (var('as_of', none) or env_var('ETF_AS_OF', '')) | string | trim %}
+    {% set value = setting('as_of') | string | trim %}
     {%- if value -%}
         {%- if not modules.re.fullmatch('[0-9]{4}-?(0[1-9]|1[0-2])-?(0[1-9]|[12][0-9]|3[01])', value) -%}
             {{ exceptions.raise_compiler_error("as_of is '" ~ value ~ "', which must be a date YYYY-MM-DD") }}
@@ -20,11 +26,17 @@
 {%- endmacro %}
 
 {% macro holdings_file() -%}
-    {{ var('holdings_file', none) or env_var('ETF_HOLDINGS_FILE', '') }}
+    {% set path = setting('holdings_file') %}
+    {{- in_project(path) if path }}
 {%- endmacro %}
 
 {% macro language() -%}
-    {{ one_of('language', var('language', none) or env_var('ETF_LANGUAGE', '') or 'en', ['en', 'zh']) }}
+    {{ one_of('language', setting('language', 'en'), ['en', 'zh']) }}
+{%- endmacro %}
+
+{% macro published_database() -%}
+    {% set path = setting('published_database') %}
+    {{- in_project(path) if path }}
 {%- endmacro %}
 
 {% macro fetch_after() -%}
@@ -36,11 +48,11 @@
 {%- endmacro %}
 
 {% macro universe() -%}
-    {{ one_of('universe', var('universe', none) or env_var('ETF_UNIVERSE', '') or 'pools', ['pools', 'all']) }}
+    {{ one_of('universe', setting('universe', 'pools'), ['pools', 'all']) }}
 {%- endmacro %}
 
 {% macro selected_pools() -%}
-    {% set value = var('pools', none) or env_var('ETF_POOLS', '') %}
+    {% set value = setting('pools') %}
     {%- if value is string -%}
         {% set value = value.split(',') | map('trim') | select | list %}
     {%- endif -%}

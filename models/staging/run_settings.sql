@@ -3,7 +3,6 @@
 {% for name, value in (invocation_args_dict.vars or {}).items() %}
     {% do given_vars.update({name: value.isoformat() if value.isoformat is defined else value}) %}
 {% endfor %}
-{% set published_database = var('published_database', none) or env_var('ETF_PUBLISHED_DATABASE', '') %}
 {% set data_docs = env_var('ETF_DATA_DOCS', '') or (flags.TARGET_PATH or 'target') ~ '/gate_report' %}
 
 select
@@ -12,7 +11,7 @@ select
     cast({{ var('impact_coefficient') }} as double) as impact_coefficient,
     cast({{ var('capacity_capitals') }} as double[]) as capacity_capitals,
     cast({{ var('sessions_per_year') }} as integer) as sessions_per_year,
-    nullif({{ sql_text(in_project(holdings_file()) if holdings_file()) }}, '') as holdings_file,
+    nullif({{ sql_text(holdings_file()) }}, '') as holdings_file,
     {{ sql_text(raw_root()) }} as raw_root,
     -- A folder that somebody named and that is empty is a fault, and not a wish for synthetic data.
     nullif({{ sql_text(in_project('sample') if raw_root() == in_project('raw')) }}, '') as sample_root,
@@ -33,7 +32,7 @@ select
     {% endif %} as due_until,
     '{{ target.name }}' as target_name,
     {{ sql_text(invocation_args_dict.project_dir) }} as project_dir,
-    {{ sql_text(in_project(published_database) if published_database) }} as published_database,
+    {{ sql_text(published_database()) }} as published_database,
     {{ sql_text(in_project(data_docs)) }} as data_docs,
     {{ sql_text(given_vars | tojson) }} as given_vars,
     cast('{{ run_started_at }}' as timestamptz) as run_started_at

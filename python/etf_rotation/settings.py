@@ -62,14 +62,14 @@ class Settings:
 
 
 def resolve(given: Mapping, environment: Mapping[str, str]) -> Settings:
-    """Settle the settings: the command line first, then `--vars`, the environment, the project.
+    """Settle the settings.
 
     Parameters
     ----------
     given : mapping
         Options by name, absent or None where not given: raw_root, output_root, pools, as_of, vars
-        (YAML), skip_backtest, skip_capacity, skip_snapshot. Relative paths are the caller's;
-        those of the environment and the defaults are the project's.
+        (YAML), skip_backtest, skip_capacity, skip_snapshot. A relative path of an option starts in
+        the working directory, any other in the project's folder.
     environment : mapping
         ETF_RAW_ROOT, ETF_OUTPUT_ROOT, ETF_AS_OF, ETF_POOLS, ETF_LANGUAGE.
 
@@ -83,7 +83,7 @@ def resolve(given: Mapping, environment: Mapping[str, str]) -> Settings:
     dbt_vars = _vars(given.get("vars"))
     _check_names_and_numbers(dbt_vars)
     for name in ("as_of", "pools"):
-        value = given.get(name) or dbt_vars.get(name) or environment.get(f"ETF_{name.upper()}")
+        value = given.get(name) or setting(name, dbt_vars, environment)
         dbt_vars.pop(name, None)
         if value:
             dbt_vars[name] = str(value) if not isinstance(value, list) else ",".join(value)
@@ -92,8 +92,8 @@ def resolve(given: Mapping, environment: Mapping[str, str]) -> Settings:
     if "pools" in dbt_vars:
         _check_pools(dbt_vars["pools"])
 
-    raw_root = _path(given.get("raw_root") or dbt_vars.get("raw_root"), Path.cwd())
-    raw_root = raw_root or _path(environment.get("ETF_RAW_ROOT"), PROJECT)
+    raw_root = _path(given.get("raw_root"), Path.cwd())
+    raw_root = raw_root or _path(setting("raw_root", dbt_vars, environment), PROJECT)
     # A folder that was named and is empty is a fault: a run on synthetic data tells nobody.
     sample = None if raw_root else str(PROJECT / "sample")
     raw_root = raw.resolve_root(str(raw_root or PROJECT / "raw"), sample)
@@ -156,10 +156,19 @@ def claim(settings: Settings) -> None:
         raise InputError(f"{base} is for synthetic data; name another --output-root")
 
 
+def setting(name: str, dbt_vars: Mapping, environment: Mapping[str, str]) -> object:
+    """Return a setting as dbt's macro `setting` does, or None.
+
+    The var of the command line counts first, then that of dbt_project.yml, then ETF_<NAME> of the
+    environment.
+    """
+    values = dbt_vars.get(name), project_vars().get(name), environment.get(f"ETF_{name.upper()}")
+    return next((value for value in values if value), None)
+
+
 def language(dbt_vars: Mapping, environment: Mapping[str, str]) -> str:
-    """Return the language of messages: var `language`, ETF_LANGUAGE, the project's var, `en`."""
-    value = dbt_vars.get("language") or environment.get("ETF_LANGUAGE")
-    value = str(value or project_vars().get("language") or LANGUAGES[0])
+    """Return the language of messages, `en` unless the setting `language` says otherwise."""
+    value = str(setting("language", dbt_vars, environment) or LANGUAGES[0])
     if value not in LANGUAGES:
         raise InputError(f"language is {value!r}, which must be one of: {', '.join(LANGUAGES)}")
     return value

@@ -1,5 +1,6 @@
 """The production command as one runs it: real builds by dbt, from another folder, as a process."""
 
+import datetime as dt
 import io
 import json
 import os
@@ -563,6 +564,27 @@ def test_settings_prefer_the_command_line_to_vars_to_the_environment(sample, tmp
     assert settled.dbt_vars["backtest_start"] == "2020-01-01"
     assert settled.partial == ("--pools",)
     assert settled.is_synthetic
+
+
+def test_settings_prefer_a_var_of_the_project_to_the_environment(sample, tmp_path, monkeypatch):
+    """As dbt does, whose var() knows no other order."""
+    raw = os.path.relpath(sample, PROJECT)
+    declared = {"pools": "QDII", "language": "zh", "raw_root": raw, "as_of": dt.date(2024, 3, 1)}
+    monkeypatch.setattr(settings, "project_vars", lambda: declared)
+    monkeypatch.chdir(tmp_path)
+    environment = {
+        "ETF_POOLS": "OTHER",
+        "ETF_LANGUAGE": "en",
+        "ETF_RAW_ROOT": "/nowhere",
+        "ETF_AS_OF": "2024-01-05",
+        "ETF_OUTPUT_ROOT": str(tmp_path / "etf"),
+    }
+    settled = settings.resolve({}, environment)
+    assert settled.dbt_vars["pools"] == "QDII"
+    assert settled.dbt_vars["as_of"] == "2024-03-01"
+    assert settled.partial == ("--pools",)
+    assert settled.language == "zh"
+    assert settled.raw_root == PROJECT / raw
 
 
 def test_what_makes_a_run_a_partial_one(sample, tmp_path):
