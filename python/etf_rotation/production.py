@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import shutil
 import traceback
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from etf_rotation.errors import InputError
 from etf_rotation.history import Since, since
 from etf_rotation.lock import run_lock
 from etf_rotation.progress import Progress
+from etf_rotation.rendered import memory_limit
 from etf_rotation.settings import Settings, claim
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -108,10 +108,8 @@ class Production:
         if not (run / publish.DATABASE).is_file():
             outcome.fault = built.fault or "the build left no database"
             return
-        # The same bound as in profiles.yml.
-        limit = {"memory_limit": os.environ.get("ETF_MEMORY_LIMIT", "1GB")}
         with duckdb.connect(
-            str(run / publish.DATABASE), read_only=True, config=limit
+            str(run / publish.DATABASE), read_only=True, config={"memory_limit": memory_limit()}
         ) as connection:
             has_gate = _read(connection, built, outcome)
             if before is not None and not settings.partial:

@@ -1,8 +1,9 @@
-"""SQL models as they stand, to be run outside dbt on other relations."""
+"""Files of the dbt project as dbt reads them: vars, profile, and models to run outside dbt."""
 
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import SimpleNamespace
@@ -20,6 +21,19 @@ MACROS = ("settings", "exact", "limit_price")
 def project_vars() -> dict:
     """Return the vars of `dbt_project.yml`."""
     return yaml.safe_load((PROJECT / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
+
+
+def memory_limit() -> str:
+    """Return the memory that DuckDB may use, such as 1GB: what profiles.yml says here and now."""
+    environment = Environment(undefined=StrictUndefined, autoescape=False)
+    environment.filters["as_number"] = int
+    text = (PROJECT / "profiles.yml").read_text(encoding="utf-8")
+    profile = environment.from_string(text).render(
+        env_var=os.environ.get,
+        flags=SimpleNamespace(PROFILES_DIR=PROJECT),
+    )
+    outputs = yaml.safe_load(profile)["etf_rotation"]["outputs"]
+    return outputs["prod"]["config_options"]["memory_limit"]
 
 
 def render(name: str, ref: Callable[[str], str], variables: Mapping) -> str:

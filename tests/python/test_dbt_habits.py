@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 from conftest import PROJECT, SEEDS, run_dbt
+from etf_rotation.rendered import memory_limit
 from etf_rotation.sql import attach
 from faults import copy_project
 
@@ -90,6 +91,13 @@ def test_a_setting_is_its_var_else_that_of_the_environment(sample, tmp_path):
         (row,) = connection.sql(query).fetchall()
     # A relative path starts in the project's folder, whatever the working directory.
     assert row == (f"{PROJECT}/data", "all", f"{PROJECT}/mine.csv", "/old")
+
+
+def test_the_bound_on_memory_is_that_of_the_profile(monkeypatch):
+    monkeypatch.delenv("ETF_MEMORY_LIMIT", raising=False)
+    assert f"'ETF_MEMORY_LIMIT', '{memory_limit()}'" in (PROJECT / "profiles.yml").read_text()
+    monkeypatch.setenv("ETF_MEMORY_LIMIT", "700MB")
+    assert memory_limit() == "700MB"
 
 
 def _compiled_models(folder):
