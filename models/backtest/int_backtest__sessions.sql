@@ -20,12 +20,7 @@ rebalances as (
 
 eligible as (
 
-    select
-        pool,
-        trade_date,
-        count(*) filter (where is_eligible) as n_eligible
-    from {{ ref('int_selection') }}
-    group by pool, trade_date
+    select * from {{ ref('int_selection__eligible') }}
 
 ),
 

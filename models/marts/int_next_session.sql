@@ -20,12 +20,6 @@ rebalances as (
 
 ),
 
-selection as (
-
-    select * from {{ ref('int_selection') }}
-
-),
-
 equity as (
 
     select * from {{ ref('equity_daily') }}
@@ -56,12 +50,7 @@ next_sessions as (
 
 eligible as (
 
-    select
-        pool,
-        trade_date,
-        count(*) filter (where is_eligible) as n_eligible
-    from selection
-    group by pool, trade_date
+    select * from {{ ref('int_selection__eligible') }}
 
 ),
 
