@@ -5,11 +5,9 @@
 
 with
 
--- A row that is dated later is in the quarantine, and says nothing of sessions to come.
 calendar as (
 
-    select * from {{ ref('trading_calendar') }}
-    where trade_date <= (select today from {{ ref('run_settings') }})
+    select * from {{ ref('int_sessions__past') }}
 
 ),
 
