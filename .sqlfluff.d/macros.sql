@@ -42,3 +42,4 @@
 {% macro scaled(x) %}cast({{ x }} as hugeint){% endmacro %}
 {% macro unscaled(total) %}cast({{ total }} as double){% endmacro %}
 {% macro limit_price(reference_close, price_limit, sign) %}{{ reference_close }} {{ sign }} {{ price_limit }}{% endmacro %}
+{% macro sql_text(value) %}'{{ value }}'{% endmacro %}

@@ -26,7 +26,7 @@ in_pools as (
         is_broad
     from etf_pools
     {% if pools %}
-    where pool in ('{{ pools | join("', '") }}')
+    where pool in ({% for pool in pools %}{{ sql_text(pool) }}{{ ', ' if not loop.last }}{% endfor %})
     {% endif %}
 
 ),

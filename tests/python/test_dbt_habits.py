@@ -84,13 +84,13 @@ def test_an_empty_build_is_not_judged(checkout):
 def test_a_setting_is_its_var_else_that_of_the_environment(sample, tmp_path):
     query = "select raw_root, universe, holdings_file, published_database from staging.run_settings"
     assert sample.connection.sql(query).fetchall() == [(str(sample.raw_root), "pools", None, "")]
-    given = "{raw_root: data, universe: all, holdings_file: mine.csv, published_database: /old}"
+    given = "{raw_root: it's, universe: all, holdings_file: mine.csv, published_database: /old}"
     command = "run", "--select", "run_settings", "--vars", given
     assert run_dbt(tmp_path, sample.raw_root, *command).success
     with duckdb.connect(str(tmp_path / "etf_rotation.duckdb"), read_only=True) as connection:
         (row,) = connection.sql(query).fetchall()
     # A relative path starts in the project's folder, whatever the working directory.
-    assert row == (f"{PROJECT}/data", "all", f"{PROJECT}/mine.csv", "/old")
+    assert row == (f"{PROJECT}/it's", "all", f"{PROJECT}/mine.csv", "/old")
 
 
 def test_the_bound_on_memory_is_that_of_the_profile(monkeypatch):

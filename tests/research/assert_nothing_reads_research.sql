@@ -21,5 +21,5 @@ where false
 union all
 select
     '{{ reader }}' as reader,
-    '{{ relation | replace("'", "''") }}' as relation
+    {{ sql_text(relation) }} as relation
 {% endfor %}
