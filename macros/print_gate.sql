@@ -13,7 +13,7 @@
     {% endif %}
     {% if is_current %}
         {% set message = 'message_zh' if language() == 'zh' else 'message' %}
-        {# What stands as in the published build is folded, but never what fails. #}
+        {# Warnings that the published build has too are folded, failures never. #}
         {% set is_standing = "status = 'warn' and since is not distinct from 'unchanged'" %}
         {% set rows = run_query(
             "select pool, check_name, status, " ~ message ~ " from " ~ checks ~ " where status <> 'pass' and not (" ~ is_standing ~ ") order by status, pool, check_name"
@@ -55,7 +55,7 @@
 {% endif %}
 {% endmacro %}
 
-{# What the published build found and this one does not. #}
+{# Findings of the published build that this build does not have. #}
 {% macro print_resolved(gate_resolved) %}
 {% set resolved = load_relation(gate_resolved) %}
 {% if resolved %}

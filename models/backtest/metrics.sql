@@ -102,7 +102,7 @@ yearly as (
     select
         totals.*,
         totals.n >= {{ min_sessions }} as is_long_enough,
-        -- So few sessions say nothing of a year: what either of these scales is null then.
+        -- Null for a short life, and so is every figure that uses one of these two.
         case when is_long_enough then {{ var('sessions_per_year') }} / totals.n end as per_year,
         case when is_long_enough then sqrt({{ var('sessions_per_year') }}) end as root_year,
         -- Over constant returns what is left of a deviation is rounding.

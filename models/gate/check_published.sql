@@ -1,6 +1,6 @@
 {{ config(materialized='ephemeral') }}
 
--- What of the published build cannot be read, and is not compared with.
+-- Tables of the published build that cannot be read. Nothing is compared with them.
 
 with
 

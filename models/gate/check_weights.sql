@@ -108,7 +108,7 @@ select
     targets.trade_date,
     -- Where there are weights, but none of this kind, the limit is kept.
     case when rebalanced.pool is not null then coalesce(targets.share_of_limit, 0) end as value,
-    -- Who does not enforce the limit is told, and not stopped.
+    -- Without enforce_adv the limit informs and never fails.
     {{ "'warn'" if check == 'adv_share' and not var('enforce_adv') else 'cast(null as varchar)' }} as max_status,
     case when rebalanced.pool is null then 'no rebalance yet' else targets.detail end as detail,
     case when rebalanced.pool is null then '尚未调仓' else targets.detail_zh end as detail_zh

@@ -56,7 +56,7 @@ located as (
     select
         *,
         coalesce(since = 'new', false) as is_new,
-        -- In a check with findings of both kinds the new ones come first, and say so.
+        -- A check with new and unchanged findings lists the new ones first and marks them.
         case
             when
                 since = 'new'
@@ -237,7 +237,7 @@ select
     case
         when not is_compared then null
         when has_new then 'new'
-        -- What had nothing to judge leaves no finding, and a threshold can change.
+        -- A check without a value has no finding, and a threshold may have changed.
         when status = 'warn' and published_status = 'pass' then 'new'
         when status = 'fail' and published_status <> 'fail' then 'new'
         else 'unchanged'

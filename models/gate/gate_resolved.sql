@@ -1,4 +1,4 @@
--- What the published build found and this one does not: gone, in a check that both have.
+-- Findings of the published build that this build does not have, for checks that both have.
 
 with
 
@@ -50,7 +50,7 @@ gone as (
         and compared_by <> 'none'
         and not is_in_both
     union all
-    -- A check that had nothing to judge leaves no finding.
+    -- A check without a value has no finding.
     select
         published.pool,
         published.name as check_name,
@@ -92,6 +92,6 @@ cross join run
 cross join published_build
 where
     published_build.is_comparable
-    -- A build of the past has not lost what came later.
+    -- A finding after the last session of this build is not gone.
     and coalesce(gone.trade_date <= run.last_date, true)
 order by gone.pool, gone.check_name, gone.symbol, gone.trade_date, gone.detail

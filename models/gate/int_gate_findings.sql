@@ -1,7 +1,7 @@
 {{ config(materialized='ephemeral') }}
 
--- The findings of this build and those of the published one, each with whether the other has it too.
--- The seed gate_thresholds says what makes two of them the same: compared_by.
+-- Findings of this build and of the published one; is_in_both is true if both have it. The column
+-- compared_by of the seed gate_thresholds defines the same finding.
 
 with
 
@@ -77,8 +77,8 @@ keyed as (
 
 ),
 
--- Where several findings share a key, those with the same words are the same, and as many of the
--- others as both builds have.
+-- Several findings can share a key. Those with the same words match first; of the others, as many
+-- match as both builds have.
 twinned as (
 
     select

@@ -2,7 +2,7 @@ from etf_rotation import published
 
 
 def model(dbt, session):
-    """Read what the last published build measured and found, if there is one."""
+    """Read figures, checks and findings of the last published build, if there is one."""
     dbt.config(materialized="table")
     path = dbt.ref("run_settings").project("published_database").fetchall()[0][0]
     return published.read(path)

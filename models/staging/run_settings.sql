@@ -26,7 +26,7 @@ select
     {% if var('today', none) %} cast('{{ var("today") }}' as date)
     {% else %} cast(now() at time zone 'Asia/Shanghai' - interval 15 hours as date)
     {% endif %} as completed_until,
-    -- The vendors have the day's bars a while later: only from then on is the session missing.
+    -- Vendors have the bars later than the close. The session counts as missing from then on.
     {% if var('today', none) %} cast('{{ var("today") }}' as date)
     {% else %} cast(now() at time zone 'Asia/Shanghai' - interval '{{ fetch_after() }}' as date)
     {% endif %} as due_until,

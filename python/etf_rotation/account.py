@@ -192,7 +192,7 @@ class Account:
             self._set_orders(targets, equity_as_of)
         elif not self.parameters.carry_over:
             self.orders = {}
-        # After the rebalance, which may have aimed at a fund that ends on its very session.
+        # After the rebalance: it may target a fund that ends on this session.
         for fund in self.prices.endings.get(session, ()):
             self.orders.pop(fund, None)
         self._try_orders(is_carry_over=targets is None)
@@ -314,7 +314,7 @@ class Account:
     def _reason(self, side: str, fund: int) -> str:
         if side == "buy":
             return "increased" if fund in self.shares else "entered"
-        # A target of less than one lot sells everything, and the fund is selected all the same.
+        # A target below one lot sells all shares of a fund that is still selected.
         return "reduced" if self.orders[fund].rank > 0 else "left_selection"
 
     def _obstacle(self, side: str, fund: int, open_: float) -> str | None:

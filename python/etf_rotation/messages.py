@@ -104,7 +104,7 @@ def _gate_lines(outcome: Outcome, language: str) -> list[str]:
     # Alerts come once, in a form that one can read on a telephone.
     notable = [row for row in _notable(outcome.gate) if not _is_alert(row)]
     shown = [row for row in notable if not is_standing(row)]
-    # What blocks is never left out, however much there is of it.
+    # Checks that block are listed without limit.
     blocking = sum(row["status"] != "warn" for row in shown)
     listed = shown[: max(LISTED, blocking)]
     lines += [f"- {_check(row, language)}" for row in listed]

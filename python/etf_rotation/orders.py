@@ -111,9 +111,8 @@ def next_orders(
     -------
     list of NextOrder
         Shares above zero; sells before buys, as the backtest sends them. One row without a symbol
-        where there is nothing to trade; its reason names the next rebalance session. No fund that
-        has ended is among them: nobody trades it, and its value counts for nothing in the user's
-        own holdings.
+        where there is nothing to trade; its reason names the next rebalance session. A fund that
+        has ended is never ordered, and the user's own holdings count without it.
 
     Notes
     -----

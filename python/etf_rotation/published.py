@@ -1,4 +1,4 @@
-"""What the last published build measured and found, to compare a new one with."""
+"""Figures, checks and findings of the last published build, to compare a new one with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCHEMA = pa.schema(
 )
 FIGURE, CHECK, FINDING, FAULT = "figure", "check", "finding", "fault"
 
-# Each is read apart from the others: one bad block of the file takes no more than its own table.
+# One query per table: a bad block of the file costs that table only.
 TABLES = {
     "signals.factor_summary": f"""
         select
@@ -55,7 +55,7 @@ TABLES = {
 
 
 def read(path: str) -> pa.Table:
-    """Return what the published build measured and found.
+    """Return figures, checks and findings of the published build.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def read(path: str) -> pa.Table:
     while unread:
         name = None
         try:
-            # Anew after a fault: an engine that met a bad block may refuse to go on.
+            # A new connection after a fault: DuckDB may refuse to go on after a bad block.
             with duckdb.connect(path, read_only=True) as connection:
                 for name in list(unread):
                     tables.append(_whole(connection.sql(unread.pop(name)).to_arrow_table()))

@@ -1,4 +1,4 @@
-"""Findings that stand as in the published build: folded, and never one that blocks."""
+"""Warnings that the published build has too. Readers see them folded; failures never are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 
 def is_standing(row: Mapping) -> bool:
-    """Return whether a check only warns of what the published build warned of already.
+    """Return whether a check only repeats a warning of the published build.
 
     Parameters
     ----------

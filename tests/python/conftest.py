@@ -12,10 +12,11 @@ PROJECT = dbt.PROJECT
 SEEDS = PROJECT / "seeds"
 
 
-def run_dbt(folder, raw_root, *arguments):
+def run_dbt(folder, raw_root, *arguments, callbacks=()):
     """Run dbt on the project with database, target and logs in `folder`; return its result.
 
-    `result.success` says whether it passed, `result.result` holds the nodes' outcomes.
+    `result.success` says whether it passed, `result.result` holds the nodes' outcomes. Each of
+    `callbacks` receives dbt's events.
     """
     with pytest.MonkeyPatch.context() as patch:
         for name in [n for n in os.environ if n.startswith("ETF_")]:
@@ -25,6 +26,7 @@ def run_dbt(folder, raw_root, *arguments):
             database=folder / "etf_rotation.duckdb",
             folder=folder,
             variables={"ETF_RAW_ROOT": str(raw_root)},
+            callbacks=callbacks,
         )
 
 

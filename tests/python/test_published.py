@@ -81,7 +81,14 @@ ROW = (
     "select 'QDII' as pool, '{check}' as check_name, '{symbol}' as symbol, date '{date}' as "
     "trade_date, {value} as value, '{detail}' as detail, '{detail}' as detail_zh"
 )
-MODELS = ("run_settings", "int_published_build", "gate_violations", "gate_checks", "gate_resolved")
+MODELS = (
+    "run_settings",
+    "int_published_build",
+    "gate_violations",
+    "gate_checks",
+    "gate_resolved",
+    "int_gate_checks__built",
+)
 
 
 def row(check, symbol, date, value=1, detail="found"):
@@ -102,7 +109,7 @@ def judged(sample, tmp_path_factory):
     folder = tmp_path_factory.mktemp("judged")
     database, before = folder / "etf_rotation.duckdb", folder / "before.duckdb"
 
-    def judge(*statements, damaged=None):
+    def judge(*statements, damaged=None, language="en"):
         shutil.copy(judged_once, before)
         with duckdb.connect(str(before)) as connection:
             for statement in statements:
@@ -111,15 +118,21 @@ def judged(sample, tmp_path_factory):
         if damaged:
             damage(before, damaged)
             models.append("int_gate_observations")
-        variables = f"{{published_database: '{before}'}}"
-        assert run_dbt(
-            folder, sample.raw_root, "run", "--vars", variables, "--select", *models
-        ).success
+        given = f"{{published_database: '{before}', language: {language}}}"
+        arguments = ["--vars", given, "--indirect-selection", "empty", "--select", *models]
+        lines = []
+
+        def hear(event):
+            if event.info.name == "JinjaLogInfo":
+                lines.append(event.info.msg)
+
+        assert run_dbt(folder, sample.raw_root, "build", *arguments, callbacks=[hear]).success
         with duckdb.connect(str(database), read_only=True) as connection:
-            return {
+            tables = {
                 table: connection.sql(f"from gate.{table}").to_arrow_table().to_pylist()
                 for table in ("gate_checks", "gate_violations", "gate_resolved")
             }
+        return tables | {"console": lines}
 
     shutil.copy(sample.database, database)
     with duckdb.connect(str(database)) as connection:
@@ -214,6 +227,33 @@ def test_what_could_not_be_judged_and_now_can_is_gone(judged):
     (gone,) = found["gate_resolved"]
     assert (gone["pool"], gone["check_name"]) == ("QDII", "annual_turnover")
     assert gone["detail"] == "no value"
+
+
+@pytest.mark.parametrize(
+    ("language", "standing"),
+    [("en", " warnings stand as in the published build: "), ("zh", " 项警告与已发布的构建相同：")],
+)
+def test_the_console_folds_what_stands(language, standing, judged):
+    found = judged(
+        "delete from gate.gate_violations where trade_date = '2024-03-04'",
+        f"insert into gate.gate_violations by name {row('no_row', '513100.SH', '2024-03-01')}",
+        language=language,
+    )
+    *lines, counts, _ = found["console"]
+    warned = [row for row in found["gate_checks"] if row["status"] == "warn"]
+    assert counts.startswith(
+        f"gate: {len(found['gate_checks'])} checks, 0 fail, {len(warned)} warn"
+    )
+    (folded,) = [line for line in lines if standing in line]
+    assert folded.startswith(f"gate: {len(warned) - 1}{standing}")
+    for check in warned:
+        is_new = check["since"] == "new"
+        told = [line for line in lines if line.startswith(f"gate  warn  {check['pool']:<9}")]
+        told = [line for line in told if f" {check['check_name']} " in line]
+        assert len(told) == is_new, check
+        assert is_new or check["check_name"] in folded
+    (line,) = [line for line in lines if line.startswith("gate  gone  QDII")]
+    assert "513100.SH 2024-03-01 found" in line
 
 
 @pytest.mark.parametrize(
