@@ -262,7 +262,10 @@ def is_certificate_fault(error: BaseException) -> bool:
 
 def unencrypted(name: str, address: str) -> list[str]:
     """Return a line on an address that sends its token and the message in the clear."""
-    parts = urllib.parse.urlsplit(address)
+    try:
+        parts = urllib.parse.urlsplit(address)
+    except ValueError:
+        return []  # nothing can be sent there
     if parts.scheme != "http" or _is_loopback(parts.hostname or ""):
         return []
     return [f"{name} begins with http://, so anyone on the way can read it: use https://."]
