@@ -458,7 +458,7 @@ def test_an_interrupted_build_is_told(real, robot, tmp_path):
         (["panels", "--symbols", "A", "--pool-name", "X", "--pools", "QDII"], "leave --pools out"),
         (["panels", "--output-dir", "snapshots/20240101T000000"], "stays as it is"),
         (["panels", "--symbols", "999999.SH", "--pool-name", "X"], "no file of 999999.SH"),
-        (["panels", "--symbols", "510300.SH", "--pool-name", "../x"], "letters, digits"),
+        (["panels", "--symbols", "510300.SH", "--pool-name", "../x"], "1 to 40 of the characters"),
         (["gate", "--database", "/nowhere.duckdb"], "no database /nowhere.duckdb"),
         (["diff", "A", "B"], "no finished run A"),
     ],
