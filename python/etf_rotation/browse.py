@@ -147,7 +147,7 @@ def restore(given: argparse.Namespace) -> int:
         error = publish.restore(root, given.run_id)
     print(f"Published {given.run_id} again as {root}")
     if error is not None:
-        print(f"It is published, but after that: {reason(error)}")
+        print(f"It is published, but then this failed: {reason(error)}")
     return PASSED
 
 

@@ -172,7 +172,7 @@ def test_restore_says_what_is_true(quick, root, capsys, monkeypatch, step, what)
     assert is_restored is (step != "os.replace:1:before")
     assert code == (0 if is_restored else 2)
     assert (f"Published {first} again" in said.out) is is_restored
-    assert ("after that: " in said.out) is is_restored
+    assert ("but then this failed: " in said.out) is is_restored
     assert publish.current(root).name in (first, second)
 
 
@@ -212,13 +212,14 @@ def flip(path, draw):
 
 def test_every_flipped_bit_of_a_manifest_is_noticed(quick, root):
     whole = (snapshot(root, produce(root).run_id) / "manifest.json").read_bytes()
-    assert manifest.parse(whole)[1] == ""
+    assert manifest.parse(whole)[1] == manifest.WHOLE
     for place in range(len(whole) * 8):
         content = bytearray(whole)
         content[place // 8] ^= 1 << place % 8
         found, why = manifest.parse(bytes(content))
         assert found is None, place
-        assert why.startswith("manifest.json ")
+        assert why.en.startswith("manifest.json ")
+        assert why.zh.startswith("manifest.json ")
     for end in range(len(whole)):
         assert manifest.parse(whole[:end])[0] is None
     assert manifest.parse(whole + b"\n")[0] is None
