@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         has_secrets = given.action in (commands.run, commands.notify_test)
         code = given.action(given, secrets) if has_secrets else given.action(given)
     except (Exception, KeyboardInterrupt) as error:
+        process.hold()
         # Python's own exit code for an error is 1, which says here that the gate failed.
         print(reason(error), file=sys.stderr)
         code = COULD_NOT_RUN

@@ -5,27 +5,39 @@ Only a process that owns itself calls `take_over`; as a library nothing here cha
 
 from __future__ import annotations
 
+import atexit
 import io
+import math
 import os
 import signal
 import sys
+import threading
+import time
 from typing import NoReturn
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PAUSE = 1.0  # seconds between two interruptions
+LAST_SECONDS = 5.0  # for what Python does at its end after an interruption
 
 
 class _Interruption:
-    """Turns the first signal into a KeyboardInterrupt, and only counts all that follow."""
+    """Turns signals into KeyboardInterrupt, until they are held."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
         self.count = 0
         self.is_held = False
+        self.raised_at = -math.inf
 
     def __call__(self, number: int, frame: object) -> None:
         self.count += 1
-        if not self.is_held:
-            # A second one must not break into the handling of the first.
-            self.is_held = True
+        now = time.monotonic()
+        # The next signal must not break into the handling of this one. A later one may raise
+        # again: a library can lose an interruption, and the user still wants to stop.
+        if not self.is_held and now - self.raised_at > PAUSE:
+            self.raised_at = now
             raise KeyboardInterrupt
 
 
@@ -93,7 +105,7 @@ def take_over() -> None:
 
     Signals that were blocked until now (bin/etf-rotation does it) are delivered.
     """
-    _interruption.count, _interruption.is_held = 0, False
+    _interruption.reset()
     for number in ENDING_SIGNALS:
         signal.signal(number, _interruption)
     for descriptor in range(3):
@@ -123,7 +135,11 @@ def leave(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     if received():
-        # Python would wait for queries that still run in threads, and may die of its own
-        # interrupt a second time.
+        # Python's own exit may die of the interruption once more (exit code 130), or of a query
+        # that still runs in a thread.
+        timer = threading.Timer(LAST_SECONDS, os._exit, [code])
+        timer.daemon = True
+        timer.start()
+        atexit._run_exitfuncs()
         os._exit(code)
     sys.exit(code)

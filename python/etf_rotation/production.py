@@ -270,8 +270,9 @@ def _facts(settings: Settings, run: Path, *, is_whole: bool) -> dict:
             facts["input_fingerprint"] = described.get("input_fingerprint")
             facts["code_version"] = described.get("code_version") or facts["code_version"]
             facts["row_counts"] = files.row_counts(connection)
-    except duckdb.Error:
-        # An interrupted build may leave a database that cannot be read, and is still worth a look.
+    except Exception:
+        # An interruption may leave a database, or a library that it cut short, of no use. What
+        # the failed run left is worth a look all the same.
         if is_whole:
             raise
     return facts
