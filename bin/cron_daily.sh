@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # The daily run for cron, for example at 18:00 on weekdays (CRON_TZ=Asia/Shanghai):
 #   0 18 * * 1-5 /path/to/project/bin/cron_daily.sh
-# Arguments go to 'etf-rotation run'. cron's environment is empty: settings (ETF_RAW_ROOT,
-# DINGTALK_WEBHOOK, …) are read from the file ETF_ENV_FILE, .env in the project where that is not
-# set, as lines NAME=value; let nobody else read it (chmod 600). The log of each day is kept for 30
-# days in ETF_LOG_DIR (factor_output/logs). Of two runs at once the second ends with code 2.
+# The arguments go to 'etf-rotation run'. cron's environment is empty, so settings (ETF_RAW_ROOT,
+# DINGTALK_WEBHOOK, …) come from a file of lines NAME=value: ETF_ENV_FILE, or .env in the project.
+# Keep that file to yourself (chmod 600); the script warns if others can read it. ETF_LOG_DIR
+# (factor_output/logs) keeps the log of each day for 30 days. If another run is at work, the script
+# ends with code 2. INT and TERM are passed on to the run, whose exit code is the script's.
 set -uo pipefail
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" TZ=Asia/Shanghai
@@ -39,6 +40,11 @@ if [ -n "${ETF_ENV_FILE:-}" ] || [ -f "$env_file" ]; then
     fi
     read_settings "$env_file" || exit 2
 fi
+warning=""
+if [ -f "$env_file" ] && [ -n "$(find -L "$env_file" \( -perm -040 -o -perm -004 \))" ]; then
+    warning="warning: others can read $env_file, which may hold secrets; run 'chmod 600 $env_file'"
+    echo "$warning" >&2
+fi
 
 logs="${ETF_LOG_DIR:-$root/factor_output/logs}"
 mkdir -p "$logs" || exit 2
@@ -46,10 +52,23 @@ find "$logs" -maxdepth 1 -name 'cron_*.log' -mtime +30 -delete
 log="$logs/cron_$(date +%Y%m%d).log"
 # The log is for its owner; what is published keeps the permissions that the user wants.
 (umask 077 && : >> "$log") || exit 2
+child="" signalled=""
+trap 'signalled=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' INT TERM
 {
     echo "== $(date '+%F %T %z') etf-rotation run $*"
-    "$root/bin/etf-rotation" run "$@"
+    [ -z "$warning" ] || echo "$warning"
+    "$root/bin/etf-rotation" run "$@" &
+    child=$!
+    [ -z "$signalled" ] || kill -TERM "$child"
+    wait "$child"
     code=$?
+    # A signal ends the wait before the run has ended. 127: the first wait had its code already.
+    while [ -n "$signalled" ]; do
+        signalled=""
+        wait "$child"
+        again=$?
+        [ "$again" -eq 127 ] || code=$again
+    done
     echo "== $(date '+%F %T %z') exit code $code"
 } >> "$log" 2>&1
 # cron mails what is printed: a line when it went wrong, nothing when it went well.

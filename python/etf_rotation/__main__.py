@@ -1,8 +1,26 @@
 """`python -m etf_rotation`."""
 
 import sys
+from typing import NoReturn
 
-from etf_rotation.cli import main
+from etf_rotation import process
+
+
+def main() -> NoReturn:
+    """Run the command of this process and end it with the command's exit code."""
+    code = 2
+    try:
+        process.take_over()
+        # Imports take half a second: a signal must find its answer before.
+        from etf_rotation import cli  # noqa: PLC0415
+
+        code = cli.main()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+    except SystemExit as ended:  # argparse: --help, or a wrong option
+        code = ended.code
+    process.leave(code)
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

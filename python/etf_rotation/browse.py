@@ -9,10 +9,11 @@ from pathlib import Path
 import duckdb
 
 from etf_rotation import files, messages, publish, verify
+from etf_rotation import manifest as manifests
 from etf_rotation.compare import compare
 from etf_rotation.errors import InputError
 from etf_rotation.lock import run_lock
-from etf_rotation.production import GATE, GATE_FAILED, METRICS, PASSED, now
+from etf_rotation.production import GATE, GATE_FAILED, METRICS, PASSED, now, reason
 from etf_rotation.progress import Progress
 from etf_rotation.settings import output_root
 from etf_rotation.tables import render
@@ -26,7 +27,7 @@ def gate(given: argparse.Namespace) -> int:
         folder = Path(given.output_dir) if given.output_dir else _published(given)
         if not folder.is_dir():
             raise InputError(f"no folder {folder}")
-        manifest = publish.read_manifest(folder)
+        manifest = manifests.read(folder)
         database = folder / publish.DATABASE
         # What panels and backtest copy into a folder has neither manifest nor database.
         is_full = database.is_file() if manifest is None else not manifest["partial"]
@@ -90,26 +91,40 @@ def list_runs(given: argparse.Namespace) -> int:
     root = _root(given)
     published = publish.current(root)
     columns = ("", "run", "status", "output_root", "partial", "seconds", "synthetic", "gate")
-    rows = []
-    for manifest in publish.runs(root.parent):
-        statuses = [check["status"] for check in manifest["gate"]]
-        names = ("error", "fail", "warn", "pass")
-        counts = [f"{statuses.count(name)} {name}" for name in names if name in statuses]
-        is_current = published is not None and manifest["run_id"] == published.name
-        values = (
-            "*" if is_current else "",
-            manifest["run_id"],
-            manifest["status"],
-            manifest["output_root"],
-            ", ".join(manifest["partial"]),
-            round(manifest["seconds"]),
-            manifest["is_synthetic"],
-            ", ".join(counts) if statuses else manifest["fault"],
-        )
-        rows.append(values)
+    found = publish.survey(root.parent)
+    rows = [
+        ("*" if run.path.name == (published and published.name) else "", *_row(run.manifest))
+        for run in found
+        if run.manifest is not None
+    ]
     print(render(columns, rows))
-    print(f"* published as {root}" if published else f"Nothing is published as {root}.")
+    for run in found:
+        if run.manifest is None:
+            is_published = publish.is_published(root, run.path)
+            print(f"{run.path.name}{' (published)' if is_published else ''}: {run.why.en}")
+    print(f"* published as {root}" if published else _nothing(root))
     return PASSED
+
+
+def _nothing(root: Path) -> str:
+    if root.is_symlink():
+        return f"{root} names {os.readlink(root)}, which is not there: 'restore' another run"
+    return f"nothing is published as {root}; run 'etf-rotation run' first"
+
+
+def _row(manifest: dict) -> tuple:
+    statuses = [check["status"] for check in manifest["gate"]]
+    names = ("error", "fail", "warn", "pass")
+    counts = [f"{statuses.count(name)} {name}" for name in names if name in statuses]
+    return (
+        manifest["run_id"],
+        manifest["status"],
+        manifest["output_root"],
+        ", ".join(manifest["partial"]),
+        round(manifest["seconds"]),
+        manifest["is_synthetic"],
+        ", ".join(counts) if statuses else manifest["fault"],
+    )
 
 
 def diff(given: argparse.Namespace) -> int:
@@ -129,8 +144,10 @@ def restore(given: argparse.Namespace) -> int:
     if not root.parent.is_dir():
         raise InputError(f"no runs in {root.parent}")
     with run_lock(root.parent, f"restore {given.run_id}", now(), print):
-        publish.restore(root, given.run_id)
+        error = publish.restore(root, given.run_id)
     print(f"Published {given.run_id} again as {root}")
+    if error is not None:
+        print(f"It is published, but then this failed: {reason(error)}")
     return PASSED
 
 
@@ -147,7 +164,7 @@ def _published(given: argparse.Namespace) -> Path:
     root = _root(given)
     published = publish.current(root)
     if published is None:
-        raise InputError(f"nothing is published as {root}; run 'etf-rotation run' first")
+        raise InputError(_nothing(root))
     return published
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +98,12 @@ def build(settings: Settings, run: Path, before: Path | None, progress: Progress
         "ETF_PUBLISHED_DATABASE": str(before or ""),
         "ETF_RAW_ROOT": str(settings.raw_root),
     }
-    with _parsed_before(settings, run) as building:
+    # Before dbt has read that it is to be quiet it prints the stack of an interruption.
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        redirect_stdout(nowhere),
+        _parsed_before(settings, run) as building,
+    ):
         result = dbt.invoke(
             arguments,
             database=building / DATABASE,

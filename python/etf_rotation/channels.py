@@ -1,7 +1,7 @@
 """Where notifications go: a DingTalk robot and e-mail.
 
 No error and no representation holds a secret: the messages of libraries, which quote addresses,
-are never passed on.
+are never passed on. A further channel is a class with what `Channel` asks for, named in `CHANNELS`.
 """
 
 from __future__ import annotations
@@ -9,27 +9,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import ipaddress
 import logging
 import smtplib
 import ssl
 import time
 import urllib.parse
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
+from typing import ClassVar, Protocol
 
 import requests
 
-NAMES = (
-    "DINGTALK_WEBHOOK",
-    "DINGTALK_SECRET",
-    "SMTP_SERVER",
-    "SMTP_PORT",
-    "EMAIL_SENDER",
-    "EMAIL_PASSWORD",
-    "EMAIL_RECIPIENTS",
-)
 ANSWER_SECONDS = 15.0
 TLS_PORT, STARTTLS_PORT = 465, 587
 LATER_STATUS = (408, 429)  # and everything from 500 on: worth another attempt
@@ -67,6 +61,34 @@ class Message:
     text: str
 
 
+class Channel(Protocol):
+    """A way to reach people."""
+
+    # The variables of the environment that configure it; their values are secrets.
+    SETTINGS: ClassVar[tuple[str, ...]]
+
+    @property
+    def name(self) -> str:
+        """A short name for logs and files."""
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Who is reached, by names that may be shown and kept; the group of a robot is one."""
+
+    def send(self, message: Message, recipients: Sequence[str]) -> dict[str, DeliveryError]:
+        """Send once, to these recipients; return those that were refused, each with why.
+
+        Raises
+        ------
+        DeliveryError
+            If nobody was reached, for a reason that is not a recipient's own.
+        """
+
+    @classmethod
+    def configured(cls, settings: Mapping[str, str]) -> tuple[Channel | None, list[str]]:
+        """Return the channel, if it is configured, and a line for each fault of its settings."""
+
+
 @dataclass(frozen=True)
 class DingTalk:
     """The robot of a DingTalk group; with a secret the signed form is used.
@@ -78,9 +100,21 @@ class DingTalk:
     webhook: str = field(repr=False)
     secret: str = field(default="", repr=False)
     name = "dingtalk"
+    recipients = ("robot",)
+    SETTINGS = ("DINGTALK_WEBHOOK", "DINGTALK_SECRET")
 
-    def send(self, message: Message) -> None:
-        """Send once; raises `DeliveryError`."""
+    @classmethod
+    def configured(cls, settings: Mapping[str, str]) -> tuple[DingTalk | None, list[str]]:
+        """Return the robot, if there is one; an address without encryption is named."""
+        webhook, secret = (settings[name] for name in cls.SETTINGS)
+        if webhook:
+            return cls(webhook, secret), unencrypted("DINGTALK_WEBHOOK", webhook)
+        if secret:
+            return None, ["DINGTALK_SECRET is set without DINGTALK_WEBHOOK: DingTalk is not used."]
+        return None, []
+
+    def send(self, message: Message, recipients: Sequence[str]) -> dict[str, DeliveryError]:
+        """Send once; see `Channel`."""
         text = f"### {message.title}\n\n{message.text}".encode()
         if len(text) > DINGTALK_BYTES:
             text = text[:DINGTALK_BYTES] + "\n\n…".encode()
@@ -93,8 +127,8 @@ class DingTalk:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            # Of these only an address that is none is a ValueError.
-            is_final = isinstance(error, ValueError)
+            # A malformed address is a ValueError.
+            is_final = isinstance(error, ValueError) or is_certificate_fault(error)
             raise DeliveryError(type(error).__name__, is_final=is_final) from None
         status = answer.status_code
         if status != requests.codes.ok:
@@ -109,6 +143,7 @@ class DingTalk:
             why = str(content.get("errmsg")).lower() if code == DINGTALK_REFUSED else ""
             hint = "".join(f": {hint}" for word, hint in DINGTALK_HINTS.items() if word in why)
             raise DeliveryError(f"errcode {code}{hint}", is_final=code not in DINGTALK_LATER)
+        return {}
 
     def _address(self) -> str:
         if not self.secret:
@@ -130,9 +165,31 @@ class Email:
     password: str = field(repr=False)
     recipients: tuple[str, ...]
     name = "email"
+    SETTINGS = ("SMTP_SERVER", "SMTP_PORT", "EMAIL_SENDER", "EMAIL_PASSWORD", "EMAIL_RECIPIENTS")
 
-    def send(self, message: Message) -> None:
-        """Send once; raises `DeliveryError`."""
+    @classmethod
+    def configured(cls, settings: Mapping[str, str]) -> tuple[Email | None, list[str]]:
+        """Return the mailbox, if there is one; half a configuration is named."""
+        wanted = ("SMTP_SERVER", "EMAIL_SENDER", "EMAIL_RECIPIENTS")
+        missing = [name for name in wanted if not settings[name]]
+        if missing:
+            is_meant = len(missing) < len(wanted)
+            return None, [f"{', '.join(missing)} is not set: e-mail is not used."] * is_meant
+        port = settings["SMTP_PORT"] or str(STARTTLS_PORT)
+        if not port.isdecimal():
+            return None, ["SMTP_PORT is not a number: e-mail is not used."]
+        people = map(str.strip, settings["EMAIL_RECIPIENTS"].replace(";", ",").split(","))
+        email = cls(
+            settings["SMTP_SERVER"],
+            int(port),
+            settings["EMAIL_SENDER"],
+            settings["EMAIL_PASSWORD"],
+            tuple(dict.fromkeys(filter(None, people))),
+        )
+        return email, []
+
+    def send(self, message: Message, recipients: Sequence[str]) -> dict[str, DeliveryError]:
+        """Send once; see `Channel`."""
         mail = EmailMessage()
         mail["Subject"] = message.title
         mail["From"] = self.sender
@@ -142,20 +199,34 @@ class Email:
         # What is bold in DingTalk is plain in a mail.
         mail.set_content(message.text.replace("**", ""))
         try:
-            with self._connect() as smtp:
-                if self.password:
-                    smtp.login(self.sender, self.password)
-                refused = smtp.send_message(mail)
+            refused = self._send(mail, recipients)
+        except smtplib.SMTPRecipientsRefused as error:
+            refused = error.recipients
         except smtplib.SMTPResponseException as error:
             text = f"{type(error).__name__} {error.smtp_code}"
             raise DeliveryError(text, is_final=error.smtp_code >= SMTP_PERMANENT) from None
-        except (smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError) as error:
+        except smtplib.SMTPNotSupportedError as error:
             raise DeliveryError(type(error).__name__, is_final=True) from None
         except (smtplib.SMTPException, OSError) as error:
-            is_final = isinstance(error, ssl.SSLCertVerificationError)
+            is_final = is_certificate_fault(error)
             raise DeliveryError(type(error).__name__, is_final=is_final) from None
-        if refused:
-            raise DeliveryError(f"{len(refused)} recipients refused", is_final=True)
+        return {
+            address: DeliveryError(f"refused with {code}", is_final=code >= SMTP_PERMANENT)
+            for address, (code, _) in refused.items()
+        }
+
+    def _send(self, mail: EmailMessage, recipients: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+        smtp = self._connect()
+        try:
+            if self.password:
+                smtp.login(self.sender, self.password)
+            refused = smtp.send_message(mail, to_addrs=list(recipients))
+            # The server has the mail: a farewell that fails must not have it sent again.
+            with suppress(smtplib.SMTPException, OSError):
+                smtp.quit()
+        finally:
+            smtp.close()
+        return refused
 
     def _connect(self) -> smtplib.SMTP:
         # Checks certificate and name; SSL_CERT_FILE names an authority of one's own.
@@ -171,7 +242,40 @@ class Email:
         return smtp
 
 
-Channel = DingTalk | Email
+CHANNELS: tuple[type[Channel], ...] = (DingTalk, Email)
+NAMES = tuple(name for channel in CHANNELS for name in channel.SETTINGS)
+
+
+def is_certificate_fault(error: BaseException) -> bool:
+    """Return whether an error, or one that it stems from, refuses a server's certificate."""
+    seen, left = set(), [error]
+    while left:
+        one = left.pop()
+        if isinstance(one, ssl.SSLCertVerificationError):
+            return True
+        if isinstance(one, BaseException) and id(one) not in seen:
+            seen.add(id(one))
+            # Libraries keep the cause in different places.
+            left += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+    return False
+
+
+def unencrypted(name: str, address: str) -> list[str]:
+    """Return a line on an address that sends its token and the message in the clear."""
+    try:
+        parts = urllib.parse.urlsplit(address)
+    except ValueError:
+        return []  # nothing can be sent there
+    if parts.scheme != "http" or _is_loopback(parts.hostname or ""):
+        return []
+    return [f"{name} begins with http://, so anyone on the way can read it: use https://."]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def take_settings(environment: MutableMapping[str, str]) -> dict[str, str]:
@@ -180,30 +284,13 @@ def take_settings(environment: MutableMapping[str, str]) -> dict[str, str]:
 
 
 def configured(settings: Mapping[str, str]) -> tuple[list[Channel], list[str]]:
-    """Return the channels of `take_settings`, and a line for each that cannot be used."""
+    """Return the channels of `take_settings`, and a line for each fault of their settings."""
     found: list[Channel] = []
-    lines = []
-    if settings["DINGTALK_WEBHOOK"]:
-        found.append(DingTalk(settings["DINGTALK_WEBHOOK"], settings["DINGTALK_SECRET"]))
-    elif settings["DINGTALK_SECRET"]:
-        lines.append("DINGTALK_SECRET is set without DINGTALK_WEBHOOK: DingTalk is not used.")
-    wanted = ("SMTP_SERVER", "EMAIL_SENDER", "EMAIL_RECIPIENTS")
-    missing = [name for name in wanted if not settings[name]]
-    port = settings["SMTP_PORT"] or str(STARTTLS_PORT)
-    if missing and len(missing) < len(wanted):
-        lines.append(f"{', '.join(missing)} is not set: e-mail is not used.")
-    elif not missing and not port.isdecimal():
-        lines.append("SMTP_PORT is not a number: e-mail is not used.")
-    elif not missing:
-        people = settings["EMAIL_RECIPIENTS"].replace(";", ",").split(",")
-        email = Email(
-            settings["SMTP_SERVER"],
-            int(port),
-            settings["EMAIL_SENDER"],
-            settings["EMAIL_PASSWORD"],
-            tuple(filter(None, map(str.strip, people))),
-        )
-        found.append(email)
+    lines: list[str] = []
+    for kind in CHANNELS:
+        channel, faults = kind.configured(settings)
+        found += [channel] if channel is not None else []
+        lines += faults
     if not found:
         lines.append("No notification is configured (DINGTALK_WEBHOOK or SMTP_SERVER, …).")
     return found, lines

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 
-import duckdb
-
-from etf_rotation import browse, channels, commands
-from etf_rotation.errors import InputError
+from etf_rotation import browse, channels, commands, process
 from etf_rotation.production import COULD_NOT_RUN, reason
 
 CODES = "Exit codes: 0 it passed, 1 the gate failed, 2 it could not run."
+# Commands that do something; of all others the output is the result.
+ACTING = (
+    commands.run,
+    commands.panels,
+    commands.backtest,
+    commands.notify_test,
+    browse.restore,
+)
 SETTINGS = """
 environment:
   ETF_RAW_ROOT, ETF_OUTPUT_ROOT, ETF_AS_OF, ETF_POOLS, ETF_UNIVERSE
@@ -33,20 +37,20 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     # From here on nothing but the notifications knows them, dbt and its log least of all.
     secrets = channels.take_settings(os.environ)
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        if given.action in (commands.run, commands.notify_test):
-            return given.action(given, secrets)
-        return given.action(given)
-    except (InputError, OSError, duckdb.Error) as error:
+        has_secrets = given.action in (commands.run, commands.notify_test)
+        code = given.action(given, secrets) if has_secrets else given.action(given)
+    except (Exception, KeyboardInterrupt) as error:
+        process.hold()
+        # Python's own exit code for an error is 1, which says here that the gate failed.
         print(reason(error), file=sys.stderr)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-    return COULD_NOT_RUN
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
+        code = COULD_NOT_RUN
+    if fault := process.output_fault():
+        print(fault, file=sys.stderr)
+        has_acted = given.action in ACTING and not vars(given).get("dry_run")
+        # What a command did stands, whether or not it could say so.
+        code = code if has_acted else COULD_NOT_RUN
+    return code
 
 
 def parser() -> argparse.ArgumentParser:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import duckdb
-
-from etf_rotation import channels, messages, publish
+from etf_rotation import channels, messages, process, publish
 from etf_rotation.custom import project_with_pool
 from etf_rotation.errors import InputError
 from etf_rotation.notify import SPOOL, tell
@@ -24,7 +23,7 @@ from etf_rotation.production import (
     reason,
 )
 from etf_rotation.progress import Progress
-from etf_rotation.settings import Settings, language, output_root, resolve
+from etf_rotation.settings import LANGUAGES, Settings, language, output_root, resolve
 
 PANELS = ("+factor_panel", "+factor_summary", "+run_metadata")
 BACKTEST = ("+path:models/backtest", "+path:models/capacity", "+pool_metrics_summary")
@@ -36,32 +35,45 @@ def run(given: argparse.Namespace, secrets: dict[str, str]) -> int:
     if given.dry_run:
         return _dry_run(resolve(vars(given), os.environ), secrets)
     tell_all = partial(_tell, secrets=secrets, progress=progress)
+    settings = None
     try:
         settings = resolve(vars(given), os.environ)
         production = Production(settings, progress, "run")
         send = partial(_after, settings=settings, progress=progress, tell_all=tell_all)
         return production.run(send).code
-    except (InputError, OSError, duckdb.Error) as error:
-        # Nothing has begun; who waits for the result must hear of it all the same.
+    except (Exception, KeyboardInterrupt) as error:
+        # Production raises only before it has begun: nothing was built, and nothing published.
+        process.hold()
         outcome = Outcome(fault=reason(error), seconds=progress.seconds)
-        base = output_root(given.output_root, os.environ).parent
-        tell_all(outcome, base, language({}, os.environ), owns_lock=False)
-        raise
+    print(outcome.fault, file=sys.stderr)
+    if settings is None or not settings.is_synthetic:
+        tell_all(outcome, *_place(given), owns_lock=False)
+    return outcome.code
+
+
+def _place(given: argparse.Namespace) -> tuple[Path | None, str]:
+    """Return where messages are kept and their language, where the settings may be at fault."""
+    try:
+        return output_root(given.output_root, os.environ).parent, language({}, os.environ)
+    except (InputError, OSError):
+        return None, LANGUAGES[0]
 
 
 def _after(
     outcome: Outcome, run: Path, *, settings: Settings, progress: Progress, tell_all
 ) -> None:
-    progress.say("\n" + messages.closing(outcome, settings))
-    if settings.is_synthetic:
-        progress.say("Synthetic data: nobody is notified.")
-    else:
-        tell_all(outcome, settings.base, settings.language, owns_lock=True)
+    try:
+        progress.say("\n" + messages.closing(outcome, settings))
+    finally:
+        if settings.is_synthetic:
+            progress.say("Synthetic data: nobody is notified.")
+        else:
+            tell_all(outcome, settings.base, settings.language, owns_lock=True)
 
 
 def _tell(
     outcome: Outcome,
-    base: Path,
+    base: Path | None,
     in_language: str,
     *,
     owns_lock: bool,
@@ -70,8 +82,15 @@ def _tell(
 ) -> None:
     found, lines = channels.configured(secrets)
     message = messages.compose(outcome, in_language)
-    lines += tell(message, found, base / SPOOL, with_older=owns_lock)
-    for line in lines:
+    signals = process.received()
+    told = tell(
+        message,
+        found,
+        base and base / SPOOL,
+        with_older=owns_lock,
+        is_stopped=lambda: process.received() > signals,
+    )
+    for line in [*lines, *told.lines]:
         progress.say(line)
 
 
@@ -126,8 +145,11 @@ def _part(settings: Settings, command: str, output_dir: str | None) -> int:
 
     def after(outcome: Outcome, run: Path) -> None:
         if outcome.code == PASSED and output_dir:
-            _copy_folders(run, Path(output_dir))
-            progress.say(f"Written to {output_dir}")
+            try:
+                _copy_folders(run, Path(output_dir))
+                progress.say(f"Written to {output_dir}")
+            except OSError as error:
+                outcome.code, outcome.fault = COULD_NOT_RUN, reason(error)
         progress.say("\n" + messages.closing(outcome, settings))
 
     return Production(settings, progress, command).run(after).code
@@ -152,6 +174,5 @@ def notify_test(given: argparse.Namespace, secrets: dict[str, str]) -> int:
     """Send a test message."""
     found, lines = channels.configured(secrets)
     told = tell(messages.sample(language({}, os.environ)), found, None)
-    print("\n".join(lines + told))
-    is_left = any("not delivered" in line for line in told)
-    return COULD_NOT_RUN if is_left or not found else PASSED
+    print("\n".join([*lines, *told.lines]))
+    return PASSED if found and told.is_whole else COULD_NOT_RUN

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from etf_rotation.errors import InputError
-from etf_rotation.pools import SYMBOL
+from etf_rotation.pools import SYMBOL, check_name
 
 SHARED = ("dbt_project.yml", "profiles.yml", "macros", "models", "python", "tests")
 POOLS, CONSTRAINTS = "etf_pools.csv", "pool_constraints.csv"
@@ -39,8 +39,7 @@ def project_with_pool(
     InputError
         No fund, one twice, without a file or no symbol, or a name that cannot be a folder's.
     """
-    if not pool.replace("_", "").isalnum():
-        raise InputError(f"--pool-name {pool!r} may hold letters, digits and underscores only")
+    check_name(pool, "--pool-name")
     names = [path.name for path in (raw_root / "ETF" / "daily").glob("*.parquet")]
     if not symbols:
         raise InputError("--symbols names no fund")

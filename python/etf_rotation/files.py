@@ -9,14 +9,19 @@ import datetime as dt
 import decimal
 import json
 import math
+import re
 from pathlib import Path
 
 import duckdb
 
+from etf_rotation.errors import InputError
 from etf_rotation.panel import KEYS
+from etf_rotation.pools import POOL
 from etf_rotation.raw import MARKER
 from etf_rotation.sql import sql_text
 
+# What a spreadsheet takes for a formula when it opens a CSV file.
+FORMULA = r"^[=+\-@\t\r]"
 SYNTHETIC_NOTE = "Synthetic data, not market data.\n"
 PUBLISHED_SCHEMAS = (
     "staging",
@@ -121,6 +126,8 @@ def _write_pool(
     connection: duckdb.DuckDBPyConnection, pool: str, folder: Path, is_synthetic: bool
 ) -> None:
     """Write what of a pool was built: a run of some parts, and MARKET, have not everything."""
+    if not re.fullmatch(POOL, pool):
+        raise InputError(f"the pool's name {pool!r} cannot be the name of a folder")
     folder.mkdir()
     own = {"pool": pool, "is_synthetic": is_synthetic}
     of_pool = f"where pool = {sql_text(pool)}"
@@ -221,4 +228,19 @@ def _write_csv(
     connection: duckdb.DuckDBPyConnection, query: str, path: Path, is_synthetic: bool
 ) -> None:
     labelled = f"select *, {str(is_synthetic).lower()} as is_synthetic from ({query})"
-    connection.execute(f"copy ({labelled}) to {sql_text(path)} (format csv, header)")
+    columns = connection.execute(f"describe {labelled}").fetchall()
+    cells = [
+        f"case when regexp_matches({name}, {sql_text(FORMULA)}) then chr(39) || {name} else {name} end"
+        f" as {name}"
+        for name in (f'"{column}"' for column, kind, *_ in columns if kind == "VARCHAR")
+    ]
+    safe = f"replace ({', '.join(cells)})" if cells else ""
+    connection.execute(
+        f"copy (select * {safe} from ({labelled})) to {sql_text(path)} (format csv, header)"
+    )
+
+
+def csv_cell(value: object) -> object:
+    """Return a value as a cell of a CSV file: a text that a spreadsheet would run is escaped."""
+    is_formula = isinstance(value, str) and re.match(FORMULA, value)
+    return f"'{value}" if is_formula else value

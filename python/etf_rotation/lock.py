@@ -37,7 +37,8 @@ def run_lock(
     started_at : datetime
         When it began, for the same message.
     say : callable
-        Gets a line when the lock's last holder died without letting go.
+        Gets a line when the lock's last holder died without letting go, or when the lock's file
+        cannot be written.
 
     Raises
     ------
@@ -56,12 +57,12 @@ def run_lock(
         if before:
             say(f"The lock was left by {_who(before)}, which ended early: taken over.")
         own = {"pid": os.getpid(), "command": command, "started_at": f"{started_at:%F %T%z}"}
-        _write(descriptor, json.dumps(own))
+        _write(descriptor, json.dumps(own), say)
         try:
             yield
         finally:
             # The file stays: unlinking it would let two runs hold locks on two files of one name.
-            _write(descriptor, "")
+            _write(descriptor, "", say)
     finally:
         os.close(descriptor)
 
@@ -70,9 +71,13 @@ def _read(descriptor: int) -> str:
     return os.pread(descriptor, 4096, 0).decode(errors="replace")
 
 
-def _write(descriptor: int, text: str) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, text.encode(), 0)
+def _write(descriptor: int, text: str, say: Callable[[str], None]) -> None:
+    """Write who holds the lock; a full disk must neither stop a `restore` nor unmake a run."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text.encode(), 0)
+    except OSError as error:
+        say(f"The lock is held, but its file cannot say by whom: {error.strerror}.")
 
 
 def _who(text: str) -> str:

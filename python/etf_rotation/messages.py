@@ -39,8 +39,9 @@ def compose(outcome: Outcome, language: str) -> Message:
         lines += ["", since_line(outcome.since, language)]
     if outcome.not_compared:
         lines += ["", words["not_compared"].format(outcome.not_compared)]
-    if outcome.fault:
-        lines += ["", f"**{words['fault']}**: {outcome.fault}"]
+    for name in ("fault", "afterwards"):
+        if text := getattr(outcome, name):
+            lines += ["", f"**{words[name]}**: {text}"]
     lines += _gate_lines(outcome, language)
     if outcome.code == PASSED:
         lines += _metric_lines(outcome, words) + _order_lines(outcome, language)
@@ -236,6 +237,8 @@ def closing(outcome: Outcome, settings: Settings) -> str:
         parts.append("\n".join([words["alerts"], *alerts]))
     if outcome.is_published:
         end = f"Published {outcome.run_id} as {settings.output_root}"
+        if outcome.afterwards:
+            end = f"{words['afterwards']}: {outcome.afterwards}\n{end}"
     elif outcome.code == PASSED:
         where = settings.base / SNAPSHOTS / outcome.run_id
         end = f"Not published ({', '.join(settings.partial)}): {where}"

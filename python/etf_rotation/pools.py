@@ -10,6 +10,9 @@ from etf_rotation.errors import InputError
 
 RESERVED = ("MARKET", "PORTFOLIO", "BUILD")
 SYMBOL = r"[0-9]{6}[.](SH|SZ)"
+# A pool's name becomes the name of a folder and a cell of a table.
+POOL = r"[A-Za-z0-9_]{1,40}"
+CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 FIELDS = ("symbol", "pool", "category", "is_broad")
 
 
@@ -40,13 +43,14 @@ def check_seeds(
                 raise InputError(
                     f"seed etf_pools: {row['symbol']} ({row['pool']}) has no {name}; fill it in"
                 )
+            if re.search(CONTROL, str(value)):
+                raise InputError(
+                    f"seed etf_pools: {name} {value!r} holds a line break or a control "
+                    "character; remove it"
+                )
         if not re.fullmatch(SYMBOL, row["symbol"]):
             raise InputError(f"seed etf_pools: {row['symbol']} is no symbol like 510300.SH")
-        if row["pool"] in RESERVED:
-            raise InputError(
-                f"seed etf_pools: {row['symbol']} is in {row['pool']}, a name with a meaning of "
-                "its own; choose another"
-            )
+        check_name(row["pool"], f"seed etf_pools: {row['symbol']}")
         pools_of.setdefault(row["symbol"], []).append(row["pool"])
     for symbol, pools in pools_of.items():
         if len(pools) > 1:
@@ -63,7 +67,33 @@ def check_seeds(
         )
 
 
+def check_name(pool: str, where: str) -> None:
+    """Refuse what cannot be the name of a pool.
+
+    Parameters
+    ----------
+    pool : str
+        The name.
+    where : str
+        Where it stands, for the message.
+
+    Raises
+    ------
+    InputError
+        If the name is not 1 to 40 letters A-Z, digits and underscores, or has its own meaning.
+    """
+    if not re.fullmatch(POOL, pool or ""):
+        raise InputError(
+            f"{where}: the pool's name {pool!r} must be 1 to 40 of the characters A-Z, a-z, 0-9 "
+            "and _; rename the pool"
+        )
+    if pool in RESERVED:
+        raise InputError(f"{where}: the pool's name {pool} is reserved; choose another")
+
+
 def _check_constraints(pools: set[str], weights: list[tuple[str, float]]) -> None:
+    for pool, _ in weights:
+        check_name(pool, "seed pool_constraints")
     counts = Counter(pool for pool, _ in weights)
     twice = [pool for pool, count in counts.items() if count > 1]
     lacking = sorted(pools - set(counts))

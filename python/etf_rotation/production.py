@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from etf_rotation import files, metadata, publish, report, verify
+from etf_rotation import files, manifest, metadata, process, publish, report, verify
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.build import WORK, Build, Builder, build
 from etf_rotation.errors import InputError
@@ -24,6 +24,7 @@ from etf_rotation.settings import Settings, claim
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 PASSED, GATE_FAILED, COULD_NOT_RUN = 0, 1, 2
+INTERRUPTED = "interrupted"
 GATE, METRICS = "gate.gate_checks", "marts.pool_metrics_summary"
 RESOLVED = "gate.gate_resolved"
 
@@ -35,12 +36,16 @@ def now() -> dt.datetime:
 
 @dataclass
 class Outcome:
-    """What a run came to: `code` is the exit code, `fault` why it could not run."""
+    """What a run came to: `code` is the exit code, `fault` why it could not run.
+
+    `afterwards` is what went wrong once the run was published, which it then stays.
+    """
 
     code: int = COULD_NOT_RUN
     run_id: str = ""
     is_published: bool = False
     fault: str = ""
+    afterwards: str = ""
     seconds: float = 0.0
     gate: list[dict] = field(default_factory=list)
     metrics: list[dict] = field(default_factory=list)
@@ -87,17 +92,46 @@ class Production:
             run = publish.new_run(base, started_at)
             outcome = Outcome(run_id=run.name)
             try:
-                self._fill(run, outcome)
+                try:
+                    self._fill(run, outcome)
+                finally:
+                    # From here on a signal is noted, and changes nothing.
+                    process.hold()
             except BaseException as error:
                 # An interruption too: whatever ended the run, somebody must be told.
-                outcome.code, outcome.fault = COULD_NOT_RUN, reason(error)
-            try:
-                self._conclude(run, started_at, outcome)
-            except BaseException as error:
-                self._give_up(run, outcome, reason(error))
+                outcome.code = COULD_NOT_RUN
+                outcome.fault = INTERRUPTED if process.received() else reason(error)
+            if process.received():
+                # A library may have swallowed the interruption and returned.
+                outcome.code, outcome.fault = COULD_NOT_RUN, INTERRUPTED
+            self._end(run, started_at, outcome)
             outcome.seconds = self.progress.seconds
-            after(outcome, run)
+            try:
+                after(outcome, run)
+            except (Exception, KeyboardInterrupt) as error:
+                # It changes nothing on the disk, so it must not change what is said of it.
+                self.progress.say(f"The run is over, but this failed: {reason(error)}")
         return outcome
+
+    def _end(self, run: Path, started_at: dt.datetime, outcome: Outcome) -> None:
+        """Conclude the run, and let the link itself decide whether it is published."""
+        why = ""
+        try:
+            self._conclude(run, started_at, outcome)
+        except BaseException as error:
+            why = reason(error)
+        try:
+            outcome.is_published = publish.is_published(self.settings.output_root, run)
+            if outcome.is_published:
+                outcome.afterwards = why
+            elif why:
+                outcome.code, outcome.fault = COULD_NOT_RUN, outcome.fault or why
+                # A run without a manifest is of no use, and its disk may be full.
+                if not (run / manifest.MANIFEST).exists():
+                    publish.remove(run)
+        except (OSError, InputError) as error:
+            outcome.code = COULD_NOT_RUN
+            outcome.fault = "; ".join(filter(None, [outcome.fault or why, reason(error)]))
 
     def _fill(self, run: Path, outcome: Outcome) -> None:
         settings, progress = self.settings, self.progress
@@ -170,9 +204,9 @@ class Production:
     def _conclude(self, run: Path, started_at: dt.datetime, outcome: Outcome) -> None:
         """Write the manifest, publish what is fit for it, and remove what is too old."""
         settings, progress = self.settings, self.progress
-        status = publish.PARTIAL if settings.partial else publish.PASSED
-        status = status if outcome.code == PASSED else publish.FAILED
-        if status != publish.FAILED:
+        status = manifest.PARTIAL if settings.partial else manifest.PASSED
+        status = status if outcome.code == PASSED else manifest.FAILED
+        if status != manifest.FAILED:
             progress.stage("manifest")
             if (run / WORK).exists():
                 shutil.rmtree(run / WORK)
@@ -186,25 +220,15 @@ class Production:
             "finished_at": self.clock().isoformat(timespec="seconds"),
             "seconds": round(self.progress.seconds, 1),
             "fault": outcome.fault,
-            **_facts(settings, run),
+            **_facts(settings, run, is_whole=status != manifest.FAILED),
             "since_published": outcome.since and asdict(outcome.since),
             "gate": outcome.gate,
         }
-        publish.write_manifest(run, content)
-        if status == publish.PASSED:
+        manifest.write(run, content)
+        if status == manifest.PASSED:
             progress.stage("publish")
             publish.switch(settings.output_root, run)
-            outcome.is_published = True
         publish.prune(settings.base)
-
-    def _give_up(self, run: Path, outcome: Outcome, why: str) -> None:
-        if outcome.is_published:
-            self.progress.say(f"Published, but old runs were not removed: {why}")
-            return
-        outcome.code = COULD_NOT_RUN
-        outcome.fault = outcome.fault or why
-        # Where not even a manifest fits on the disk, what is kept for inspection goes.
-        shutil.rmtree(run, ignore_errors=True)
 
 
 def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome) -> bool:
@@ -229,20 +253,26 @@ def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome)
     return has_gate
 
 
-def _facts(settings: Settings, run: Path) -> dict:
+def _facts(settings: Settings, run: Path, *, is_whole: bool) -> dict:
     facts = {
         "code_version": metadata.code_version(settings.project),
         "input_fingerprint": None,
         "vars": settings.dbt_vars,
         "row_counts": {},
     }
-    database = run / publish.DATABASE
-    if database.is_file():
-        with duckdb.connect(str(database), read_only=True) as connection:
+    if not (run / publish.DATABASE).is_file():
+        return facts
+    try:
+        with duckdb.connect(str(run / publish.DATABASE), read_only=True) as connection:
             described = files.run_metadata(connection)
             facts["input_fingerprint"] = described.get("input_fingerprint")
             facts["code_version"] = described.get("code_version") or facts["code_version"]
             facts["row_counts"] = files.row_counts(connection)
+    except Exception:
+        # An interruption may leave a database, or a library that it cut short, of no use. What
+        # the failed run left is worth a look all the same.
+        if is_whole:
+            raise
     return facts
 
 
@@ -252,8 +282,10 @@ def _metrics(connection: duckdb.DuckDBPyConnection) -> list[dict]:
 
 def reason(error: BaseException) -> str:
     """Return an error as one line; of one that nobody foresaw, print where it came from."""
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
+    # DuckDB raises a RuntimeError where a signal interrupts its query.
+    is_query = isinstance(error, (RuntimeError, duckdb.InterruptException))
+    if isinstance(error, KeyboardInterrupt) or (is_query and process.received()):
+        return INTERRUPTED
     if not isinstance(error, (OSError, duckdb.Error, InputError)):
         traceback.print_exception(error)
         return f"{type(error).__name__}: {error}"

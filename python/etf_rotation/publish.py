@@ -1,35 +1,50 @@
-"""Run directories, their manifests, and the one rename that publishes.
+"""Run directories, and the one rename that publishes.
 
 `output_root` is a symbolic link beside the folder `snapshots`, whose directories are one run each:
-its database, its files and `manifest.json`. A directory without a manifest is the rest of a run
-that was killed. All functions but the readers expect the caller to hold the lock.
+its database, its files and its manifest. What a run is, is read from its directory; whether it is
+published, from the link. All functions but the readers expect the caller to hold the lock.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import json
 import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from etf_rotation import manifest as manifests
+from etf_rotation import process
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.errors import InputError
+from etf_rotation.manifest import FAILED, MANIFEST, PARTIAL, PASSED, UNFINISHED
 
 SNAPSHOTS = "snapshots"
-MANIFEST = "manifest.json"
 DATABASE = "etf_rotation.duckdb"
-PASSED, PARTIAL, FAILED = "passed", "partial", "failed"
 # How many directories of each kind stay.
 KEPT = {PASSED: 10, PARTIAL: 1, FAILED: 1}
-RUN_ID = re.compile(r"\d{8}T\d{6}(-\d+)?")
+RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}(-([2-9]|[1-9][0-9]+))?")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a name in `snapshots` that only `new_run` makes stands for.
+
+    `manifest` is that of a finished run, or None; `why` then says why there is none.
+    """
+
+    path: Path
+    manifest: dict | None = None
+    is_unfinished: bool = False
+    why: Bilingual = manifests.WHOLE
 
 
 def check_root(output_root: Path) -> None:
     """Refuse an output root that is anything but absent or a link into its own snapshots."""
+    if output_root.name.startswith("."):
+        raise InputError(f"{output_root}: the name of an output root cannot begin with a dot")
     if output_root.is_symlink():
         target = os.readlink(output_root)
         if Path(target).parent != Path(SNAPSHOTS):
@@ -45,7 +60,7 @@ def check_root(output_root: Path) -> None:
 
 
 def new_run(base: Path, now: dt.datetime) -> Path:
-    """Make the directory of a new run, `{base}/snapshots/{YYYYMMDD}T{HHMMSS}`.
+    """Make the directory of a new run, `{base}/snapshots/{YYYYMMDD}T{HHMMSS}`, marked unfinished.
 
     A second run of the same second, or one after the clock went back to it, gets `-2`, `-3`, …
     """
@@ -59,70 +74,28 @@ def new_run(base: Path, now: dt.datetime) -> Path:
         except FileExistsError:
             number += 1
         else:
-            return run
-
-
-def write_manifest(run: Path, content: dict) -> dict:
-    """Write the manifest of a run, with size and SHA-256 of its files, all safely on disk.
-
-    Parameters
-    ----------
-    run : Path
-        The run's directory; nothing is written into it afterwards.
-    content : dict
-        What the manifest says besides; `status` is one of passed, partial, failed.
-
-    Returns
-    -------
-    dict
-        The manifest as written.
-    """
-    files = {}
-    for path in sorted(run.rglob("*")):
-        if path.is_file() and path.name != MANIFEST:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                os.fsync(file.fileno())
-            files[str(path.relative_to(run))] = {"bytes": path.stat().st_size, "sha256": digest}
-    for folder in (run, *(path for path in run.rglob("*") if path.is_dir())):
-        _sync(folder)
-    manifest = {"run_id": run.name, **content, "files": files}
-    text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    temporary = run / f".{MANIFEST}"
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, run / MANIFEST)
-    _sync(run)
-    _sync(run.parent)
-    return manifest
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            break
+    (run / UNFINISHED).touch()
+    manifests.sync(run)
+    return run
 
 
 def switch(output_root: Path, run: Path) -> None:
-    """Point the link `output_root` at `run`, by one rename."""
+    """Point the link `output_root` at `run`, by one rename.
+
+    An exception, or a signal, does not say whether the rename took place: `is_published` does.
+    """
     check_root(output_root)
     temporary = output_root.with_name(f".{output_root.name}.{os.getpid()}.new")
     temporary.unlink(missing_ok=True)
     os.symlink(f"{SNAPSHOTS}/{run.name}", temporary)
     os.replace(temporary, output_root)
-    _sync(output_root.parent)
+    manifests.sync(output_root.parent)
 
 
-def read_manifest(run: Path) -> dict | None:
-    """Return the manifest of a run, None where there is none or it does not parse."""
-    try:
-        return json.loads((run / MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
+def is_published(output_root: Path, run: Path) -> bool:
+    """Return whether the link names this run, as it is on the disk now."""
+    return output_root.is_symlink() and Path(os.readlink(output_root)) == Path(SNAPSHOTS, run.name)
 
 
 def current(output_root: Path) -> Path | None:
@@ -133,18 +106,36 @@ def current(output_root: Path) -> Path | None:
     return run if run.is_dir() else None
 
 
-def runs(base: Path) -> list[dict]:
-    """Return the manifests of all finished runs, oldest first."""
-    found = (read_manifest(run) for run in _directories(base))
-    return [manifest for manifest in found if manifest is not None]
-
-
-def _directories(base: Path) -> list[Path]:
+def survey(base: Path) -> list[Run]:
+    """Return what stands in `snapshots` under the name of a run, oldest first."""
     snapshots = base / SNAPSHOTS
     if not snapshots.is_dir():
         return []
     paths = [path for path in snapshots.iterdir() if RUN_ID.fullmatch(path.name)]
-    return sorted(paths, key=lambda path: order_of(path.name))
+    return [_look(path) for path in sorted(paths, key=lambda path: order_of(path.name))]
+
+
+def _look(path: Path) -> Run:
+    if path.is_symlink() or not path.is_dir():
+        return Run(path, why=Bilingual("it is not a directory", "不是目录"))
+    try:
+        names = {entry.name for entry in path.iterdir()}
+    except OSError as error:
+        why = Bilingual("it cannot be read", "无法读取") + manifests.told_by_system(error)
+        return Run(path, why=why)
+    # Between its first two steps a run's directory is empty.
+    if not names or (UNFINISHED in names and MANIFEST not in names):
+        return Run(path, is_unfinished=True, why=Bilingual("it is unfinished", "尚未完成"))
+    manifest, why = manifests.load(path)
+    if manifest is not None and manifest["run_id"] != path.name:
+        manifest = None
+        why = Bilingual(f"{MANIFEST} is that of another run", f"{MANIFEST} 属于另一次运行")
+    return Run(path, manifest, why=why)
+
+
+def runs(base: Path) -> list[dict]:
+    """Return the manifests of all finished runs, oldest first."""
+    return [run.manifest for run in survey(base) if run.manifest is not None]
 
 
 def order_of(run_id: str) -> tuple[str, int]:
@@ -154,60 +145,86 @@ def order_of(run_id: str) -> tuple[str, int]:
 
 
 def clean_up(base: Path, say: Callable[[str], None]) -> None:
-    """Remove what killed runs left: directories without a manifest, links not yet renamed."""
-    for run in _directories(base):
-        if read_manifest(run) is None:
-            say(f"Removing {run.name}, which a run left unfinished.")
-            shutil.rmtree(run)
+    """Remove what killed runs left, and name what is neither that nor a run.
+
+    Nothing here stops a new run: what cannot be removed is named, too.
+    """
     for path in base.glob(".*.new"):
         if path.is_symlink():
             path.unlink()
+    for run in survey(base):
+        if not run.is_unfinished:
+            if run.manifest is None:
+                say(f"Keeping {run.path}: {run.why.en}. Remove it if you do not need it.")
+            continue
+        say(f"Removing {run.path.name}, which a run left unfinished.")
+        try:
+            remove(run.path)
+        except (OSError, InputError) as error:
+            say(f"{run.path.name} cannot be removed: {error}.")
 
 
 def prune(base: Path) -> list[str]:
-    """Remove runs beyond the number kept of their kind, never one that a link points at."""
-    linked = {path.resolve() for path in base.iterdir() if path.is_symlink()}
+    """Remove runs beyond the number kept of their kind, never one that a link points at.
+
+    Raises
+    ------
+    OSError
+        If a run could not be removed, after all others were.
+    """
+    linked, faults = _linked(base), []
     by_kind: dict[tuple[str, str], list[Path]] = {}
-    for manifest in reversed(runs(base)):
-        kind = (manifest["output_root"], manifest["status"])
-        by_kind.setdefault(kind, []).append(base / SNAPSHOTS / manifest["run_id"])
+    for run in reversed(survey(base)):
+        if run.manifest is not None:
+            kind = (run.manifest["output_root"], run.manifest["status"])
+            by_kind.setdefault(kind, []).append(run.path)
     removed = []
     for (_, status), paths in by_kind.items():
         # The linked one counts among those kept, wherever it stands.
-        held = [path for path in paths if path.resolve() in linked]
-        free = [path for path in paths if path.resolve() not in linked]
-        for run in free[max(KEPT[status] - len(held), 0) :]:
-            remove(run)
-            removed.append(run.name)
+        free = [path for path in paths if os.path.realpath(path) not in linked]
+        for run in free[max(KEPT[status] - (len(paths) - len(free)), 0) :]:
+            try:
+                remove(run)
+            except OSError as error:
+                # One that cannot be removed must not keep all the others.
+                faults.append(error)
+            else:
+                removed.append(run.name)
+    if faults:
+        raise faults[0]
     return removed
 
 
+def _linked(base: Path) -> set[str]:
+    """Return what the links beside the snapshots point at, temporary ones aside."""
+    links = [path for path in base.iterdir() if path.is_symlink()]
+    return {os.path.realpath(path) for path in links if not path.name.startswith(".")}
+
+
 def remove(run: Path) -> None:
-    """Delete a run; its manifest goes first, so that a half deleted run is known for one."""
-    (run / MANIFEST).unlink(missing_ok=True)
-    shutil.rmtree(run)
+    """Delete a run, unless a link names it; one that is half deleted is known as unfinished.
 
+    Every deletion of a run goes through here.
 
-def faults(run: Path) -> list[Bilingual]:
-    """Return one line per file of the run that is missing, unexpected, or changed."""
-    manifest = read_manifest(run)
-    if manifest is None:
-        return [Bilingual(f"{MANIFEST}: missing or unreadable", f"{MANIFEST}：缺失或无法读取")]
-    found = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()} - {MANIFEST}
-    lines = [
-        Bilingual(f"{name}: not in the manifest", f"{name}：清单中没有")
-        for name in sorted(found - set(manifest["files"]))
-    ]
-    for name, expected in manifest["files"].items():
-        if name not in found:
-            lines.append(Bilingual(f"{name}: missing", f"{name}：缺失"))
+    Raises
+    ------
+    InputError
+        If a link beside the snapshots names the run.
+    """
+    if os.path.realpath(run) in _linked(run.parent.parent):
+        raise InputError(f"{run} is published, and stays")
+    if (run / MANIFEST).exists():
+        os.replace(run / MANIFEST, run / UNFINISHED)
+    for path in run.iterdir():
+        if path.name == UNFINISHED:
             continue
-        with (run / name).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != expected["sha256"]:
-                lines.append(
-                    Bilingual(f"{name}: changed since it was written", f"{name}：写入后被改动")
-                )
-    return lines
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    # Last: without it the rest would look damaged, and stay for ever.
+    (run / UNFINISHED).unlink(missing_ok=True)
+    run.rmdir()
 
 
 def find(base: Path, run_id: str) -> tuple[Path, dict]:
@@ -216,17 +233,24 @@ def find(base: Path, run_id: str) -> tuple[Path, dict]:
     Raises
     ------
     InputError
-        If there is no such run; says how to see which there are.
+        If there is no such run, or its manifest is not whole; says what to do.
     """
-    run = base / SNAPSHOTS / run_id
-    manifest = read_manifest(run) if RUN_ID.fullmatch(run_id) else None
-    if manifest is None:
+    path = base / SNAPSHOTS / run_id
+    if not RUN_ID.fullmatch(run_id) or not os.path.lexists(path):
         raise InputError(f"no finished run {run_id} in {base / SNAPSHOTS}; see 'list'")
-    return run, manifest
+    run = _look(path)
+    if run.manifest is None:
+        raise InputError(f"run {run_id} cannot be used: {run.why.en}; choose another, see 'list'")
+    return run.path, run.manifest
 
 
-def restore(output_root: Path, run_id: str) -> dict:
+def restore(output_root: Path, run_id: str) -> BaseException | None:
     """Publish an earlier run again, once its files are known to be whole.
+
+    Returns
+    -------
+    BaseException or None
+        What went wrong once the link named the run, which it then does all the same.
 
     Raises
     ------
@@ -240,9 +264,15 @@ def restore(output_root: Path, run_id: str) -> dict:
         )
     if manifest["output_root"] != output_root.name:
         raise InputError(f"run {run_id} belongs to {manifest['output_root']}: add --output-root")
-    changed = faults(run)
+    changed = manifests.faults(run)
     if changed:
         listed = "; ".join(one.en for one in changed)
         raise InputError(f"run {run_id} is not as it was published: {listed}")
-    switch(output_root, run)
-    return manifest
+    process.hold()
+    try:
+        switch(output_root, run)
+    except BaseException as error:
+        if not is_published(output_root, run):
+            raise
+        return error
+    return None

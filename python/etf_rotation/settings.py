@@ -232,7 +232,7 @@ def _check_pools(value: str) -> None:
     names = [name.strip() for name in value.split(",")]
     unknown = [name for name in names if name not in known]
     if unknown:
+        named = ", ".join(name if name.isprintable() else repr(name) for name in unknown)
         raise InputError(
-            f"no pool {', '.join(unknown)} in the seed etf_pools; there are "
-            f"{', '.join(sorted(known))}"
+            f"no pool {named} in the seed etf_pools; there are {', '.join(sorted(known))}"
         )

@@ -21,6 +21,7 @@ from etf_rotation.deflated_sharpe import (
     shape,
 )
 from etf_rotation.errors import InputError
+from etf_rotation.files import csv_cell
 from etf_rotation.sweep import Build, Result, Variant
 from etf_rotation.tables import render
 
@@ -160,6 +161,8 @@ def check_output(path: Path) -> None:
 
 def write(rows: Sequence[dict], path: Path) -> None:
     """Write the rows whole or not at all; what was there before is replaced."""
+    if path.suffix == ".csv":
+        rows = [{name: csv_cell(value) for name, value in row.items()} for row in rows]
     table = pa.Table.from_pylist(list(rows))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:

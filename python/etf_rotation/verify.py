@@ -11,7 +11,8 @@ import duckdb
 
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.dbt import PROJECT
-from etf_rotation.publish import DATABASE, MANIFEST, faults
+from etf_rotation.manifest import MANIFEST, UNFINISHED, faults
+from etf_rotation.publish import DATABASE, SNAPSHOTS
 from etf_rotation.report import REPORT
 
 LISTED = 5
@@ -55,7 +56,9 @@ def check_folder(folder: Path, *, is_full: bool, is_synthetic: bool | None = Non
     """
     panels = sorted(path for path in folder.glob("panel_*") if path.is_dir())
     checks = [_missing(folder, panels, is_full)]
-    if (folder / MANIFEST).exists():
+    # What panels and backtest copy elsewhere has no manifest; a finished run has one.
+    is_run = folder.resolve().parent.name == SNAPSHOTS and not (folder / UNFINISHED).exists()
+    if is_run or (folder / MANIFEST).exists():
         checks.append(_check(BUILD, "files_unchanged", faults(folder)))
     for panel in panels:
         pool = panel.name.removeprefix("panel_")

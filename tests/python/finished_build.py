@@ -1,24 +1,33 @@
 """A stand-in for dbt: leaves a small finished database, so that what follows can be tested often.
 
-As a program it is a whole production run with that build, to be killed, starved or doubled:
-    python finished_build.py OUTPUT_ROOT [--rows N] [--seed N] [--hold]
+As a program it is the command `run` with that build, to be killed, starved or doubled:
+    python finished_build.py OUTPUT_ROOT [--rows N] [--status fail] [--quick] [--fault …]
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
+import errno
+import os
+import shutil
+import signal
+import subprocess
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import duckdb
+from etf_rotation import cli, commands, messages, process
 from etf_rotation.build import Build, Node
-from etf_rotation.messages import closing
 from etf_rotation.metadata import code_version
-from etf_rotation.production import Production
+from etf_rotation.production import SHANGHAI, Outcome, Production
 from etf_rotation.progress import Progress
 from etf_rotation.settings import PROJECT, Settings
 
 POOLS = ("A_SHARE", "QDII")
+NOON = dt.datetime(2026, 3, 2, 12, 0, 0, tzinfo=SHANGHAI)
 
 TABLES = """
 create schema staging; create schema signals; create schema backtest; create schema capacity;
@@ -148,12 +157,14 @@ class FinishedBuild:
         seed=0,
         status="pass",
         hold=False,
+        query=False,
         nodes=(),
         fault="",
         later=0,
         restated=0,
     ):
-        self.rows, self.seed, self.status, self.hold = rows, seed, status, hold
+        self.rows, self.seed, self.status = rows, seed, status
+        self.hold, self.query = hold, query
         self.nodes, self.fault = nodes, fault
         self.later, self.restated = later, restated
 
@@ -178,6 +189,10 @@ class FinishedBuild:
         (run / "dbt" / "dbt.log").write_text("built")
         if self.hold:
             sys.stdin.read()  # until whoever started it has seen enough
+        if self.query:
+            print("in a query", flush=True)
+            pairs = "range(1000000) as a (a), range(1000000) as b (b)"
+            duckdb.sql(f"select sum(hash(a + b)) from {pairs}").fetchall()
         nodes = tuple(Node(*node) for node in self.nodes)
         return Build(60, nodes, self.fault)
 
@@ -195,24 +210,94 @@ def settings(output_root: Path, **changes) -> Settings:
     return Settings(**values | changes)
 
 
+def fail_at(fault: str) -> None:
+    """Make the n-th call of a function of `os` or `shutil` fail, before or after it is done.
+
+    `fault` is such as `os.replace:2:after:SIGTERM` or `os.fsync:9:before:EIO`. A signal reaches
+    this very process while the call returns.
+    """
+    name, number, when, what = fault.split(":")
+    module = {"os": os, "shutil": shutil}[name.partition(".")[0]]
+    original = getattr(module, name.partition(".")[2])
+    calls = iter(range(1, 10_000))
+
+    def call(*arguments, **keywords):
+        call.has_failed |= (is_meant := next(calls) == int(number))
+        if is_meant and when == "before":
+            _break(what)
+        result = original(*arguments, **keywords)
+        if is_meant and when == "after":
+            _break(what)
+        return result
+
+    call.has_failed = False
+    setattr(module, name.partition(".")[2], call)
+
+
+def _break(what: str) -> None:
+    if what.startswith("SIG"):
+        os.kill(os.getpid(), getattr(signal, what))
+        return
+    if what == "KeyboardInterrupt":
+        raise KeyboardInterrupt
+    number = getattr(errno, what)
+    raise OSError(number, os.strerror(number))
+
+
+def leave_little(production: Production, run: Path, outcome: Outcome) -> None:
+    """In place of `Production._fill`: a run of two small files, for tests of what follows."""
+    production.progress.stage(f"run {run.name}: {production.settings.raw_root}")
+    (run / "panel_A_SHARE").mkdir()
+    for name in ("pool_metrics_summary.csv", "panel_A_SHARE/panel_meta.json"):
+        (run / name).write_text("{}")
+    outcome.code = 0
+
+
+def produce(root: Path, *, at: dt.datetime = NOON, **options) -> Outcome:
+    """One run with the stand-in build, in this process, at a given time."""
+    builder_options = {
+        name: options.pop(name)
+        for name in ("rows", "seed", "status", "nodes", "fault", "later", "restated")
+        if name in options
+    }
+    builder = FinishedBuild(**builder_options)
+    return Production(settings(root, **options), Progress(), "run", lambda: at, builder).run()
+
+
+def start(root: Path, *options: str, prefix: Sequence[str] = (), **popen) -> subprocess.Popen:
+    """The command `run` with the stand-in build, as a process."""
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "python")} | popen.pop("env", {})
+    command = [*prefix, sys.executable, __file__, str(root), *options]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, env=environment, text=True, **streams | popen)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("output_root", type=Path)
     parser.add_argument("--hold", action="store_true")
+    parser.add_argument("--query", action="store_true")
     parser.add_argument("--rows", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--status", default="pass")
+    parser.add_argument("--fault", action="append", default=[])
+    parser.add_argument("--no-tables", action="store_true")
+    parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
-    builder = FinishedBuild(rows=given.rows, seed=given.seed, hold=given.hold)
-    its_settings = settings(given.output_root)
+    options = {name: getattr(given, name) for name in ("rows", "seed", "status", "hold", "query")}
+    builder = FinishedBuild(**options)
+    commands.resolve = lambda options, environment: settings(given.output_root)
+    commands.Production = partial(Production, builder=builder)
+    if given.quick:
+        Production._fill = leave_little
+    if given.no_tables:
+        messages.metrics_table = lambda rows: {}["no such table"]
     print("imported", flush=True)
-    try:
-        outcome = Production(its_settings, Progress(), "run", builder=builder).run()
-    except Exception as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(closing(outcome, its_settings))
-    return outcome.code
+    for fault in given.fault:
+        fail_at(fault)
+    return cli.main(["run", "--output-root", str(given.output_root)])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    process.take_over()
+    process.leave(main())

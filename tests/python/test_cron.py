@@ -2,7 +2,9 @@
 
 import datetime as dt
 import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,13 @@ def cron(project, *arguments, folder="/", **environment):
     )
 
 
+def write_env(project, content, name=".env"):
+    path = project / name
+    path.write_bytes(content.encode())
+    path.chmod(0o600)
+    return path
+
+
 def log_of(project):
     (log,) = (project / "factor_output" / "logs").glob("cron_*.log")
     return log.read_text()
@@ -64,12 +73,11 @@ def test_the_exit_code_is_passed_on(project, code):
 
 
 def test_settings_come_from_a_file(project):
-    (project / ".env").write_text("ETF_RAW_ROOT='/data/raw'\nDINGTALK_WEBHOOK=https://x/?token=1\n")
+    write_env(project, "ETF_RAW_ROOT='/data/raw'\nDINGTALK_WEBHOOK=https://x/?token=1\n")
     cron(project)
     assert "root /data/raw, webhook set: yes" in log_of(project)
     assert "token=1" not in log_of(project)
-    other = project / "other.env"
-    other.write_text("ETF_RAW_ROOT=/other\n")
+    other = write_env(project, "ETF_RAW_ROOT=/other\n", "other.env")
     cron(project, ETF_ENV_FILE=str(other))
     assert "root /other, webhook set: \n" in log_of(project)
 
@@ -93,15 +101,14 @@ def test_a_setting_is_what_stands_behind_the_sign(project, line, value):
     command.write_text(
         '#!/usr/bin/env bash\nprintf \'%s\' "$EMAIL_PASSWORD" > "${0%/bin/*}/given"\n'
     )
-    text = f"\ufeff# mail\n\nexport EMAIL_PASSWORD={line}\nETF_POOLS=QDII"
-    (project / ".env").write_bytes(text.encode())
+    write_env(project, f"\ufeff# mail\n\nexport EMAIL_PASSWORD={line}\nETF_POOLS=QDII")
     done = cron(project)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (project / "given").read_text() == value
 
 
 def test_a_broken_settings_file_runs_nothing_and_shows_nothing(project):
-    (project / ".env").write_text("# mail\nEMAIL_PASSWORD=a\nsecret words\n")
+    write_env(project, "# mail\nEMAIL_PASSWORD=a\nsecret words\n")
     done = cron(project)
     assert done.returncode == 2
     assert done.stderr == f"{project}/.env: line 3 is not NAME=value\n"
@@ -113,6 +120,48 @@ def test_a_settings_file_that_is_named_must_be_there(project):
     assert done.returncode == 2
     assert done.stderr == "the settings file /nowhere cannot be read (ETF_ENV_FILE)\n"
     assert not (project / "factor_output").exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "warns"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True), (0o644, True)]
+)
+def test_a_settings_file_that_others_can_read_is_named(project, mode, warns):
+    path = write_env(project, "EMAIL_PASSWORD=pass-77\n")
+    path.chmod(mode)
+    done = cron(project)
+    assert done.returncode == 0
+    warning = f"warning: others can read {path}, which may hold secrets; run 'chmod 600 {path}'\n"
+    assert done.stderr == (warning if warns else "")
+    assert (warning in log_of(project)) is warns
+    assert "pass-77" not in done.stderr + log_of(project)
+
+
+def test_a_settings_file_behind_a_link_is_judged_itself(project, tmp_path):
+    path = write_env(tmp_path, "ETF_POOLS=QDII\n", "settings")
+    (project / ".env").symlink_to(path)
+    assert cron(project).stderr == ""
+    path.chmod(0o644)
+    assert "others can read" in cron(project).stderr
+
+
+@pytest.mark.parametrize("name", ["TERM", "INT"])
+def test_a_signal_is_passed_on_and_the_run_decides_the_code(project, name):
+    command = project / "bin" / "etf-rotation"
+    command.write_text(
+        "#!/usr/bin/env bash\n"
+        "trap 'echo told; sleep 0.2; echo ended; exit 2' TERM\n"
+        'touch "${0%/bin/*}/started"\n'
+        "while :; do sleep 0.05; done\n"
+    )
+    running = subprocess.Popen([str(project / "bin" / "cron_daily.sh")], env={}, stderr=-1)
+    while not (project / "started").exists():
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.send_signal(getattr(signal, f"SIG{name}"))
+    _, errors = running.communicate(timeout=30)
+    assert running.returncode == 2
+    assert b"ended with code 2" in errors
+    assert "told\nended\n== " in log_of(project)
 
 
 def test_logs_are_kept_for_thirty_days(project):

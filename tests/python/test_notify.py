@@ -3,10 +3,9 @@
 import asyncio
 import base64
 import datetime as dt
-import hashlib
-import hmac
 import ipaddress
 import json
+import os
 import ssl
 import threading
 import time
@@ -14,7 +13,6 @@ import traceback
 import urllib.parse
 from contextlib import contextmanager
 from email import message_from_bytes, policy
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,76 +24,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from etf_rotation import channels, messages, verify
+from etf_rotation import channels, messages, notify, verify
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.channels import DingTalk, Email, Message
 from etf_rotation.notify import tell
 from etf_rotation.production import Outcome
 from etf_rotation.settings import PROJECT
 from etf_rotation.texts import LANGUAGES, texts
+from robot import TOKEN, Robot
 
-TOKEN = "token-1f9c7e5a"
 SECRET = "SEC-8d2b60aa"
 PASSWORD = "pass-77e1c0 word"
 SECRETS = (TOKEN, SECRET, PASSWORD)
 HELLO = Message("标题 title", "**正文** body\n\n- 510300.SH")
 FAST = (0.01, 0.01, 0.01)
-
-
-class Robot:
-    """A DingTalk robot: `answers` are used one a request, the last one for all further."""
-
-    def __init__(self, secret=""):
-        self.secret = secret
-        self.errmsg = ""
-        self.limit = 0
-        self.answers = ["ok"]
-        self.requests = []
-        robot = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):  # noqa: N802
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                robot.requests.append((self.path, json.loads(body)))
-                robot.answer(self)
-
-            def log_message(self, *arguments):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.webhook = f"http://127.0.0.1:{self.server.server_port}/robot/send?access_token={TOKEN}"
-
-    def answer(self, handler):
-        kind = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if kind == "hang":
-            time.sleep(30)
-            return
-        if kind == "drop":
-            handler.connection.close()
-            return
-        if isinstance(kind, int) and 300 <= kind < 600:
-            handler.send_response(kind)
-            handler.send_header("Location", "http://127.0.0.1:1/elsewhere")
-            handler.end_headers()
-            return
-        code, text = {"ok": 0}.get(kind, kind), f"{handler.path} {self.errmsg}"
-        if self.limit and len(self.requests) > self.limit:
-            code, text = 130101, "send too fast, exceed 20 times per minute"
-        if self.secret and not self.is_signed(handler.path):
-            code, text = 310000, "sign not match"
-        text = "<html>" if kind == "html" else json.dumps({"errcode": code, "errmsg": text})
-        handler.send_response(200)
-        handler.end_headers()
-        handler.wfile.write(text.encode())
-
-    def is_signed(self, path):
-        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(path).query))
-        text = f"{query.get('timestamp')}\n{self.secret}".encode()
-        digest = hmac.new(self.secret.encode(), text, hashlib.sha256).digest()
-        is_recent = abs(time.time() * 1000 - int(query.get("timestamp", 0))) < 3_600_000
-        return is_recent and query.get("sign") == base64.b64encode(digest).decode()
 
 
 @pytest.fixture
@@ -145,12 +87,26 @@ def certificate(tmp_path_factory):
 
 
 class Mailbox:
-    """What the mail server is told; `fault` is its answer to the data where it refuses."""
+    """What the mail server is told; `fault` is its answer to the data where it refuses.
+
+    `refused` holds its answers to recipients that it does not take, `farewell` that to QUIT.
+    """
 
     def __init__(self):
         self.mails = []
         self.sessions = []
         self.fault = ""
+        self.refused = {}
+        self.farewell = "221 bye"
+
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
+        if address in self.refused:
+            return self.refused[address]
+        envelope.rcpt_tos.append(address)
+        return "250 taken"
+
+    async def handle_QUIT(self, server, session, envelope):  # noqa: N802
+        return self.farewell
 
     async def handle_DATA(self, server, session, envelope):  # noqa: N802
         self.sessions.append((session.ssl is not None, session.authenticated))
@@ -207,7 +163,7 @@ def email(port, password=PASSWORD, recipients=("a@example.com", "b@example.com")
 
 
 def send(message, to, spool, **options):
-    return tell(message, to, spool, **{"waits": FAST, "time_limit": 20} | options)
+    return tell(message, to, spool, **{"waits": FAST, "time_limit": 20} | options).lines
 
 
 def spooled(spool):
@@ -477,7 +433,199 @@ def test_a_spool_that_cannot_be_written_stops_no_message(robot, tmp_path):
     assert "not kept" in send(HELLO, [DingTalk(robot.webhook)], tmp_path / "file")[1]
 
 
+def test_what_a_killed_process_was_writing_is_removed(robot, tmp_path):
+    (tmp_path / ".20990101T000000000000-1-dingtalk.json").write_text('{"chan')
+    robot.answers = [500]
+    send(HELLO, [DingTalk(robot.webhook)], tmp_path, waits=())
+    (kept,) = tmp_path.iterdir()
+    assert not kept.name.startswith(".")
+    assert kept.stat().st_mode & 0o077 == 0
+    (tmp_path / ".20990101T000000000000-1-dingtalk.json").write_text('{"chan')
+    # Another run may be writing it: only the one with the lock removes it.
+    send(None, [DingTalk(robot.webhook)], tmp_path, waits=(), with_older=False)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_message_kept_by_an_older_version_is_sent(robot, tmp_path):
+    content = {"channel": "dingtalk", "title": "old", "text": "x"}
+    (tmp_path / "20990101T000000000000-1-dingtalk.json").write_text(json.dumps(content))
+    send(None, [DingTalk(robot.webhook)], tmp_path)
+    assert titles(robot) == ["old"]
+
+
+def titles(robot):
+    return [body["markdown"]["title"] for _, body in robot.requests]
+
+
+def test_messages_refused_for_good_starve_no_other(robot, tmp_path):
+    """More are refused than one run sends; one that waits for another reason comes first."""
+    to = [DingTalk(robot.webhook)]
+    robot.answers = [400]
+    for number in range(17):
+        send(Message(f"refused {number}", ""), to, tmp_path, with_older=False)
+    robot.answers = [500]
+    send(Message("waiting", ""), to, tmp_path, waits=(), with_older=False)
+    for number in range(3):
+        robot.requests.clear()
+        robot.answers = [*["ok"] * (number == 0), 400, "ok"]
+        send(Message(f"new {number}", ""), to, tmp_path)
+        # One of the refused ones has its turn, and shows that the others can wait.
+        waiting = ["waiting"] if number == 0 else []
+        assert titles(robot) == [*waiting, f"refused {number}", f"new {number}"]
+    robot.requests.clear()
+    robot.answers = ["ok"]
+    send(None, to, tmp_path)
+    assert len(robot.requests) == 15
+    send(None, to, tmp_path)
+    assert sorted(titles(robot)) == sorted(f"refused {number}" for number in range(17))
+    assert spooled(tmp_path) == []
+
+
+def test_a_message_that_never_gets_through_holds_up_no_other(robot, tmp_path):
+    to = [DingTalk(robot.webhook)]
+    robot.answers = [500]
+    for name in ("stuck", "two", "three"):
+        send(Message(name, ""), to, tmp_path, waits=(), with_older=False)
+    robot.requests.clear()
+    robot.answers = [500, "ok"]
+    (line,) = send(Message("new", ""), to, tmp_path)
+    assert titles(robot) == ["stuck", "two", "three", "new"]
+    assert "sent; 2 kept from earlier runs sent; 1 not delivered (HTTP status 500)" in line
+
+
+def test_older_messages_leave_time_for_the_new_one(robot, tmp_path, monkeypatch):
+    to = [DingTalk(robot.webhook)]
+    robot.answers = [500]
+    send(Message("old", ""), to, tmp_path, waits=())
+    robot.requests.clear()
+    robot.answers = ["ok"]
+    monkeypatch.setattr(notify, "OLDER_SHARE", 0.0)  # their share of the time is over
+    send(HELLO, to, tmp_path)
+    assert titles(robot) == [HELLO.title]
+
+
+# ---------------------------------------------------------------- one recipient of several
+
+
+def test_a_refused_recipient_does_not_send_to_the_others_again(certificate, trusted, tmp_path):
+    with mail_server(certificate, tls=False) as (mailbox, port):
+        mailbox.refused = {"b@example.com": "550 no such mailbox"}
+        for number in range(3):
+            lines = send(Message(f"m{number}", "x"), [email(port)], tmp_path)
+        assert [recipients for recipients, _ in mailbox.mails] == [["a@example.com"]] * 3
+        assert lines == [
+            "Notification by email: sent to 1 of 2; 3 not delivered "
+            "(b@example.com: refused with 550), kept for the next run."
+        ]
+        kept = [json.loads(path.read_text()) for path in tmp_path.iterdir()]
+        assert [content["recipients"] for content in kept] == [["b@example.com"]] * 3
+        mailbox.refused = {}
+        mailbox.mails.clear()
+        send(None, [email(port)], tmp_path)
+        assert [recipients for recipients, _ in mailbox.mails] == [["b@example.com"]] * 3
+    assert spooled(tmp_path) == []
+
+
+def test_a_recipient_refused_for_now_is_tried_again_alone(certificate, trusted, tmp_path):
+    with mail_server(certificate, tls=False) as (mailbox, port):
+        asked = []
+
+        async def take_the_third_time(server, session, envelope, address, options):
+            asked.append(address)
+            if address == "a@example.com" and asked.count(address) < 3:
+                return "450 greylisted"
+            envelope.rcpt_tos.append(address)
+            return "250 taken"
+
+        mailbox.handle_RCPT = take_the_third_time
+        assert send(HELLO, [email(port)], tmp_path) == ["Notification by email: sent."]
+        reached = [recipients for recipients, _ in mailbox.mails]
+    assert reached == [["b@example.com"], ["a@example.com"]]
+    assert spooled(tmp_path) == []
+
+
+def test_all_recipients_refused_is_said_with_their_names(certificate, trusted, tmp_path):
+    with mail_server(certificate, tls=False) as (mailbox, port):
+        mailbox.refused = dict.fromkeys(("a@example.com", "b@example.com"), "550 no")
+        (line,) = send(HELLO, [email(port)], tmp_path)
+        assert mailbox.mails == []
+    assert line == (
+        "Notification by email: 1 not delivered (a@example.com: refused with 550, "
+        "b@example.com: refused with 550), kept for the next run."
+    )
+
+
+def test_a_recipient_who_is_no_longer_configured_gets_nothing(certificate, trusted, tmp_path):
+    with mail_server(certificate, tls=False) as (mailbox, port):
+        mailbox.refused = {"b@example.com": "550 no"}
+        send(HELLO, [email(port)], tmp_path)
+        mailbox.mails.clear()
+        lines = send(None, [email(port, recipients=("a@example.com", "c@example.com"))], tmp_path)
+        assert mailbox.mails == []
+    assert lines[0].startswith("No recipient is configured, given up: ")
+    assert spooled(tmp_path) == []
+
+
+def test_a_farewell_that_fails_does_not_send_again(certificate, trusted, tmp_path):
+    with mail_server(certificate, tls=False) as (mailbox, port):
+        mailbox.farewell = "421 out of order"
+        assert send(HELLO, [email(port)], tmp_path) == ["Notification by email: sent."]
+        assert len(mailbox.mails) == 1
+
+
+def test_a_spool_that_cannot_remember_is_said(certificate, trusted, tmp_path, monkeypatch):
+    replace, calls = os.replace, []
+
+    def full(*arguments):
+        calls.append(arguments)
+        if len(calls) > 1:
+            raise OSError(28, "No space left on device")
+        return replace(*arguments)
+
+    monkeypatch.setattr(os, "replace", full)
+    with mail_server(certificate, tls=False) as (mailbox, port):
+        mailbox.refused = {"b@example.com": "550 no"}
+        lines = send(HELLO, [email(port)], tmp_path)
+    assert "cannot be changed (No space left on device): somebody may get it twice." in lines[0]
+    assert lines[-1].startswith("Notification by email: sent to 1 of 2")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 # ---------------------------------------------------------------- settings, secrets, texts
+
+
+def test_a_certificate_that_is_refused_is_not_tried_again(certificate, robot, tmp_path):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    robot.server.socket = context.wrap_socket(
+        robot.server.socket, server_side=True, do_handshake_on_connect=False
+    )
+    accept, connections = robot.server.get_request, []
+    robot.server.get_request = lambda: connections.append(1) or accept()
+    webhook = robot.webhook.replace("http://", "https://")
+    (line,) = send(HELLO, [DingTalk(webhook)], tmp_path)
+    assert "1 not delivered (SSLError)" in line
+    assert len(connections) == 1
+
+
+@pytest.mark.parametrize(
+    ("webhook", "warns"),
+    [
+        (f"http://oapi.dingtalk.com/robot/send?access_token={TOKEN}", True),
+        (f"HTTP://10.0.0.1/send?access_token={TOKEN}", True),
+        (f"https://oapi.dingtalk.com/robot/send?access_token={TOKEN}", False),
+        (f"http://127.0.0.1:8080/send?access_token={TOKEN}", False),
+        (f"http://[::1]/send?access_token={TOKEN}", False),
+        (f"http://localhost/send?access_token={TOKEN}", False),
+        (f"not an address {TOKEN}", False),
+        (f"http://[bad/{TOKEN}", False),
+    ],
+)
+def test_an_address_without_encryption_is_named(webhook, warns):
+    found, lines = channels.configured(environment(DINGTALK_WEBHOOK=webhook))
+    assert len(found) == 1
+    assert bool(lines) is warns
+    assert TOKEN not in "".join(lines)
 
 
 def environment(**values):
@@ -553,7 +701,7 @@ def test_no_secret_in_any_line_file_representation_or_exception(
         for channel in to:
             said.append(repr(channel))
             try:
-                channel.send(HELLO)
+                channel.send(HELLO, channel.recipients)
             except channels.DeliveryError:
                 said.append(traceback.format_exc())
             except Exception as error:  # tell() gives its type only

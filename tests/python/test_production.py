@@ -16,7 +16,7 @@ import duckdb
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from etf_rotation import publish, settings
+from etf_rotation import manifest, publish, settings
 from etf_rotation.build import build, plain
 from etf_rotation.cli import main
 from etf_rotation.errors import InputError
@@ -126,7 +126,7 @@ def published(real, robot, tmp_path_factory):
 
 def test_a_full_run_publishes_every_file(published):
     root, _ = published
-    assert publish.faults(root) == []
+    assert manifest.faults(root) == []
     of_pool = {
         "panel_meta.json",
         "production_factors.txt",
@@ -188,11 +188,11 @@ def test_metadata_is_complete(published):
     assert meta["factors"] == len(catalogue.splitlines()) - 1
     assert meta["is_synthetic"] is False
     assert len(meta["input_fingerprint"]) == 64
-    manifest = json.loads((root / "manifest.json").read_text())
-    assert manifest["code_version"] == meta["code_version"]
-    assert manifest["input_fingerprint"] == meta["input_fingerprint"]
-    assert manifest["vars"]["as_of"] == "2024-12-30"
-    assert manifest["row_counts"]["signals.factor_panel"] > 20_000
+    written = json.loads((root / "manifest.json").read_text())
+    assert written["code_version"] == meta["code_version"]
+    assert written["input_fingerprint"] == meta["input_fingerprint"]
+    assert written["vars"]["as_of"] == "2024-12-30"
+    assert written["row_counts"]["signals.factor_panel"] > 20_000
     database = root / "etf_rotation.duckdb"
     with duckdb.connect(str(database), read_only=True) as connection:
         same = since(connection, database, "2024-12-30")
@@ -403,7 +403,7 @@ def test_bad_input_ends_with_one_line_and_a_message(real, published, robot, tmp_
     assert robot[1][-1]["title"] == "ETF 轮动：运行失败，未发布"
     assert name in robot[1][-1]["text"]
     assert publish.current(root) == before
-    assert publish.faults(root) == []
+    assert manifest.faults(root) == []
 
 
 def test_a_killed_build_is_cleaned_up_by_the_next(real, published, tmp_path):
@@ -416,7 +416,7 @@ def test_a_killed_build_is_cleaned_up_by_the_next(real, published, tmp_path):
     process.kill()
     process.communicate()
     assert publish.current(root) == before
-    assert publish.faults(root) == []
+    assert manifest.faults(root) == []
     (left,) = [
         p for p in (root.parent / "snapshots").iterdir() if not (p / "manifest.json").exists()
     ]
@@ -459,7 +459,7 @@ def test_an_interrupted_build_is_told(real, robot, tmp_path):
         (["panels", "--symbols", "A", "--pool-name", "X", "--pools", "QDII"], "leave --pools out"),
         (["panels", "--output-dir", "snapshots/20240101T000000"], "stays as it is"),
         (["panels", "--symbols", "999999.SH", "--pool-name", "X"], "no file of 999999.SH"),
-        (["panels", "--symbols", "510300.SH", "--pool-name", "../x"], "letters, digits"),
+        (["panels", "--symbols", "510300.SH", "--pool-name", "../x"], "1 to 40 of the characters"),
         (["gate", "--database", "/nowhere.duckdb"], "no database /nowhere.duckdb"),
         (["diff", "A", "B"], "no finished run A"),
     ],

@@ -5,8 +5,10 @@ import gzip
 import json
 import re
 import shutil
+import threading
 import time
 from html import unescape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import duckdb
 import numpy as np
@@ -449,11 +451,89 @@ def test_page_is_light_and_draws_what_is_in_sight(browser, pages):
     assert drawn < browser.run("return document.querySelectorAll('.plot').length")
 
 
+def without_policy(text):
+    """The page with what a test puts into it, which its policy would refuse."""
+    found = re.subn(r'<meta http-equiv="Content-Security-Policy" content="[^"]*">', "", text)
+    assert found[1] == 1
+    return found[0]
+
+
+# Every way in which a page asks for something, each for an address of its own.
+REQUESTS = """
+const at = name => `${arguments[0]}/${name}`;
+const add = (tag, more) => document.body.append(Object.assign(document.createElement(tag), more));
+add('img', { src: at('img') });
+add('script', { src: at('script') });
+add('link', { rel: 'stylesheet', href: at('style') });
+add('iframe', { src: at('frame') });
+add('object', { data: at('object') });
+add('video', { src: at('video') });
+add('style', { textContent: `@import '${at('import')}'; b { background: url('${at('image')}') }` });
+navigator.sendBeacon(at('beacon'), '1');
+fetch(at('fetch'), { mode: 'no-cors' }).catch(() => {});
+"""
+
+
+@pytest.fixture
+def asked():
+    """A server on this machine; yields its address and the paths that it was asked for."""
+    paths = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802
+            paths.append(self.path.strip("/"))
+            self.send_response(200)
+            self.end_headers()
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", paths
+    server.shutdown()
+
+
+def test_page_can_ask_nobody_for_anything(browser, pages, asked, tmp_path):
+    address, paths = asked
+    ways = set(re.findall(r"at\('(\w+)'\)", REQUESTS))
+    page = tmp_path / "report.html"
+    page.write_text(without_policy(pages["en"].read_text("utf-8")), "utf-8")
+    for path, expected in ((pages["en"], set()), (page, ways)):
+        browser.open(path)
+        browser.run(REQUESTS, address)
+        for _ in range(100):
+            if expected <= set(paths):
+                break
+            time.sleep(0.05)
+        browser.open(path)  # whatever was still on its way has arrived
+        assert set(paths) == expected
+    browser.log()
+
+
+def test_page_runs_no_script_but_its_own(browser, pages, tmp_path):
+    text = pages["en"].read_text("utf-8")
+    assert "unsafe-eval" not in text[: text.index("<style>")]
+    fault = "<script>window.foreign = 1</script><img src='x:' onerror='window.foreign = 2'>"
+    page = tmp_path / "report.html"
+    page.write_text(text.replace("<main>", f"<main>{fault}", 1), "utf-8")
+    browser.open(page)
+    assert browser.run("return window.foreign") is None
+    assert any("Content Security Policy" in message for message in browser.log()[0])
+    # A bit of its own script that changes is a foreign script.
+    page.write_text(text.replace("const plots =", "const  plots =", 1), "utf-8")
+    browser.driver.get(page.as_uri())
+    assert browser.run("return typeof Plotly") == "undefined"
+
+
 def test_page_is_ready_when_it_says_so(browser, pages, tmp_path):
     """What prints a page from a script waits for its load event and no longer."""
     page = tmp_path / "report.html"
     note = "<script>addEventListener('load', () => { window.found = typeof Plotly; })</script>"
-    page.write_text(pages["en"].read_text("utf-8").replace("<main>", f"{note}<main>", 1), "utf-8")
+    text = without_policy(pages["en"].read_text("utf-8"))
+    page.write_text(text.replace("<main>", f"{note}<main>", 1), "utf-8")
     browser.open(page)
     assert browser.run("return window.found") == "object"
     assert browser.run("return document.getElementById('undrawn').hidden")
@@ -566,7 +646,8 @@ def test_checks_of_the_browser_can_fail(browser, pages, tmp_path):
         "<table><tr><th>nameless</th></tr></table>"
     )
     page = tmp_path / "report.html"
-    page.write_text(pages["en"].read_text("utf-8").replace("<main>", f"<main>{fault}", 1), "utf-8")
+    text = without_policy(pages["en"].read_text("utf-8"))
+    page.write_text(text.replace("<main>", f"<main>{fault}", 1), "utf-8")
     browser.open(page)
     messages, addresses = browser.log()
     assert any("undefinedFunction" in message for message in messages)

@@ -1,0 +1,145 @@
+"""Signals, standard streams and the exit of a process that runs a command.
+
+Only a process that owns itself calls `take_over`; as a library nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+import atexit
+import io
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from typing import NoReturn
+
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PAUSE = 1.0  # seconds between two interruptions
+LAST_SECONDS = 5.0  # for what Python does at its end after an interruption
+
+
+class _Interruption:
+    """Turns signals into KeyboardInterrupt, until they are held."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.count = 0
+        self.is_held = False
+        self.raised_at = -math.inf
+
+    def __call__(self, number: int, frame: object) -> None:
+        self.count += 1
+        now = time.monotonic()
+        # The next signal must not break into the handling of this one. A later one may raise
+        # again: a library can lose an interruption, and the user still wants to stop.
+        if not self.is_held and now - self.raised_at > PAUSE:
+            self.raised_at = now
+            raise KeyboardInterrupt
+
+
+_interruption = _Interruption()
+
+
+def hold() -> None:
+    """Let no further signal raise: what decides or tells how a run ended must not be cut short."""
+    _interruption.is_held = True
+
+
+def received() -> int:
+    """Return how many of the signals INT and TERM the process has received.
+
+    A library may turn the interruption into an error of its own, or lose it: DuckDB raises a
+    RuntimeError in its place.
+    """
+    return _interruption.count
+
+
+class Output(io.TextIOWrapper):
+    """A standard stream that never raises: after its first fault it drops what it is given.
+
+    `fault` is that first fault. A reader that closed its pipe is none: it has seen enough.
+    """
+
+    fault: OSError | None = None
+
+    def write(self, text: str) -> int:
+        """Write, or drop the text once the stream has failed."""
+        try:
+            return super().write(text)
+        except OSError as error:
+            self._drop(error)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or drop what is left once the stream has failed."""
+        try:
+            super().flush()
+        except OSError as error:
+            self._drop(error)
+
+    def _drop(self, error: OSError) -> None:
+        if not isinstance(error, BrokenPipeError) and self.fault is None:
+            self.fault = error
+        # The buffer still holds what could not be written: it must go somewhere.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self.fileno())
+        os.close(null)
+
+
+def _protected(stream: io.TextIOWrapper) -> Output:
+    is_line_buffered, encoding = stream.line_buffering, stream.encoding
+    return Output(
+        stream.detach(),
+        encoding=encoding,
+        errors="backslashreplace",  # a text that a terminal cannot show must not end a run
+        line_buffering=is_line_buffered,
+    )
+
+
+def take_over() -> None:
+    """Answer INT and TERM from now on, and make the standard streams unable to fail.
+
+    Signals that were blocked until now (bin/etf-rotation does it) are delivered.
+    """
+    _interruption.reset()
+    for number in ENDING_SIGNALS:
+        signal.signal(number, _interruption)
+    for descriptor in range(3):
+        # A closed standard stream would give its number to the next file that is opened.
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        # Python has no stream where the descriptor was closed.
+        stream = getattr(sys, name) or os.fdopen(descriptor, "w", encoding="utf-8")
+        setattr(sys, name, _protected(stream))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
+
+
+def output_fault() -> str:
+    """Return why standard output is incomplete, nothing where it is whole."""
+    sys.stdout.flush()
+    fault = getattr(sys.stdout, "fault", None)
+    return f"standard output is incomplete: {fault.strerror}" if fault else ""
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with this exit code, whatever arrives meanwhile."""
+    for number in ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if received():
+        # Python's own exit may die of the interruption once more (exit code 130), or of a query
+        # that still runs in a thread.
+        timer = threading.Timer(LAST_SECONDS, os._exit, [code])
+        timer.daemon = True
+        timer.start()
+        atexit._run_exitfuncs()
+        os._exit(code)
+    sys.exit(code)
