@@ -11,6 +11,7 @@ import duckdb
 
 from etf_rotation import browse, channels, commands
 from etf_rotation.errors import InputError
+from etf_rotation.fetch import cli as fetch_cli
 from etf_rotation.production import COULD_NOT_RUN, reason
 
 CODES = "Exit codes: 0 it passed, 1 the gate failed, 2 it could not run."
@@ -33,10 +34,13 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     # From here on nothing but the notifications knows them, dbt and its log least of all.
     secrets = channels.take_settings(os.environ)
+    token = fetch_cli.take_token(os.environ)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         if given.action in (commands.run, commands.notify_test):
             return given.action(given, secrets)
+        if given.action is fetch_cli.fetch:
+            return fetch_cli.fetch(given, token)
         return given.action(given)
     except (InputError, OSError, duckdb.Error) as error:
         print(reason(error), file=sys.stderr)
@@ -141,6 +145,9 @@ def parser() -> argparse.ArgumentParser:
         "--processes", type=int, default=os.cpu_count() or 1, help="(default: one for each core)"
     )
 
+    fetched = command("fetch", fetch_cli.fetch, fetch_cli.SUMMARY)
+    fetched.epilog = fetch_cli.EPILOG
+    fetch_cli.add_options(fetched)
     command("notify-test", commands.notify_test, "Send a test message.").epilog += SETTINGS
     _output(command("list", browse.list_runs, "List the runs that are kept."))
     compared = command("diff", browse.diff, "Compare two runs: metrics, weights, factors.")

@@ -18,7 +18,7 @@ from etf_rotation.bilingual import Bilingual
 from etf_rotation.build import WORK, Build, Builder, build
 from etf_rotation.errors import InputError
 from etf_rotation.history import Since, since
-from etf_rotation.lock import run_lock
+from etf_rotation.lock import raw_read_lock, run_lock
 from etf_rotation.progress import Progress
 from etf_rotation.settings import Settings, claim
 
@@ -82,7 +82,10 @@ class Production:
         """
         base, started_at = self.settings.base, self.clock()
         claim(self.settings)
-        with run_lock(base, self.command, started_at, self.progress.say):
+        with (
+            run_lock(base, self.command, started_at, self.progress.say),
+            raw_read_lock(self.settings.raw_root),
+        ):
             publish.clean_up(base, self.progress.say)
             run = publish.new_run(base, started_at)
             outcome = Outcome(run_id=run.name)
