@@ -52,10 +52,10 @@ class Market:
         (row,) = [row for row, bar in enumerate(bars) if bar.date == date]
         bars[row] = replace(bars[row], **values)
 
-    def forward_adjusted(self, symbol):
+    def forward_adjusted(self, symbol, bars=None):
         """Return (slope, offset) by bar: how Eastmoney adjusts its prices."""
         lines, slope, offset = [], 1.0, 0.0
-        for bar in reversed(self.bars[symbol]):
+        for bar in reversed(self.bars[symbol] if bars is None else bars):
             lines.append((slope, offset))
             key = (symbol, bar.date)
             if key in self.unknown_to_eastmoney:
@@ -134,7 +134,9 @@ class Vendors:
         self.faults = {}
         self.calls = []
         self.limit = 2000
+        self.today = dt.date.max  # nothing later has happened
         self.token = TOKEN
+        self.retry_after = "3"
 
     def fault(self, vendor, symbol):
         for key in ((vendor, symbol), (vendor, "all")):
@@ -144,6 +146,10 @@ class Vendors:
             if fault:
                 return fault
         return None
+
+    def known(self, symbol):
+        """Return the bars so far."""
+        return [bar for bar in self.market.bars.get(symbol, []) if bar.date <= self.today]
 
     @contextmanager
     def serve(self):
@@ -178,6 +184,7 @@ class Vendors:
         if fault == "minute":
             return {"code": 40203, "msg": "抱歉，您每分钟最多访问该接口80次", "data": None}
         start, end = params.get("start_date") or "0", params.get("end_date") or "9"
+        end = "9" if fault == "no_end" else end
         rows = [
             bar for bar in self.market.bars.get(symbol, []) if start <= f"{bar.date:%Y%m%d}" <= end
         ]
@@ -229,9 +236,8 @@ class Vendors:
             return {"rc": 0, "rt": 17, "data": None}
         if fault == "rc":
             return {"rc": 102, "data": None}
-        pairs = list(
-            zip(self.market.bars[symbol], self.market.forward_adjusted(symbol), strict=True)
-        )
+        known = self.known(symbol)
+        pairs = list(zip(known, self.market.forward_adjusted(symbol, known), strict=True))
         pairs = [
             (bar, line)
             for bar, line in pairs
@@ -261,7 +267,7 @@ class Vendors:
 
     def sse(self, code, query, fault):
         """Answer with the last sessions: shares, CNY."""
-        bars = self.distort(self.market.bars.get(f"{code}.SH", []), fault)
+        bars = self.distort(self.known(f"{code}.SH"), fault)
         bars = bars[int(query["begin"]) :]
         kline = [
             [int(f"{b.date:%Y%m%d}"), b.open, b.high, b.low, b.close, b.shares, round(b.money)]
@@ -277,7 +283,7 @@ class Vendors:
             error = "查询日期区间不能超过5天"
             return [other_tab, {"metadata": {"tabkey": "tab2"}, "data": [], "error": error}]
         code = query["txtDMorJC"]
-        bars = [b for b in self.market.bars.get(f"{code}.SZ", []) if first <= b.date <= last]
+        bars = [b for b in self.known(f"{code}.SZ") if first <= b.date <= last]
         rows = [
             {
                 "zqdm": code,
@@ -369,7 +375,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(200, b"<html><body>Access denied</body></html>", kind="text/html")
             return
         if isinstance(fault, int):
-            wait = {"Retry-After": "3"} if fault == 429 else {}
+            wait = {"Retry-After": self.vendors.retry_after} if fault == 429 else {}
             self.answer(fault, b"<html>no</html>", wait, kind="text/html")
             return
         content = json.dumps(made(fault), ensure_ascii=False).encode()

@@ -103,11 +103,15 @@ def fetch(
         progress.say(line)
         summary.leave([line], environment)
         return COULD_NOT_BEGIN
+    if stopped and all(result.kind in (FAILED, ENDED) for result in results.values()):
+        reasons = "; ".join(texts.refusal(error) for error in stopped)
+        line = texts.text("could_not_begin", reason=reasons)
+        progress.say(line)
+        summary.leave([line], environment)
+        return COULD_NOT_BEGIN
     lines = summary.lines(texts, results, job, seconds=progress.seconds)
     progress.say("\n".join(["", *lines]))
     summary.leave(lines, environment)
-    if stopped and all(result.kind in (FAILED, ENDED) for result in results.values()):
-        return COULD_NOT_BEGIN
     return DONE if all(result.kind in state.FINE for result in results.values()) else NOT_ALL
 
 
@@ -223,7 +227,7 @@ def _all(
         try:
             results[symbol] = update(job, symbol, files.get(symbol))
         except SourceStoppedError as error:
-            if str(error) not in stopped:
+            if str(error) not in stopped and any(r.kind != FAILED for r in results.values()):
                 job.say("source_stopped", reason=error)
             stopped[str(error)] = error
             results[symbol] = Result(FAILED, job.until.isoformat(), in_each_language(error))

@@ -47,12 +47,12 @@ class SourceStoppedError(RefusedError):
 
 
 @dataclass
-class _Host:
-    free_at: float = 0.0
+class _Vendor:
+    """What a source has done in this run: connections closed and funds refused in a row."""
+
     closed: int = 0
     refusals: Counter = field(default_factory=Counter)
     stopped: SourceStoppedError | None = None
-    has_answered: bool = False
 
 
 class Client:
@@ -92,7 +92,8 @@ class Client:
         self._session.headers.update(HEADERS)
         # Without this, requests would send what ~/.netrc holds for the host.
         self._session.auth = _no_authentication
-        self._hosts: dict[str, _Host] = {}
+        self._vendors: dict[str, _Vendor] = {}
+        self._free_at: dict[str, float] = {}
 
     def get(self, request: Request, spacing: float) -> object:
         """Return the JSON of an answer.
@@ -110,19 +111,17 @@ class Client:
         RefusedError
             This request has no usable answer.
         """
-        host = self._host(request)
-        if host.stopped:
-            raise host.stopped
+        vendor = self._vendor(request)
+        if vendor.stopped:
+            raise vendor.stopped
         try:
-            answer = self._attempts(request, host, spacing)
+            return self._attempts(request, vendor, spacing)
         except SourceStoppedError as error:
-            host.stopped = error
+            vendor.stopped = error
             raise
         except RefusedError as error:
             self.refused(request, error)
             raise
-        host.has_answered = True
-        return answer
 
     def refused(self, request: Request, error: RefusedError) -> None:
         """Count a refusal; after too many of one kind in a row the source is stopped.
@@ -131,29 +130,33 @@ class Client:
         ------
         SourceStoppedError
         """
-        host = self._host(request)
+        vendor = self._vendor(request)
         kind = f"{error.key} {error.facts.get('code') or error.facts.get('status') or ''}"
-        host.refusals = Counter({kind: host.refusals[kind] + 1})
-        if host.refusals[kind] >= REFUSED_IN_A_ROW:
-            name = urlsplit(request.url).hostname
-            host.stopped = SourceStoppedError(
-                "refused_in_a_row", host=name, count=REFUSED_IN_A_ROW, reason=error
-            )
-            raise host.stopped from None
+        vendor.refusals = Counter({kind: vendor.refusals[kind] + 1})
+        if vendor.refusals[kind] >= REFUSED_IN_A_ROW:
+            raise self.stop(
+                request, "refused_in_a_row", count=REFUSED_IN_A_ROW, reason=error
+            ) from None
+
+    def stop(self, request: Request, key: str, **facts: object) -> SourceStoppedError:
+        """Ask a source nothing more in this run; return the error that says why."""
+        error = SourceStoppedError(key, host=urlsplit(request.url).hostname, **facts)
+        self._vendor(request).stopped = error
+        return error
 
     def accepted(self, request: Request) -> None:
         """Forget the refusals of a source: an answer of it was usable."""
-        self._host(request).refusals.clear()
+        self._vendor(request).refusals.clear()
 
-    def _host(self, request: Request) -> _Host:
-        return self._hosts.setdefault(urlsplit(request.url).netloc, _Host())
+    def _vendor(self, request: Request) -> _Vendor:
+        return self._vendors.setdefault(request.source, _Vendor())
 
-    def _attempts(self, request: Request, host: _Host, spacing: float) -> object:
+    def _attempts(self, request: Request, vendor: _Vendor, spacing: float) -> object:
         has_waited_a_minute = False
         for attempt in range(len(WAITS) + 1):
-            self._wait_for_turn(host, spacing)
+            self._wait_for_turn(request, spacing)
             try:
-                answer = self._once(request, host)
+                answer = self._once(request, vendor)
             except _LaterError as later:
                 if attempt == len(WAITS):
                     raise later.refusal from None
@@ -176,15 +179,15 @@ class Client:
             return answer
         raise AssertionError("the last attempt returns or raises")
 
-    def _wait_for_turn(self, host: _Host, spacing: float) -> None:
+    def _wait_for_turn(self, request: Request, spacing: float) -> None:
+        host = urlsplit(request.url).netloc
         spacing = self._spacing if self._spacing is not None else spacing
-        wait = host.free_at - self._clock()
+        wait = self._free_at.get(host, 0.0) - self._clock()
         if wait > 0:
             self._sleep(wait)
-        pause = spacing * (1 + JITTER * random.random())
-        host.free_at = max(self._clock(), host.free_at) + pause
+        self._free_at[host] = self._clock() + spacing * (1 + JITTER * random.random())
 
-    def _once(self, request: Request, host: _Host) -> object:
+    def _once(self, request: Request, vendor: _Vendor) -> object:
         name = urlsplit(request.url).hostname
         body = request.body
         if request.needs_token:
@@ -206,8 +209,8 @@ class Client:
         except requests.Timeout:
             raise _LaterError(RefusedError("no_answer_in_time", host=name)) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._lost(error, host, name) from None
-        host.closed = 0
+            raise self._lost(error, vendor, name) from None
+        vendor.closed = 0
         return _json(answer, content, name)
 
     def _content(self, answer: requests.Response) -> bytes:
@@ -225,12 +228,12 @@ class Client:
         # A vendor may quote the request in its refusal.
         return content.replace(self._token.encode(), b"***") if self._token else content
 
-    def _lost(self, error: Exception, host: _Host, name: str) -> Exception:
+    def _lost(self, error: Exception, vendor: _Vendor, name: str) -> Exception:
         """Return what the loss of a connection means: another attempt, or the end."""
         causes = tuple(type(cause) for cause in _causes(error))
         if _is_any(causes, _CLOSED):
-            host.closed += 1
-            if host.closed >= CLOSED_IN_A_ROW:
+            vendor.closed += 1
+            if vendor.closed >= CLOSED_IN_A_ROW:
                 return SourceStoppedError("door_shut", host=name, count=CLOSED_IN_A_ROW)
             return _LaterError(RefusedError("connection_closed", host=name))
         if _is_any(causes, _BROKEN_OFF):

@@ -43,12 +43,14 @@ def lines(texts: Texts, results: Mapping[str, Result], job: Job, *, seconds: flo
 
 
 def _named(texts: Texts, funds: Mapping[str, Result]) -> str:
-    """Return funds with their reason; what is true of all of them is said once."""
-    reasons = {result.why(texts.language) for result in funds.values()}
-    if len(reasons) == 1:
-        (reason,) = reasons
-        return texts.names(list(funds)) + (f" ({reason})" if reason else "")
-    named = [f"{symbol} ({result.why(texts.language)})" for symbol, result in funds.items()]
+    """Return funds with their reason; what is true of several of them is said once."""
+    by_reason: dict[str, list[str]] = {}
+    for symbol, result in funds.items():
+        by_reason.setdefault(result.why(texts.language), []).append(symbol)
+    named = [
+        texts.names(symbols) + (f" ({reason})" if reason else "")
+        for reason, symbols in by_reason.items()
+    ]
     shown = "; ".join(named[:LIST_LENGTH])
     if len(named) > LIST_LENGTH:
         shown += texts.text("and_more", count=len(named) - LIST_LENGTH)

@@ -191,6 +191,8 @@ def ask(job: Job, source: Source, symbol: str, first: dt.date) -> Answer:
     try:
         answer = source.answer(symbol, payloads, job.until)
     except RefusedError as error:
+        if source.needs_token and "token" in str(error.facts.get("message")).lower():
+            raise job.client.stop(requests[0], "token_refused", message=error) from None
         if error.key in OF_THE_VENDOR:
             job.client.refused(requests[0], error)
         raise
