@@ -148,6 +148,9 @@ def parser() -> argparse.ArgumentParser:
     fetched = command("fetch", fetch_cli.fetch, fetch_cli.SUMMARY)
     fetched.epilog = fetch_cli.EPILOG
     fetch_cli.add_options(fetched)
+    imported = command("import", fetch_cli.import_, fetch_cli.IMPORT_SUMMARY)
+    imported.epilog = fetch_cli.IMPORT_EPILOG
+    fetch_cli.add_import_options(imported)
     command("notify-test", commands.notify_test, "Send a test message.").epilog += SETTINGS
     _output(command("list", browse.list_runs, "List the runs that are kept."))
     compared = command("diff", browse.diff, "Compare two runs: metrics, weights, factors.")

@@ -89,7 +89,13 @@ class ExDay:
 
 
 def table(symbol: str, dates: Sequence[dt.date], numbers: Mapping[str, np.ndarray]) -> pa.Table:
-    """Return bars by date; NaN becomes null, and a column that is not given is null."""
+    """Return bars by date; NaN becomes null, and a column that is not given is null.
+
+    Vendors write 0 where a fund has no previous close: that is null too.
+    """
+    if "pre_close" in numbers:
+        before = numbers["pre_close"]
+        numbers = {**numbers, "pre_close": np.where(before == 0, np.nan, before)}
     columns = {
         name: pa.array(numbers[name], pa.float64(), from_pandas=True)
         if name in numbers

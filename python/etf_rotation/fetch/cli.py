@@ -7,8 +7,16 @@ import os
 from collections.abc import MutableMapping
 
 from etf_rotation.fetch import command
+from etf_rotation.importing.command import import_files
 
 SUMMARY = "Fetch the bars of every fund up to the last completed session."
+IMPORT_SUMMARY = "Import CSV and parquet files from other programs into the raw folder."
+IMPORT_EPILOG = """exit codes: 0 every file, 1 some were refused (the rest is written), 2 nothing
+
+environment:
+  ETF_RAW_ROOT            the folder above ETF/daily (default: raw in the project)
+  ETF_LANGUAGE            en or zh
+"""
 EPILOG = """exit codes: 0 all there, 1 some not (the rest is written), 2 could not begin
 
 environment:
@@ -75,3 +83,22 @@ def fetch(given: argparse.Namespace, token: str) -> int:
         accept_restatement=given.accept_restatement,
     )
     return command.fetch(wish, os.environ, token)
+
+
+def add_import_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `import` to its parser."""
+    parser.add_argument(
+        "files",
+        metavar="FILE",
+        nargs="+",
+        help="CSV or text in UTF-8 or GB18030, or parquet; of AkShare, Tushare, TDX, an exchange",
+    )
+    parser.add_argument("--raw-root", help="the folder above ETF/daily")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show what would be imported, and write nothing"
+    )
+
+
+def import_(given: argparse.Namespace) -> int:
+    """Import files."""
+    return import_files(given.files, os.environ, raw_root=given.raw_root, is_dry=given.dry_run)

@@ -1,0 +1,1 @@
+"""Bring files that people already have into the raw layout."""
