@@ -14,6 +14,7 @@ import duckdb
 from etf_rotation import channels, messages, publish
 from etf_rotation.custom import project_with_pool
 from etf_rotation.errors import InputError
+from etf_rotation.fetch import summary
 from etf_rotation.notify import SPOOL, tell
 from etf_rotation.production import (
     COULD_NOT_RUN,
@@ -35,7 +36,8 @@ def run(given: argparse.Namespace, secrets: dict[str, str]) -> int:
     progress = Progress()
     if given.dry_run:
         return _dry_run(resolve(vars(given), os.environ), secrets)
-    tell_all = partial(_tell, secrets=secrets, progress=progress)
+    fetched = summary.found(os.environ)
+    tell_all = partial(_tell, fetched=fetched, secrets=secrets, progress=progress)
     try:
         settings = resolve(vars(given), os.environ)
         production = Production(settings, progress, "run")
@@ -65,9 +67,11 @@ def _tell(
     in_language: str,
     *,
     owns_lock: bool,
+    fetched: str,
     secrets: dict[str, str],
     progress: Progress,
 ) -> None:
+    outcome.fetched = fetched
     found, lines = channels.configured(secrets)
     message = messages.compose(outcome, in_language)
     lines += tell(message, found, base / SPOOL, with_older=owns_lock)

@@ -35,7 +35,11 @@ def now() -> dt.datetime:
 
 @dataclass
 class Outcome:
-    """What a run came to: `code` is the exit code, `fault` why it could not run."""
+    """What a run came to.
+
+    `code` is the exit code, `fault` why it could not run, `fetched` the summary of the fetch that
+    cron_daily.sh ran before.
+    """
 
     code: int = COULD_NOT_RUN
     run_id: str = ""
@@ -49,6 +53,7 @@ class Outcome:
     resolved: list[dict] = field(default_factory=list)
     since: Since | None = None
     not_compared: str = ""
+    fetched: str = ""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,6 @@ from etf_rotation.trading_calendar import sessions_between
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 DONE, NOT_ALL, COULD_NOT_BEGIN = 0, 1, 2
 AFTER = "17:30"  # Shanghai: when the vendors have the day
-CLOSE = dt.time(15)  # of the session
 TOKEN = "TUSHARE_TOKEN"
 # Sessions on which others had rows and a fund had none, and between two questions after it ended.
 ENDED_SESSIONS, ASK_ENDED_AGAIN = 60, 20
@@ -110,7 +109,7 @@ def fetch(
         summary.leave([line], environment)
         return COULD_NOT_BEGIN
     lines = summary.lines(texts, results, job, seconds=progress.seconds)
-    progress.say("\n".join(["", *lines]))
+    progress.say("\n".join(["", *lines, *summary.next_steps(texts, results)]))
     summary.leave(lines, environment)
     return DONE if all(result.kind in state.FINE for result in results.values()) else NOT_ALL
 
@@ -192,12 +191,9 @@ def completed_session(now: dt.datetime, environment: Mapping[str, str]) -> dt.da
         ETF_FETCH_AFTER, `HH:MM` in Shanghai.
     """
     text = environment.get("ETF_FETCH_AFTER", "").strip() or AFTER
-    try:
-        after = dt.time.fromisoformat(text)
-    except ValueError:
-        after = dt.time.min
-    if after < CLOSE:
-        raise RefusedError("no_time", value=text, close=f"{CLOSE:%H:%M}")
+    if not re.fullmatch(r"(1[5-9]|2[0-3]):[0-5]\d", text):
+        raise RefusedError("no_time", value=text)
+    after = dt.time.fromisoformat(text)
     last = now.date() if now.time() >= after else now.date() - dt.timedelta(days=1)
     return max(day for day in _sessions(now.date()) if day <= last)
 

@@ -17,7 +17,7 @@ BRIEF = (state.GAINED, state.UP_TO_DATE)  # kinds whose funds are counted, not n
 
 
 def lines(texts: Texts, results: Mapping[str, Result], job: Job, *, seconds: float) -> list[str]:
-    """Return the summary of a fetch, and what to do next."""
+    """Return the summary of a fetch."""
     key = "summary_dry" if job.is_dry else "summary"
     said = [texts.text(key, count=len(results), date=job.until, seconds=f"{seconds:.1f}")]
     for kind in state.KINDS:
@@ -35,6 +35,12 @@ def lines(texts: Texts, results: Mapping[str, Result], job: Job, *, seconds: flo
     asked = [result for result in results.values() if result.kind != state.ENDED]
     if len(asked) > 1 and all(result.kind == state.LATE for result in asked):
         said.append("  " + texts.text("day_not_complete", date=job.until))
+    return said
+
+
+def next_steps(texts: Texts, results: Mapping[str, Result]) -> list[str]:
+    """Return the commands to run next."""
+    said = []
     restated = [symbol for symbol, result in results.items() if result.kind == RESTATED]
     if restated:
         said.append(texts.text("next_accept", symbols=",".join(restated)))
@@ -62,6 +68,17 @@ def leave(said: list[str], environment: Mapping[str, str]) -> None:
     name = environment.get(SUMMARY_FILE, "")
     if name:
         Path(name).write_text("\n".join(said) + "\n", encoding="utf-8")
+
+
+def found(environment: Mapping[str, str]) -> str:
+    """Return the summary that a fetch left, empty where none ran; one line if it is unreadable."""
+    name = environment.get(SUMMARY_FILE, "")
+    if not name:
+        return ""
+    try:
+        return Path(name).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        return f"{SUMMARY_FILE}: {name}: {type(error).__name__}"
 
 
 def status_table(
