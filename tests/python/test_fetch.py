@@ -245,6 +245,36 @@ def test_an_ended_fund_is_named_and_rests(place):
     assert len(asked()) > count
 
 
+def test_an_ended_fund_of_another_program_is_found_behind_its_empty_rows(place):
+    """Such files go on with rows without prices or volume."""
+    place.fetch(token=TOKEN)
+    path = store.daily(place.root) / "159915.SZ_daily.parquet"
+    rows = pq.read_table(path)
+    empty = pa.table(
+        {
+            name: rows[name].combine_chunks().take(pa.array(range(90, 160)))
+            if name in ("ts_code", "trade_date")
+            else pa.nulls(70, pa.float64())
+            for name in SCHEMA.names
+        }
+    )
+    pq.write_table(pa.concat_tables([rows.slice(0, 90).replace_schema_metadata(), empty]), path)
+    place.market.bars["159915.SZ"] = place.market.bars["159915.SZ"][:90]
+    code, said = place.fetch(token=TOKEN)
+    assert (code, "up to date (3)" in said) == (0, True)
+
+
+def test_thin_volumes_in_whole_lots_are_no_adjusted_prices(place):
+    for bar in place.market.bars["159915.SZ"]:
+        place.market.change("159915.SZ", bar.date, shares=149, money=149 * bar.close)
+    code, said = place.fetch()
+    assert code == 1, said
+    assert "159915.SZ not written: amount / (volume × close) has the median 1.49" in said
+    for bar in place.market.bars["159915.SZ"]:
+        place.market.change("159915.SZ", bar.date, shares=1049, money=1049 * bar.close)
+    assert place.fetch()[0] == 0
+
+
 def test_a_fund_is_no_ended_one_while_the_others_have_no_rows_either(place):
     for symbol in FUNDS:
         place.market.bars[symbol] = place.market.bars[symbol][:90]
@@ -308,6 +338,7 @@ def test_a_change_far_back_shows_with_the_whole_history(place):
     code, said = place.fetch(full=True)
     assert code == 1
     assert f"510300.SH {day} low: {old.low} → {rounded(old.low - 0.002)}" in said
+    assert "bin/etf-rotation fetch --full --accept-restatement 510300.SH" in said
 
 
 def test_an_ex_day_that_the_vendor_learns_late_is_a_restatement(place):

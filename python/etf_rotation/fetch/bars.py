@@ -28,6 +28,8 @@ UNIT_BAR, UNIT_MEDIAN = (0.4, 2.5), (0.9, 1.1)
 # amount / (volume * mean price), the median of so many bars: on the market to 2023-06 within 0.991
 # to 1.008 for 60 bars, 0.980 to 1.016 for 20, 0.951 to 1.038 for 5.
 BASIS_BOUNDS = ((60, 0.01), (20, 0.03), (5, 0.07))
+# Eastmoney rounds to whole lots: of fewer the volume is too coarse to compare with the amount.
+FEWEST_LOTS = 100
 # The longest gap in the rows of a real fund is 20 sessions.
 LONGEST_GAP = 60
 MOST_ADJUSTMENTS, ADJUSTMENT_BARS = 15, 250
@@ -249,8 +251,9 @@ def adjusted_block(columns: Mapping[str, np.ndarray]) -> tuple[int, int, float] 
         The block whose median of amount / (volume * mean price) is furthest from 1; None where
         all are within the bounds for their length, or where there are too few bars to tell.
     """
+    rows = np.flatnonzero(columns["vol"] >= FEWEST_LOTS)
     mean = sum(columns[name] for name in PRICES) / len(PRICES)
-    ratio = columns["amount"] * CNY_PER_UNIT / (columns["vol"] * SHARES_PER_LOT * mean)
+    ratio = (columns["amount"] * CNY_PER_UNIT / (columns["vol"] * SHARES_PER_LOT * mean))[rows]
     bound = next((pair for pair in BASIS_BOUNDS if len(ratio) >= pair[0]), None)
     if bound is None:
         return None
@@ -259,7 +262,7 @@ def adjusted_block(columns: Mapping[str, np.ndarray]) -> tuple[int, int, float] 
     worst = int(np.argmax(np.abs(medians - 1)))
     if abs(medians[worst] - 1) <= bound[1]:
         return None
-    return worst, worst + length - 1, float(medians[worst])
+    return int(rows[worst]), int(rows[worst + length - 1]), float(medians[worst])
 
 
 def judge_history(bars: pa.Table, sessions: Sequence[dt.date]) -> None:

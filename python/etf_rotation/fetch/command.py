@@ -109,7 +109,7 @@ def fetch(
         summary.leave([line], environment)
         return COULD_NOT_BEGIN
     lines = summary.lines(texts, results, job, seconds=progress.seconds)
-    progress.say("\n".join(["", *lines, *summary.next_steps(texts, results)]))
+    progress.say("\n".join(["", *lines, *summary.next_steps(texts, results, job)]))
     summary.leave(lines, environment)
     return DONE if all(result.kind in state.FINE for result in results.values()) else NOT_ALL
 

@@ -48,6 +48,12 @@ class Stored:
         """The date of the last row."""
         return self.rows["trade_date"][-1].as_py()
 
+    @property
+    def last_bar(self) -> dt.date:
+        """The date of the last row with a volume, else of the last row."""
+        traded = np.flatnonzero(numbers(self.rows, "vol") > 0)
+        return dates(self.rows)[traded[-1] if len(traded) else -1]
+
 
 @dataclass(frozen=True)
 class Difference:

@@ -38,12 +38,13 @@ def lines(texts: Texts, results: Mapping[str, Result], job: Job, *, seconds: flo
     return said
 
 
-def next_steps(texts: Texts, results: Mapping[str, Result]) -> list[str]:
+def next_steps(texts: Texts, results: Mapping[str, Result], job: Job) -> list[str]:
     """Return the commands to run next."""
     said = []
     restated = [symbol for symbol, result in results.items() if result.kind == RESTATED]
     if restated:
-        said.append(texts.text("next_accept", symbols=",".join(restated)))
+        options = f"--source {job.source} " * bool(job.source) + "--full " * job.is_full
+        said.append(texts.text("next_accept", options=options, symbols=",".join(restated)))
     said.append(texts.text("next_run"))
     return said
 

@@ -172,7 +172,8 @@ def choose(job: Job, symbol: str, stored: Stored | None) -> Source:
 
 
 def _overlap(job: Job, stored: Stored, source: Source) -> dt.date:
-    base = min(stored.last, job.until)
+    # Other programs write rows for sessions without trades, which a vendor may not have.
+    base = min(stored.last_bar, job.until)
     known = [day for day in job.sessions if day <= base]
     return known[max(0, len(known) - OVERLAP - source.context_rows)] if known else FIRST_DATE
 
