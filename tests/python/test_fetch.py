@@ -372,7 +372,7 @@ def test_another_source_needs_to_be_asked_for_outright(place):
     place.fetch()
     code, said = place.fetch(token=TOKEN, source="tushare")
     assert code == 1
-    assert "510300.SH_daily.parquet comes from eastmoney, not from tushare" in said
+    assert "510300.SH not written: its file comes from eastmoney, not from tushare" in said
     assert place.fetch(token=TOKEN)[0] == 0, "without --source a file keeps its own"
     code, said = place.fetch(
         token=TOKEN, source="tushare", full=True, accept_restatement="510300.SH"

@@ -94,7 +94,9 @@ def fetch(
         with nullcontext() if wish.dry_run else lock(root, "fetch", clock()):
             if not wish.dry_run:
                 store.remove_temporary(root)
-            results, stopped = _all(job, symbols, files, progress, is_named=bool(wish.symbols))
+            results, stopped = _all(
+                job, symbols, files, progress, texts, is_named=bool(wish.symbols)
+            )
             if not wish.dry_run:
                 state.save(root, state.load(root) | results)
     except (RefusedError, InputError, OSError) as error:
@@ -140,18 +142,15 @@ def prepare(
     source = wish.source or environment.get("ETF_FETCH_SOURCE", "").strip()
     check = wish.check or environment.get("ETF_FETCH_CHECK", "").strip() or CHECKS[0]
     if source:
-        _one_of("--source", source, tuple(SOURCES))
-    _one_of("--check", check, CHECKS)
+        _one_of("--source (ETF_FETCH_SOURCE)", source, tuple(SOURCES))
+        if SOURCES[source].needs_token and not token:
+            raise RefusedError("no_token", source=source)
+    _one_of("--check (ETF_FETCH_CHECK)", check, CHECKS)
     completed = completed_session(now, environment)
     until = min(_date("--to", wish.to), completed) if wish.to else completed
     if wish.to and _date("--to", wish.to) > completed:
         say("not_over", date=wish.to, last=completed)
     sessions = _sessions(now.date())
-    urls = {}
-    for one in (*SOURCES.values(), exchange.SSE, exchange.SZSE):
-        urls[one.name], is_plain = address(one, environment)
-        if is_plain:
-            say("plain_http", setting=one.setting, host=urlsplit(urls[one.name]).hostname)
     accepted = frozenset(_list(wish.accept_restatement or ""))
     return Job(
         root=root,
@@ -166,7 +165,7 @@ def prepare(
             timeout=_number(environment, "ETF_FETCH_TIMEOUT", TIMEOUT),
             say=say,
         ),
-        urls=urls,
+        urls=_addresses(environment, say),
         say=say,
         version=_version(),
         source=source,
@@ -178,6 +177,16 @@ def prepare(
         accepted=frozenset(name if name == "all" else symbol_of(name) for name in accepted),
         known_actions=_known_actions(),
     )
+
+
+def _addresses(environment: Mapping[str, str], say: Callable[..., None]) -> dict[str, str]:
+    urls = {}
+    for source in (*SOURCES.values(), exchange.SSE, exchange.SZSE):
+        urls[source.name], is_plain = address(source, environment)
+        if is_plain:
+            host = urlsplit(urls[source.name]).hostname
+            say("plain_http", setting=source.setting, host=host)
+    return urls
 
 
 def completed_session(now: dt.datetime, environment: Mapping[str, str]) -> dt.date:
@@ -208,6 +217,7 @@ def _all(
     symbols: list[str],
     files: Mapping[str, Path],
     progress: Progress,
+    texts: Texts,
     *,
     is_named: bool,
 ) -> tuple[dict[str, Result], list[SourceStoppedError]]:
@@ -216,7 +226,7 @@ def _all(
     results: dict[str, Result] = {}
     stopped: dict[str, SourceStoppedError] = {}
     for done, symbol in enumerate(symbols):
-        _count(progress, done, len(symbols), symbol)
+        _count(progress, texts, done, len(symbols), symbol)
         if not (is_named or job.is_full) and _rests(job, before.get(symbol), files.get(symbol)):
             results[symbol] = before[symbol]
             continue
@@ -231,9 +241,9 @@ def _all(
     return results, list(stopped.values())
 
 
-def _count(progress: Progress, done: int, total: int, symbol: str) -> None:
+def _count(progress: Progress, texts: Texts, done: int, total: int, symbol: str) -> None:
     rate = done / progress.seconds if done and progress.seconds else 0.0
-    left = f"  {rate:.1f}/s  {(total - done) / rate:.0f} s" if rate else ""
+    left = texts.text("left", rate=rate, seconds=(total - done) / rate) if rate else ""
     progress.count(done, total, f"{symbol}{left}")
 
 

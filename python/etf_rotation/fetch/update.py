@@ -158,13 +158,7 @@ def choose(job: Job, symbol: str, stored: Stored | None) -> Source:
     name = job.source or job.default
     if stored is not None and stored.source in SOURCES and stored.source != name:
         if job.source and not (job.is_full and job.accepts(symbol)):
-            raise RefusedError(
-                "other_source",
-                file=stored.path.name,
-                source=stored.source,
-                other=name,
-                symbol=symbol,
-            )
+            raise RefusedError("other_source", source=stored.source, other=name)
         name = job.source or stored.source
     if SOURCES[name].needs_token and not job.has_token:
         raise SourceStoppedError("no_token", source=name)
