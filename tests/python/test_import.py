@@ -153,7 +153,7 @@ def test_akshare(place, encoding, symbol):
     code, said = place.run(f"{symbol[:6]}.csv")
     assert code == 0, said
     is_as_the_market(place, symbol, has_pre_close=False, is_whole_lots=True)
-    assert f"{symbol} has no pre_close: its dividends and splits are unknown" in said
+    assert f"no pre_close, so dividends and splits are unknown: {symbol}; " in said
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030"])

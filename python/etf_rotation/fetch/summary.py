@@ -25,13 +25,14 @@ def lines(texts: Texts, results: Mapping[str, Result], job: Job, *, seconds: flo
         if funds:
             facts = {"count": len(funds), "rows": sum(result.rows for result in funds.values())}
             if kind not in BRIEF:
-                facts["funds"] = _named(texts, funds)
+                reasons = {symbol: result.why(texts.language) for symbol, result in funds.items()}
+                facts["funds"] = _grouped(texts, reasons)
             said.append("  " + texts.text(f"kind_{kind}", **facts))
     if job.unfinished:
         said.append("  " + texts.text("unfinished", count=len(job.unfinished), date=job.today))
     if job.unchecked:
-        reason = next(iter(job.unchecked.values()))
-        said.append("  " + texts.text("unchecked", funds=list(job.unchecked), reason=reason))
+        reasons = {symbol: texts.refusal(error) for symbol, error in job.unchecked.items()}
+        said.append("  " + texts.text("unchecked", funds=_grouped(texts, reasons)))
     asked = [result for result in results.values() if result.kind != state.ENDED]
     if len(asked) > 1 and all(result.kind == state.LATE for result in asked):
         said.append("  " + texts.text("day_not_complete", date=job.until))
@@ -49,11 +50,11 @@ def next_steps(texts: Texts, results: Mapping[str, Result], job: Job) -> list[st
     return said
 
 
-def _named(texts: Texts, funds: Mapping[str, Result]) -> str:
+def _grouped(texts: Texts, reasons: Mapping[str, str]) -> str:
     """Return funds with their reason; what is true of several of them is said once."""
     by_reason: dict[str, list[str]] = {}
-    for symbol, result in funds.items():
-        by_reason.setdefault(result.why(texts.language), []).append(symbol)
+    for symbol, reason in reasons.items():
+        by_reason.setdefault(reason, []).append(symbol)
     named = [
         texts.names(symbols) + (f" ({reason})" if reason else "")
         for reason, symbols in by_reason.items()

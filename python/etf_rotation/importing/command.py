@@ -91,9 +91,8 @@ def import_files(
         return NOTHING
     if ready:
         say(_preview(texts, ready))
-    for one in ready:
-        for line in _notes(texts, one):
-            say(line)
+    for line in _notes(texts, ready):
+        say(line)
     for error in refused:
         say(texts.refusal(error))
     key = "import_summary_dry" if is_dry else "import_summary"
@@ -165,8 +164,7 @@ def _settle(
         whole, gained = rows, rows.num_rows
     else:
         whole, gained = _with_stored(parts, rows, stored)
-    has_pre_close = bool((bars.numbers(whole, "pre_close") > 0).any())
-    if has_pre_close:
+    if _has_pre_close(whole):
         _judge(parts[0], lambda: bars.judge_adjustment(whole), parts)
     _judge(parts[0], lambda: bars.judge_values(whole.select(bars.SCHEMA.names)), parts)
     return Imported(symbol, path, stored, whole, gained, parts, repeated)
@@ -291,7 +289,6 @@ def _preview(texts: Texts, ready: list[Imported]) -> str:
     rows = []
     for one in ready:
         days = bars.dates(one.rows)
-        has_pre_close = bool((bars.numbers(one.rows, "pre_close") > 0).any())
         rows.append(
             [
                 one.symbol,
@@ -301,21 +298,28 @@ def _preview(texts: Texts, ready: list[Imported]) -> str:
                 str(one.gained),
                 texts.text(one.funds[0].volume_unit),
                 texts.text(one.funds[0].amount_unit),
-                texts.text("yes" if has_pre_close else "no"),
+                texts.text("yes" if _has_pre_close(one.rows) else "no"),
                 texts.names([part.file for part in one.funds]),
             ]
         )
     return render([texts.text(f"import_head_{name}") for name in headings], rows)
 
 
-def _notes(texts: Texts, one: Imported) -> list[str]:
+def _notes(texts: Texts, ready: list[Imported]) -> list[str]:
     said = [
         texts.text(key, symbol=one.symbol, file=part.file, **facts)
+        for one in ready
         for part in one.funds
         for key, facts in part.notes
     ]
-    if one.repeated:
-        said.append(texts.text("import_repeated", symbol=one.symbol, count=one.repeated))
-    if not (bars.numbers(one.rows, "pre_close") > 0).any():
-        said.append(texts.text("import_without_pre_close", symbol=one.symbol))
-    return said
+    said += [
+        texts.text("import_repeated", symbol=one.symbol, count=one.repeated)
+        for one in ready
+        if one.repeated
+    ]
+    without = [one.symbol for one in ready if not _has_pre_close(one.rows)]
+    return said + ([texts.text("import_without_pre_close", funds=without)] if without else [])
+
+
+def _has_pre_close(rows: pa.Table) -> bool:
+    return bool((bars.numbers(rows, "pre_close") > 0).any())
