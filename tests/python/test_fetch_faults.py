@@ -1,12 +1,15 @@
 """What vendors get wrong: each fault is refused by name, and every other fund is written."""
 
+import datetime as dt
+import errno
 import socket
 
 import pytest
-from etf_rotation.fetch import http, store
+from etf_rotation.fetch import exchange, http, store, tushare
 from etf_rotation.fetch.http import Client
 from etf_rotation.fetch.sources import Request
 from etf_rotation.fetch.texts import RefusedError
+from etf_rotation.fetch.update import SOURCES, parsed
 from fetching import DAYS, FUNDS, LAST, column, digests, place
 from vendors import TOKEN, rounded
 
@@ -127,6 +130,73 @@ def test_a_fault_in_an_update_leaves_the_file_as_it_is(place):
     assert {name for name in after if after[name] != before[name]} == {
         f"{symbol}_daily.parquet" for symbol in FUNDS if symbol != ODD
     }
+
+
+@pytest.mark.parametrize("source", ["tushare", "eastmoney", "sse", "szse"])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        None,
+        5,
+        "text",
+        [],
+        [1],
+        {},
+        {"data": 1},
+        {"code": 0},
+        {"code": 0, "data": {"fields": None, "items": [[1]]}},
+        {"code": 0, "data": {"fields": ["ts_code"], "items": [1]}},
+        {"code": 0, "data": {"fields": list(tushare.FIELDS), "items": [[{}] * 9]}},
+        {"rc": 0, "data": {"code": "159915", "klines": [None]}},
+        {"rc": 0, "data": {"code": "159915", "klines": ["2024-06-28,1,2"]}},
+        {"rc": 0, "data": {"code": "159915", "klines": ["9999999-06-28,1,2,3,4,5,6"]}},
+        {"code": "159915", "kline": [[20240628]]},
+        {"code": "159915", "kline": [5]},
+        [{"data": [{"zqdm": "159915"}]}],
+        [{"data": {"zqdm": "159915"}}],
+    ],
+)
+def test_json_of_another_form_is_refused(source, payload):
+    sources = {**SOURCES, "sse": exchange.SSE, "szse": exchange.SZSE}
+    payloads = [payload] * (2 if source == "eastmoney" else 1)
+    try:
+        answer = parsed(sources[source], ODD, payloads, LAST)
+    except RefusedError:
+        return
+    assert answer.bars.num_rows == 0
+
+
+def test_a_full_disk_loses_no_file(place, monkeypatch):
+    place.fetch(now=f"{DAYS[-2]}T18:00")
+    before = digests(store.daily(place.root))
+
+    def full(table, file, **options):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device", file.name)
+
+    monkeypatch.setattr(store.pq, "write_table", full)
+    code, said = place.fetch()
+    assert code == 1
+    assert said.count(": No space left on device") >= 3
+    assert digests(store.daily(place.root)) == before
+
+
+def test_shenzhens_error_with_status_200_is_no_answer():
+    """It says so for a span of more than five days, which fetch never asks for."""
+    text = "查询日期区间不能超过5天"
+    payload = [{"metadata": {"tabkey": "tab2"}, "data": [], "error": text}]
+    with pytest.raises(RefusedError, match=text):
+        exchange.szse_answer(ODD, [payload], LAST)
+    requests = exchange.szse_requests("https://x", ODD, DAYS[-30], LAST)
+    spans = [(r.params["txtBeginDate"], r.params["txtEndDate"]) for r in requests]
+    assert spans[0][0] == str(DAYS[-30])
+    assert spans[-1][1] == str(LAST)
+    days = [[dt.date.fromisoformat(day) for day in span] for span in spans]
+    assert {(end - start).days for start, end in days[:-1]} == {4}
+    assert all(
+        after[0] - before[1] == dt.timedelta(days=1)
+        for before, after in zip(days, days[1:], strict=False)
+    )
 
 
 # -- retries, spacing, and knowing when to stop ----------------------------------------------------
@@ -279,9 +349,6 @@ def test_each_vendor_has_its_own_spacing(place):
 
 
 def test_the_built_in_addresses_are_https():
-    from etf_rotation.fetch import exchange
-    from etf_rotation.fetch.update import SOURCES
-
     for source in (*SOURCES.values(), exchange.SSE, exchange.SZSE):
         assert http.address(source, {}) == (source.url, False)
         assert source.url.startswith("https://")
@@ -298,8 +365,6 @@ def test_the_built_in_addresses_are_https():
     ],
 )
 def test_plain_http_warns_unless_it_stays_on_this_machine(url, warns):
-    from etf_rotation.fetch import tushare
-
     found = http.address(tushare.SOURCE, {"ETF_TUSHARE_URL": url})
     assert found == (url.rstrip("/"), warns)
 

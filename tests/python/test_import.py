@@ -2,6 +2,7 @@
 
 import csv
 import datetime as dt
+import errno
 import io
 from types import SimpleNamespace
 
@@ -279,6 +280,17 @@ def test_a_refused_file_keeps_none_of_the_others_out(place):
     assert "absent.csv: No such file or directory" in said
     is_as_the_market(place, "510300.SH")
     assert place.run("159915.csv")[0] == 2
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_half_written(place, monkeypatch):
+    def full(table, file, **options):
+        raise OSError(errno.ENOSPC, "No space left on device", file.name)
+
+    place.write("a.csv", tushare("510300.SH"))
+    monkeypatch.setattr(store.pq, "write_table", full)
+    code, said = place.run("a.csv")
+    assert (code, "No space left on device" in said) == (2, True)
+    assert list(store.daily(place.root).iterdir()) == []
 
 
 # -- refusals: each names file, line and column ---------------------------------------------------

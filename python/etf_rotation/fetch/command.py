@@ -21,7 +21,7 @@ from etf_rotation.fetch.http import TIMEOUT, Client, SourceStoppedError, address
 from etf_rotation.fetch.sources import FIRST_DATE
 from etf_rotation.fetch.state import ENDED, FAILED, LATE, Result
 from etf_rotation.fetch.texts import RefusedError, Texts, in_each_language
-from etf_rotation.fetch.update import SOURCES, Job, update
+from etf_rotation.fetch.update import SOURCES, Job, readable, update
 from etf_rotation.lock import RAW_LOCK, RunningError, run_lock
 from etf_rotation.pools import SYMBOL
 from etf_rotation.progress import Progress
@@ -98,9 +98,9 @@ def fetch(
                 job, symbols, files, progress, texts, is_named=bool(wish.symbols)
             )
             if not wish.dry_run:
-                state.save(root, state.load(root) | results)
+                _keep(root, results, say)
     except (RefusedError, InputError, OSError) as error:
-        line = texts.text("could_not_begin", reason=_readable(error))
+        line = texts.text("could_not_begin", reason=readable(error))
         progress.say(line)
         summary.leave([line], environment)
         return COULD_NOT_BEGIN
@@ -116,10 +116,12 @@ def fetch(
     return DONE if all(result.kind in state.FINE for result in results.values()) else NOT_ALL
 
 
-def _readable(error: Exception) -> Exception:
-    if isinstance(error, OSError):
-        return RefusedError("no_access", file=error.filename or "", reason=error.strerror or "")
-    return error
+def _keep(root: Path, results: Mapping[str, Result], say: Callable[..., None]) -> None:
+    """Keep the results for `--status`; the files are written already, so a fault is only said."""
+    try:
+        state.save(root, state.load(root) | results)
+    except OSError as error:
+        say("warning", reason=readable(error))
 
 
 def prepare(
@@ -167,7 +169,7 @@ def prepare(
         ),
         urls=_addresses(environment, say),
         say=say,
-        version=_version(),
+        version=version(),
         source=source,
         default=tushare.SOURCE.name if token else eastmoney.SOURCE.name,
         has_token=bool(token),
@@ -348,7 +350,8 @@ def _known_actions() -> frozenset[tuple[str, str]]:
         return frozenset((row["symbol"], row["trade_date"]) for row in csv.DictReader(file))
 
 
-def _version() -> str:
+def version() -> str:
+    """Return name and version of the program, for the metadata of the files."""
     declared = yaml.safe_load((PROJECT / "dbt_project.yml").read_text(encoding="utf-8"))
     return f"{declared['name']} {declared['version']}"
 

@@ -305,11 +305,15 @@ def write(path: Path, rows: pa.Table, description: Mapping[str, str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {KEY + key: value for key, value in description.items()}
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        pq.write_table(rows.replace_schema_metadata(metadata), file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with temporary.open("wb") as file:
+            pq.write_table(rows.replace_schema_metadata(metadata), file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

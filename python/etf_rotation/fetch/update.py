@@ -140,9 +140,17 @@ def update(job: Job, symbol: str, path: Path | None) -> Result:
         return _write(job, symbol, source, stored, change, answer)
     except SourceStoppedError:
         raise
-    except RefusedError as error:
-        job.say("fund_refused", symbol=symbol, reason=error)
-        return Result(FAILED, asked, in_each_language(error))
+    except (RefusedError, OSError) as error:
+        refused = readable(error)
+        job.say("fund_refused", symbol=symbol, reason=refused)
+        return Result(FAILED, asked, in_each_language(refused))
+
+
+def readable(error: Exception) -> Exception:
+    """Return an error of the file system as a refusal, any other as it is."""
+    if isinstance(error, OSError):
+        return RefusedError("no_access", file=error.filename or "", reason=error.strerror or "")
+    return error
 
 
 def choose(job: Job, symbol: str, stored: Stored | None) -> Source:
@@ -184,7 +192,7 @@ def ask(job: Job, source: Source, symbol: str, first: dt.date) -> Answer:
     requests = source.requests(job.urls[source.name], symbol, first, job.until)
     payloads = [job.client.get(request, source.spacing) for request in requests]
     try:
-        answer = source.answer(symbol, payloads, job.until)
+        answer = parsed(source, symbol, payloads, job.until)
     except RefusedError as error:
         if source.needs_token and "token" in str(error.facts.get("message")).lower():
             raise job.client.stop(requests[0], "token_refused", message=error) from None
@@ -200,6 +208,19 @@ def ask(job: Job, source: Source, symbol: str, first: dt.date) -> Answer:
     if job.today in answer.later and job.today > job.completed:
         job.unfinished.append(symbol)
     return answer
+
+
+def parsed(source: Source, symbol: str, payloads: list[object], last: dt.date) -> Answer:
+    """Return an answer's bars; JSON of another form than the vendor's is refused.
+
+    Raises
+    ------
+    RefusedError
+    """
+    try:
+        return source.answer(symbol, payloads, last)
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
+        raise RefusedError("not_the_vendors", source=source.name) from None
 
 
 def _tail(rows: pa.Table) -> pa.Table:
@@ -285,7 +306,7 @@ def ask_official(job: Job, source: Source, symbol: str, first: dt.date) -> pa.Ta
     """
     requests = source.requests(job.urls[source.name], symbol, first, job.until)
     payloads = [job.client.get(request, source.spacing) for request in requests]
-    official = source.answer(symbol, payloads, job.until).bars
+    official = parsed(source, symbol, payloads, job.until).bars
     is_wanted = pc.greater_equal(official["trade_date"], pa.scalar(first, pa.date32()))
     official = official.filter(is_wanted)
     if not official.num_rows:

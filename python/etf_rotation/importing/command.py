@@ -14,11 +14,11 @@ import pyarrow as pa
 from etf_rotation.errors import InputError
 from etf_rotation.fetch import bars, store
 from etf_rotation.fetch.bars import Answer
-from etf_rotation.fetch.command import lock, now
+from etf_rotation.fetch.command import lock, now, version
 from etf_rotation.fetch.sources import FIRST_DATE
 from etf_rotation.fetch.store import Stored
 from etf_rotation.fetch.texts import RefusedError, Texts
-from etf_rotation.fetch.update import SOURCES, number
+from etf_rotation.fetch.update import SOURCES, number, readable
 from etf_rotation.importing.converting import Fund, convert
 from etf_rotation.importing.reading import read
 from etf_rotation.settings import language, raw_folder
@@ -84,10 +84,10 @@ def import_files(
         with nullcontext() if is_dry else lock(root, "import", clock()):
             funds = _read_all(paths, refused)
             ready = _settle_all(funds, root, files, clock().date(), refused)
-            for one in ready if not is_dry else []:
-                _write(one)
+            if not is_dry:
+                ready = [one for one in ready if _write(one, refused)]
     except (RefusedError, InputError, OSError) as error:
-        say(texts.text("import_could_not", reason=error))
+        say(texts.text("import_could_not", reason=readable(error)))
         return NOTHING
     if ready:
         say(_preview(texts, ready))
@@ -271,17 +271,23 @@ def _at(part: Fund, row: int, column: str, reason: RefusedError) -> RefusedError
     )
 
 
-def _write(one: Imported) -> None:
+def _write(one: Imported, refused: list[RefusedError]) -> bool:
+    """Write a fund's file if it gains rows; return whether it is as it should be."""
     if not one.gained:
-        return
+        return True
     described = store.describe(
         one.stored,
         one.rows,
         source=SOURCE,
         endpoint=", ".join(part.file for part in one.funds),
-        version="",
+        version=version(),
     )
-    store.write(one.path, one.rows, described)
+    try:
+        store.write(one.path, one.rows, described)
+    except OSError as error:
+        refused.append(readable(error))
+        return False
+    return True
 
 
 def _preview(texts: Texts, ready: list[Imported]) -> str:
