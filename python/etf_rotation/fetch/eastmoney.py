@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from etf_rotation.fetch.bars import (
     CNY_PER_UNIT,
@@ -83,7 +84,9 @@ def answer(symbol: str, payloads: Sequence[object], last: dt.date) -> Answer:
     return _with_previous_close(bars, adjusted_close, later)
 
 
-def _with_previous_close(bars, adjusted: np.ndarray, later: tuple[dt.date, ...]) -> Answer:
+def _with_previous_close(
+    bars: pa.Table, adjusted: np.ndarray, later: tuple[dt.date, ...]
+) -> Answer:
     days = dates(bars)
     raw = {name: bars[name].to_numpy() for name in (*PRICES, "vol", "amount")}
     if not (raw["close"] > 0).all():
