@@ -374,6 +374,8 @@ def test_another_source_needs_to_be_asked_for_outright(place):
     assert code == 1
     assert "510300.SH not written: its file comes from eastmoney, not from tushare" in said
     assert place.fetch(token=TOKEN)[0] == 0, "without --source a file keeps its own"
+    usual = {"ETF_FETCH_SOURCE": "tushare"}
+    assert place.fetch(token=TOKEN, settings=usual)[0] == 0, "the setting is for new files"
     code, said = place.fetch(
         token=TOKEN, source="tushare", full=True, accept_restatement="510300.SH"
     )
@@ -383,6 +385,15 @@ def test_another_source_needs_to_be_asked_for_outright(place):
         for symbol in FUNDS
     }
     assert sources == {"510300.SH": "tushare", "159915.SZ": "eastmoney", "513100.SH": "eastmoney"}
+
+
+def test_the_setting_names_the_source_of_new_files(place):
+    assert place.fetch(token=TOKEN, settings={"ETF_FETCH_SOURCE": "eastmoney"})[0] == 0
+    assert {call.vendor for call in place.vendors.calls} == {"eastmoney"}
+    code, said = place.fetch(settings={"ETF_FETCH_SOURCE": "sina"})
+    assert code == 2
+    assert "ETF_FETCH_SOURCE is sina, which must be one of: tushare, eastmoney" in said
+    assert place.fetch(settings={"ETF_FETCH_CHECK": "twice"})[0] == 2
 
 
 # -- corporate actions ----------------------------------------------------------------------------

@@ -22,8 +22,8 @@ EPILOG = """exit codes: 0 all there, 1 some not (the rest is written), 2 could n
 environment:
   ETF_RAW_ROOT            the folder above ETF/daily (default: raw in the project)
   TUSHARE_TOKEN           token of a Tushare account; with it Tushare is the default source
-  ETF_FETCH_SOURCE, ETF_FETCH_CHECK
-                          where --source and --check are not given
+  ETF_FETCH_SOURCE        the source of funds without a file; with it cron_daily.sh fetches
+  ETF_FETCH_CHECK         where --check is not given
   ETF_FETCH_AFTER         when the vendors have the day, HH:MM in Shanghai (17:30)
   ETF_FETCH_SPACING       seconds between two requests to one host (each vendor's own)
   ETF_FETCH_TIMEOUT       seconds to wait for an answer (20)
@@ -39,8 +39,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--source",
         choices=sorted(command.SOURCES),
-        help="where bars come from (default: tushare with a token, else eastmoney); a file keeps "
-        "its own source",
+        help="where bars come from (default: each file's own source; for a new one tushare with a "
+        "token, else eastmoney)",
     )
     parser.add_argument(
         "--check",

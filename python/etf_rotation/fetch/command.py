@@ -141,12 +141,14 @@ def prepare(
     RefusedError
         A setting or an option that means nothing.
     """
-    source = wish.source or environment.get("ETF_FETCH_SOURCE", "").strip()
+    source = environment.get("ETF_FETCH_SOURCE", "").strip()
+    source = source or (tushare.SOURCE.name if token else eastmoney.SOURCE.name)
     check = wish.check or environment.get("ETF_FETCH_CHECK", "").strip() or CHECKS[0]
-    if source:
-        _one_of("--source (ETF_FETCH_SOURCE)", source, tuple(SOURCES))
-        if SOURCES[source].needs_token and not token:
-            raise RefusedError("no_token", source=source)
+    _one_of("ETF_FETCH_SOURCE", source, tuple(SOURCES))
+    if wish.source:
+        _one_of("--source", wish.source, tuple(SOURCES))
+        if SOURCES[wish.source].needs_token and not token:
+            raise RefusedError("no_token", source=wish.source)
     _one_of("--check (ETF_FETCH_CHECK)", check, CHECKS)
     completed = completed_session(now, environment)
     until = min(_date("--to", wish.to), completed) if wish.to else completed
@@ -170,8 +172,8 @@ def prepare(
         urls=_addresses(environment, say),
         say=say,
         version=version(),
-        source=source,
-        default=tushare.SOURCE.name if token else eastmoney.SOURCE.name,
+        source=wish.source or "",
+        default=source,
         has_token=bool(token),
         is_full=wish.full,
         is_dry=wish.dry_run,
