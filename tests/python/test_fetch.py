@@ -319,6 +319,16 @@ def test_a_restated_bar_is_refused_then_accepted(place, token):
     assert place.fetch(token=token)[0] == 0
 
 
+def test_a_restatement_that_may_reach_further_back_says_so(place):
+    place.fetch()
+    for bar in place.market.bars["510300.SH"]:
+        place.market.change("510300.SH", bar.date, low=rounded(bar.low - 0.001))
+    _, said = place.fetch()
+    first = DAYS[-31]
+    assert f"510300.SH (from {first} or earlier, rows 31: compare the whole history" in said
+    assert f"510300.SH (from {DAYS[0]}, rows {len(DAYS)})" in place.fetch(full=True)[1]
+
+
 def test_a_row_that_vanished_is_a_restatement(place):
     place.fetch()
     place.faults["eastmoney", "510300.SH"] = "gone"

@@ -1,4 +1,4 @@
-"""Daily bars in the raw layout, and what an answer of a vendor must satisfy to become some."""
+"""Daily bars in the raw layout, and the checks that a vendor's answer must pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `fetch`: every fund up to the last completed session, and what became of each."""
+"""The command `fetch`: bring every fund up to the last completed session."""
 
 from __future__ import annotations
 
@@ -230,7 +230,8 @@ def _all(
     results: dict[str, Result] = {}
     stopped: dict[str, SourceStoppedError] = {}
     for done, symbol in enumerate(symbols):
-        _count(progress, texts, done, len(symbols), symbol)
+        if not stopped or any(result.kind != FAILED for result in results.values()):
+            _count(progress, texts, done, len(symbols), symbol)
         if not (is_named or job.is_full) and _rests(job, before.get(symbol), files.get(symbol)):
             results[symbol] = before[symbol]
             continue

@@ -1,4 +1,4 @@
-"""What a data source is to fetch: requests to send, and answers to turn into bars."""
+"""A data source: the requests to send, and the function that turns answers into bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the last fetch came to for each fund, in `{raw_root}/.fetch/state.json`.
+"""The last result of each fund, in `{raw_root}/.fetch/state.json`.
 
 The file holds no time of day: fetching twice changes no byte.
 """

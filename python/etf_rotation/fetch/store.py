@@ -1,4 +1,4 @@
-"""The raw folder: which file is whose, what a new answer changes in it, and writing it safely."""
+"""The raw folder: find each fund's file, compare it with an answer, and replace it safely."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fetch ends with: a line for each kind of result, and the table of `--status`."""
+"""The summary of a fetch, one line per kind of result, and the table of `--status`."""
 
 from __future__ import annotations
 

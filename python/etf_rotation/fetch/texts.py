@@ -1,4 +1,4 @@
-"""What fetch and import say, in the language that the user chose."""
+"""The sentences of fetch and import, in the language that the user chose."""
 
 from __future__ import annotations
 

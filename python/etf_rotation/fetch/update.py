@@ -134,7 +134,8 @@ def update(job: Job, symbol: str, path: Path | None) -> Result:
         if change.differences:
             _print_differences(job, symbol, change)
             if not job.accepts(symbol):
-                return Result(RESTATED, asked, in_each_language(_restated(change)))
+                restated = _restated(change, None if is_whole else _first_shared(stored, answer))
+                return Result(RESTATED, asked, in_each_language(restated))
         if job.is_checked and (disagreement := _check(job, symbol, change)):
             return Result(DISAGREES, asked, in_each_language(disagreement))
         return _write(job, symbol, source, stored, change, answer)
@@ -256,9 +257,16 @@ def _print_differences(job: Job, symbol: str, change: Change) -> None:
         job.say("more_differences", symbol=symbol, count=more)
 
 
-def _restated(change: Change) -> RefusedError:
+def _restated(change: Change, first_compared: dt.date | None) -> RefusedError:
     days = {found.date for found in change.differences}
-    return RefusedError("restated_from", date=min(days), rows=len(days))
+    # What differs on the first row that was compared may differ before it too.
+    key = "restated_further" if min(days) == first_compared else "restated_from"
+    return RefusedError(key, date=min(days), rows=len(days))
+
+
+def _first_shared(stored: Stored | None, answer: Answer) -> dt.date | None:
+    there = set(bars.dates(stored.rows)) if stored else set()
+    return next((day for day in bars.dates(answer.bars) if day in there), None)
 
 
 def number(value: float) -> str:

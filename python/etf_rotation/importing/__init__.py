@@ -1,1 +1,1 @@
-"""Bring files that people already have into the raw layout."""
+"""Import files of other programs into the raw layout."""

@@ -1,4 +1,4 @@
-"""The command `import`: files into the raw layout, after a look at every row."""
+"""The command `import`: judge every row of the files, then write the raw layout."""
 
 from __future__ import annotations
 

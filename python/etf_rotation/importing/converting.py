@@ -1,4 +1,4 @@
-"""Sheets to bars: symbols, dates, numbers, units that the data proves, the previous close."""
+"""Convert sheets to bars: symbols, dates, numbers, units and the previous close."""
 
 from __future__ import annotations
 

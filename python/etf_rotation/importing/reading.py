@@ -1,4 +1,4 @@
-"""Files as people have them, read as sheets of cells with their line numbers."""
+"""Read CSV, text and parquet files of other programs as sheets with line numbers."""
 
 from __future__ import annotations
 
