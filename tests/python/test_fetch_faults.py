@@ -3,6 +3,7 @@
 import datetime as dt
 import errno
 import socket
+from dataclasses import replace
 
 import pytest
 from etf_rotation.fetch import exchange, http, store, tushare
@@ -311,38 +312,35 @@ def test_a_long_retry_after_is_not_waited_for(place):
     assert place.slept == []
 
 
-def test_requests_to_a_host_are_spaced(place):
-    place.fetch(spacing=0.08, symbols="510300.SH,159915.SZ", check="exchange")
-    assert sum(place.slept) > 0
-    real = http.Client(spacing=0.08)
-    count = len(place.vendors.calls)
-    request = Request("eastmoney", f"{place.vendors.url}/api/qt/stock/kline/get", _query("510300"))
-    for _ in range(4):
-        real.get(request, 1.5)
-    times = [call.at for call in place.vendors.calls[count:]]
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
-    assert min(gaps) > 0.07
-
-
 def _query(code):
     return {"secid": f"1.{code}", "fqt": "0", "beg": "20240601", "end": "20500101"}
 
 
-def test_each_vendor_has_its_own_spacing(place):
-    now = [0.0]
-    slept = []
+def test_requests_to_a_host_are_spaced_whichever_vendor_it_plays(place):
+    now, slept = [0.0], []
 
     def sleep(seconds):
         slept.append(seconds)
         now[0] += seconds
 
     client = Client(clock=lambda: now[0], sleep=sleep)
-    request = Request("eastmoney", f"{place.vendors.url}/api/qt/stock/kline/get", _query("510300"))
-    client.get(request, 1.5)
-    client.get(request, 1.5)
-    client.get(request, 1.5)
+    path = "/api/qt/stock/kline/get"
+    here = Request("eastmoney", f"{place.vendors.url}{path}", _query("510300"))
+    elsewhere = replace(here, url=here.url.replace("127.0.0.1", "localhost"))
+    client.get(here, 1.5)
+    client.get(elsewhere, 1.5)
+    assert slept == []
+    client.get(replace(here, source="sse"), 1.0)
+    client.get(here, 1.5)
     assert len(slept) == 2
-    assert all(1.5 <= seconds <= 1.5 * (1 + http.JITTER) for seconds in slept)
+    assert 1.5 <= slept[0] <= 1.5 * (1 + http.JITTER)
+    assert 1.0 <= slept[1] <= 1.0 * (1 + http.JITTER)
+
+
+def test_a_setting_replaces_the_spacing(place):
+    place.fetch(spacing=700.0, symbols="510300.SH")
+    (pause,) = place.slept
+    assert 600 < pause <= 700 * (1 + http.JITTER)
 
 
 # -- addresses and secrets ------------------------------------------------------------------------

@@ -6,8 +6,8 @@ import argparse
 import os
 from collections.abc import MutableMapping
 
-from etf_rotation.fetch import command
-from etf_rotation.importing.command import import_files
+from etf_rotation.fetch.sources import CHECKS, TOKEN
+from etf_rotation.fetch.update import SOURCES
 
 SUMMARY = "Fetch the bars of every fund up to the last completed session."
 IMPORT_SUMMARY = "Import CSV and parquet files from other programs into the raw folder."
@@ -38,13 +38,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--raw-root", help="the folder above ETF/daily")
     parser.add_argument(
         "--source",
-        choices=sorted(command.SOURCES),
+        choices=sorted(SOURCES),
         help="where bars come from (default: each file's own source; for a new one tushare with a "
         "token, else eastmoney)",
     )
     parser.add_argument(
         "--check",
-        choices=command.CHECKS,
+        choices=CHECKS,
         help="compare new rows with the exchange's own (default: none)",
     )
     parser.add_argument("--symbols", help="these funds only, separated by commas")
@@ -65,11 +65,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def take_token(environment: MutableMapping[str, str]) -> str:
     """Remove the token from the environment and return it: what runs later never has it."""
-    return environment.pop(command.TOKEN, "").strip()
+    return environment.pop(TOKEN, "").strip()
 
 
 def fetch(given: argparse.Namespace, token: str) -> int:
     """Fetch, or show the status."""
+    # The calendar takes half a second to import: only who fetches pays for it.
+    from etf_rotation.fetch import command  # noqa: PLC0415
+
     if given.status:
         return command.status(given.raw_root, os.environ)
     wish = command.Wish(
@@ -101,4 +104,6 @@ def add_import_options(parser: argparse.ArgumentParser) -> None:
 
 def import_(given: argparse.Namespace) -> int:
     """Import files."""
+    from etf_rotation.importing.command import import_files  # noqa: PLC0415
+
     return import_files(given.files, os.environ, raw_root=given.raw_root, is_dry=given.dry_run)

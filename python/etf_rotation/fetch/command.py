@@ -18,7 +18,7 @@ from etf_rotation.dbt import PROJECT
 from etf_rotation.errors import InputError
 from etf_rotation.fetch import eastmoney, exchange, state, store, summary, tushare
 from etf_rotation.fetch.http import TIMEOUT, Client, SourceStoppedError, address
-from etf_rotation.fetch.sources import FIRST_DATE
+from etf_rotation.fetch.sources import CHECKS, FIRST_DATE
 from etf_rotation.fetch.state import ENDED, FAILED, LATE, Result
 from etf_rotation.fetch.texts import RefusedError, Texts, in_each_language
 from etf_rotation.fetch.update import SOURCES, Job, readable, update
@@ -31,10 +31,8 @@ from etf_rotation.trading_calendar import sessions_between
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 DONE, NOT_ALL, COULD_NOT_BEGIN = 0, 1, 2
 AFTER = "17:30"  # Shanghai: when the vendors have the day
-TOKEN = "TUSHARE_TOKEN"
 # Sessions on which others had rows and a fund had none, and between two questions after it ended.
 ENDED_SESSIONS, ASK_ENDED_AGAIN = 60, 20
-CHECKS = ("none", "exchange")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from etf_rotation.fetch.bars import Answer
 
+TOKEN = "TUSHARE_TOKEN"
+CHECKS = ("none", "exchange")
 # Before the first Chinese exchange-traded fund was listed (510050.SH, 2005-02-23).
 FIRST_DATE = dt.date(2005, 1, 1)
 
