@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test sample style lock lookahead faults bench
+.PHONY: help run fetch test sample style lock lookahead faults bench
 
 RAW := $(or $(ETF_RAW_ROOT),$(if $(wildcard raw/ETF/daily/*.parquet),raw,sample))
 
@@ -8,8 +8,15 @@ help: ## list the commands
 
 run: ## set up, then the main job (on a synthetic sample when there is no raw data)
 	@bin/setup requirements.lock
-	@if [ -z "$$ETF_RAW_ROOT" ] && ! ls raw/ETF/daily/*.parquet > /dev/null 2>&1; then $(MAKE) -s sample; fi
+	@if [ -z "$$ETF_RAW_ROOT" ] && ! ls raw/ETF/daily/*.parquet > /dev/null 2>&1; then \
+		echo "No raw data: this run is on a synthetic sample. For real funds: make fetch, then make run"; \
+		$(MAKE) -s sample; \
+	fi
 	.venv/bin/dbt build
+
+fetch: ## set up, then download the daily bars of the pools' real funds into raw/
+	@bin/setup requirements.lock
+	@bin/etf-rotation fetch
 
 test: ## set up, then all tests
 	@bin/setup requirements-dev.lock

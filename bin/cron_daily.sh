@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # The daily run for cron, for example at 18:00 on weekdays (CRON_TZ=Asia/Shanghai):
 #   0 18 * * 1-5 /path/to/project/bin/cron_daily.sh
+# With ETF_FETCH_SOURCE set it fetches first, and runs whatever came of that: the gate decides.
 # The arguments go to 'etf-rotation run'. cron's environment is empty, so settings (ETF_RAW_ROOT,
 # DINGTALK_WEBHOOK, …) come from a file of lines NAME=value: ETF_ENV_FILE, or .env in the project.
 # Keep that file to yourself (chmod 600); the script warns if others can read it. ETF_LOG_DIR
 # (factor_output/logs) keeps the log of each day for 30 days. If another run is at work, the script
-# ends with code 2. INT and TERM are passed on to the run, whose exit code is the script's.
+# ends with code 2. INT and TERM are passed on to the command at work; a run's exit code is the
+# script's.
 set -uo pipefail
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" TZ=Asia/Shanghai
@@ -52,25 +54,53 @@ find "$logs" -maxdepth 1 -name 'cron_*.log' -mtime +30 -delete
 log="$logs/cron_$(date +%Y%m%d).log"
 # The log is for its owner; what is published keeps the permissions that the user wants.
 (umask 077 && : >> "$log") || exit 2
-child="" signalled=""
-trap 'signalled=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' INT TERM
-{
-    echo "== $(date '+%F %T %z') etf-rotation run $*"
-    [ -z "$warning" ] || echo "$warning"
-    "$root/bin/etf-rotation" run "$@" &
+child="" signalled="" stopped=""
+trap 'signalled=1; stopped=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' INT TERM
+# Run the command and wait until it has ended: a signal ends a wait before that.
+passing_signals_on() {
+    local code again
+    "$@" &
     child=$!
     [ -z "$signalled" ] || kill -TERM "$child"
     wait "$child"
     code=$?
-    # A signal ends the wait before the run has ended. 127: the first wait had its code already.
+    # 127: the wait before had its code already.
     while [ -n "$signalled" ]; do
         signalled=""
         wait "$child"
         again=$?
         [ "$again" -eq 127 ] || code=$again
     done
+    child=""
+    return "$code"
+}
+fetched=0
+{
+    if [ -n "${ETF_FETCH_SOURCE:-}" ]; then
+        # fetch leaves its summary here, and run puts it into the notification.
+        export ETF_FETCH_SUMMARY="$logs/.fetch_summary.$$"
+        trap 'rm -f "$ETF_FETCH_SUMMARY"' EXIT
+        (umask 077 && : > "$ETF_FETCH_SUMMARY")
+        echo "== $(date '+%F %T %z') etf-rotation fetch"
+        passing_signals_on "$root/bin/etf-rotation" fetch
+        fetched=$?
+        echo "== $(date '+%F %T %z') exit code $fetched"
+        if [ ! -s "$ETF_FETCH_SUMMARY" ]; then
+            echo "etf-rotation fetch ended with code $fetched" > "$ETF_FETCH_SUMMARY"
+        fi
+    fi
+    echo "== $(date '+%F %T %z') etf-rotation run $*"
+    [ -z "$warning" ] || echo "$warning"
+    if [ -n "$stopped" ]; then
+        echo "stopped before the run began"
+        code=2
+    else
+        passing_signals_on "$root/bin/etf-rotation" run "$@"
+        code=$?
+    fi
     echo "== $(date '+%F %T %z') exit code $code"
 } >> "$log" 2>&1
 # cron mails what is printed: a line when it went wrong, nothing when it went well.
+[ "$fetched" -eq 0 ] || echo "etf-rotation fetch ended with code $fetched, see $log" >&2
 [ "$code" -eq 0 ] || echo "etf-rotation run ended with code $code, see $log" >&2
 exit "$code"

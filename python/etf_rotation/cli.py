@@ -7,6 +7,7 @@ import os
 import sys
 
 from etf_rotation import browse, channels, commands, process
+from etf_rotation.fetch import cli as fetch_cli
 from etf_rotation.production import COULD_NOT_RUN, reason
 
 CODES = "Exit codes: 0 it passed, 1 the gate failed, 2 it could not run."
@@ -37,9 +38,14 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     # From here on nothing but the notifications knows them, dbt and its log least of all.
     secrets = channels.take_settings(os.environ)
+    token = fetch_cli.take_token(os.environ)
     try:
-        has_secrets = given.action in (commands.run, commands.notify_test)
-        code = given.action(given, secrets) if has_secrets else given.action(given)
+        if given.action in (commands.run, commands.notify_test):
+            code = given.action(given, secrets)
+        elif given.action is fetch_cli.fetch:
+            code = fetch_cli.fetch(given, token)
+        else:
+            code = given.action(given)
     except (Exception, KeyboardInterrupt) as error:
         process.hold()
         # Python's own exit code for an error is 1, which says here that the gate failed.
@@ -145,6 +151,12 @@ def parser() -> argparse.ArgumentParser:
         "--processes", type=int, default=os.cpu_count() or 1, help="(default: one for each core)"
     )
 
+    fetched = command("fetch", fetch_cli.fetch, fetch_cli.SUMMARY)
+    fetched.epilog = fetch_cli.EPILOG
+    fetch_cli.add_options(fetched)
+    imported = command("import", fetch_cli.import_, fetch_cli.IMPORT_SUMMARY)
+    imported.epilog = fetch_cli.IMPORT_EPILOG
+    fetch_cli.add_import_options(imported)
     command("notify-test", commands.notify_test, "Send a test message.").epilog += SETTINGS
     _output(command("list", browse.list_runs, "List the runs that are kept."))
     compared = command("diff", browse.diff, "Compare two runs: metrics, weights, factors.")

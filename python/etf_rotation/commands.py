@@ -13,6 +13,7 @@ from pathlib import Path
 from etf_rotation import channels, messages, process, publish
 from etf_rotation.custom import project_with_pool
 from etf_rotation.errors import InputError
+from etf_rotation.fetch import summary
 from etf_rotation.notify import SPOOL, tell
 from etf_rotation.production import (
     COULD_NOT_RUN,
@@ -34,7 +35,8 @@ def run(given: argparse.Namespace, secrets: dict[str, str]) -> int:
     progress = Progress()
     if given.dry_run:
         return _dry_run(resolve(vars(given), os.environ), secrets)
-    tell_all = partial(_tell, secrets=secrets, progress=progress)
+    fetched = summary.found(os.environ)
+    tell_all = partial(_tell, fetched=fetched, secrets=secrets, progress=progress)
     settings = None
     try:
         settings = resolve(vars(given), os.environ)
@@ -77,9 +79,11 @@ def _tell(
     in_language: str,
     *,
     owns_lock: bool,
+    fetched: str,
     secrets: dict[str, str],
     progress: Progress,
 ) -> None:
+    outcome.fetched = fetched
     found, lines = channels.configured(secrets)
     message = messages.compose(outcome, in_language)
     signals = process.received()

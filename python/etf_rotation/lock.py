@@ -13,15 +13,26 @@ from pathlib import Path
 from etf_rotation.errors import InputError
 
 LOCK_FILE = ".lock"
+# In the folder `.fetch` of a raw root: held by whoever writes raw files, shared by runs that read.
+RAW_LOCK = "lock"
 
 
 class RunningError(InputError):
-    """Another run holds the lock."""
+    """Another run holds the lock; `holder` says who."""
+
+    def __init__(self, text: str, holder: str):
+        super().__init__(text)
+        self.holder = holder
 
 
 @contextmanager
 def run_lock(
-    base: Path, command: str, started_at: dt.datetime, say: Callable[[str], None]
+    base: Path,
+    command: str,
+    started_at: dt.datetime,
+    say: Callable[[str], None],
+    *,
+    name: str = LOCK_FILE,
 ) -> Iterator[None]:
     """Hold the lock of `base` while the body runs.
 
@@ -39,19 +50,22 @@ def run_lock(
     say : callable
         Gets a line when the lock's last holder died without letting go, or when the lock's file
         cannot be written.
+    name : str
+        Of the lock's file.
 
     Raises
     ------
     RunningError
         Names the process that holds the lock, its command and its start.
     """
-    descriptor = os.open(base / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(base / name, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            holder = _who(_read(descriptor))
             raise RunningError(
-                f"another run works in {base}: {_who(_read(descriptor))}; wait for it to end"
+                f"another run works in {base}: {holder}; wait for it to end", holder
             ) from None
         before = _read(descriptor)
         if before:
@@ -63,6 +77,36 @@ def run_lock(
         finally:
             # The file stays: unlinking it would let two runs hold locks on two files of one name.
             _write(descriptor, "", say)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def raw_read_lock(raw_root: Path) -> Iterator[None]:
+    """Keep raw files from being written while the body runs; several runs may read at once.
+
+    A folder into which nothing was ever fetched has no lock, and needs none.
+
+    Raises
+    ------
+    RunningError
+        Names the process that writes raw files.
+    """
+    try:
+        descriptor = os.open(raw_root / ".fetch" / RAW_LOCK, os.O_RDONLY)
+    except (FileNotFoundError, NotADirectoryError):
+        yield
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _who(_read(descriptor))
+            raise RunningError(
+                f"raw files in {raw_root} are being written by {holder}; wait for it to end",
+                holder,
+            ) from None
+        yield
     finally:
         os.close(descriptor)
 

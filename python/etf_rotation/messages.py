@@ -35,6 +35,9 @@ def compose(outcome: Outcome, language: str) -> Message:
         last = max(row["last_date"] for row in outcome.metrics)
         parts.append(words["data_to"].format(last))
     lines = [words["run"].format(outcome.run_id or "-", outcome.seconds)]
+    if outcome.fetched:
+        head, *rest = outcome.fetched.splitlines()
+        lines += ["", f"**{head}**", "", *(f"- {line.strip()}" for line in rest)]
     if outcome.since:
         lines += ["", since_line(outcome.since, language)]
     if outcome.not_compared:

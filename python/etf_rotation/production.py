@@ -17,7 +17,7 @@ from etf_rotation.bilingual import Bilingual
 from etf_rotation.build import WORK, Build, Builder, build
 from etf_rotation.errors import InputError
 from etf_rotation.history import Since, since
-from etf_rotation.lock import run_lock
+from etf_rotation.lock import raw_read_lock, run_lock
 from etf_rotation.progress import Progress
 from etf_rotation.rendered import memory_limit
 from etf_rotation.settings import Settings, claim
@@ -36,9 +36,11 @@ def now() -> dt.datetime:
 
 @dataclass
 class Outcome:
-    """What a run came to: `code` is the exit code, `fault` why it could not run.
+    """What a run came to.
 
-    `afterwards` is what went wrong once the run was published, which it then stays.
+    `code` is the exit code, `fault` why it could not run, `afterwards` what went wrong once the
+    run was published, which it then stays, `fetched` the summary of the fetch that cron_daily.sh
+    ran before.
     """
 
     code: int = COULD_NOT_RUN
@@ -54,6 +56,7 @@ class Outcome:
     resolved: list[dict] = field(default_factory=list)
     since: Since | None = None
     not_compared: str = ""
+    fetched: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,10 @@ class Production:
         """
         base, started_at = self.settings.base, self.clock()
         claim(self.settings)
-        with run_lock(base, self.command, started_at, self.progress.say):
+        with (
+            run_lock(base, self.command, started_at, self.progress.say),
+            raw_read_lock(self.settings.raw_root),
+        ):
             publish.clean_up(base, self.progress.say)
             run = publish.new_run(base, started_at)
             outcome = Outcome(run_id=run.name)

@@ -62,7 +62,8 @@ def resolve_root(raw_root: str, sample_root: str | None) -> Path:
         return sample
     raise InputError(
         f"no raw data: {raw_root}/ETF/daily holds no .parquet file; set ETF_RAW_ROOT to the folder "
-        "above ETF/daily of your data, or run 'make sample' for a synthetic sample"
+        "above ETF/daily of your data, run 'bin/etf-rotation fetch' for real funds, or "
+        "'make sample' for a synthetic sample"
     )
 
 

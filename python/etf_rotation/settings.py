@@ -117,6 +117,12 @@ def resolve(given: Mapping, environment: Mapping[str, str]) -> Settings:
     )
 
 
+def raw_folder(given: str | None, environment: Mapping[str, str]) -> Path:
+    """Return the folder that raw files are written to: the option, ETF_RAW_ROOT, else `raw`."""
+    root = _path(given, Path.cwd()) or _path(environment.get("ETF_RAW_ROOT"), PROJECT)
+    return root or PROJECT / "raw"
+
+
 def output_root(
     given: str | None, environment: Mapping[str, str], *, is_synthetic: bool = False
 ) -> Path:

@@ -225,3 +225,51 @@ def test_called_through_a_link(project, tmp_path):
     done = subprocess.run([str(link)], cwd="/", env={}, capture_output=True, check=False)
     assert done.returncode == 0
     assert "called with run" in log_of(project)
+
+
+# -- fetching first -------------------------------------------------------------------------------
+
+FETCHES = """#!/usr/bin/env bash
+echo "called with $*"
+if [ "$1" = fetch ]; then
+    [ -z "${TEST_SUMMARY:-}" ] || echo "$TEST_SUMMARY" > "$ETF_FETCH_SUMMARY"
+    exit "${TEST_FETCH_CODE:-0}"
+fi
+[ -z "${ETF_FETCH_SUMMARY:-}" ] || echo "told: $(cat "$ETF_FETCH_SUMMARY")"
+exit "${TEST_CODE:-0}"
+"""
+
+
+@pytest.mark.parametrize("code", [0, 1, 2])
+def test_it_fetches_first_and_runs_whatever_came_of_it(project, code):
+    (project / "bin" / "etf-rotation").write_text(FETCHES)
+    done = cron(
+        project,
+        "--as-of",
+        "2024-01-05",
+        ETF_FETCH_SOURCE="eastmoney",
+        TEST_FETCH_CODE=str(code),
+        TEST_SUMMARY="Fetched 47 funds",
+    )
+    assert done.returncode == 0
+    called = [line for line in log_of(project).splitlines() if line.startswith("called")]
+    assert called == ["called with fetch", "called with run --as-of 2024-01-05"]
+    assert "told: Fetched 47 funds" in log_of(project)
+    message = f"etf-rotation fetch ended with code {code}, see " if code else ""
+    assert done.stderr.startswith(message)
+    assert bool(done.stderr) is bool(code)
+    logs = project / "factor_output" / "logs"
+    assert [path.name for path in logs.iterdir()] == [next(logs.glob("cron_*.log")).name]
+
+
+def test_a_fetch_that_died_without_a_word_is_told(project):
+    (project / "bin" / "etf-rotation").write_text(FETCHES)
+    done = cron(project, ETF_FETCH_SOURCE="tushare", TEST_FETCH_CODE="137", TEST_CODE="1")
+    assert done.returncode == 1
+    assert "told: etf-rotation fetch ended with code 137" in log_of(project)
+
+
+def test_without_a_source_nothing_is_fetched(project):
+    (project / "bin" / "etf-rotation").write_text(FETCHES)
+    assert cron(project).returncode == 0
+    assert "fetch" not in log_of(project)

@@ -17,7 +17,7 @@ from etf_rotation.cli import parser
 from etf_rotation.production import GATE, METRICS, RESOLVED
 
 ROOT_PAGES = ("README.md", "README.zh-CN.md")
-TWINS = ("README", "docs/strategy", "docs/change", "docs/run", "docs/queries")
+TWINS = ("README", "docs/strategy", "docs/change", "docs/run", "docs/queries", "docs/data")
 PAGES = sorted([*(PROJECT / "docs").glob("*.md"), *(PROJECT / name for name in ROOT_PAGES)])
 OVERVIEW = PROJECT / "models" / "overview.md"
 # Names of steps on the way; all other relations are there for readers.
@@ -328,11 +328,13 @@ def test_every_check_is_explained(page):
     assert len(explained) == len(set(explained))
 
 
+@pytest.mark.parametrize("command", ["run", "fetch"])
 @pytest.mark.parametrize("page", ["docs/run.md", "docs/run.zh-CN.md"])
-def test_every_variable_of_the_environment_is_explained(page, capsys):
+def test_every_variable_of_the_environment_is_explained(page, command, capsys):
     with pytest.raises(SystemExit):
-        parser().parse_args(["run", "--help"])
-    named = set(re.findall(r"\b(?:ETF|SMTP|EMAIL|DINGTALK)_[A-Z_]+\b", capsys.readouterr().out))
+        parser().parse_args([command, "--help"])
+    names = r"\b(?:ETF|SMTP|EMAIL|DINGTALK|TUSHARE)_[A-Z_]+\b"
+    named = set(re.findall(names, capsys.readouterr().out))
     assert len(named) > 10
     assert named <= set(re.findall(r"\b[A-Z_]+\b", text_of(PROJECT / page)))
 

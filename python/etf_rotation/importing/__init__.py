@@ -1,0 +1,1 @@
+"""Import files of other programs into the raw layout."""
