@@ -230,8 +230,8 @@ def _write_csv(
     labelled = f"select *, {str(is_synthetic).lower()} as is_synthetic from ({query})"
     columns = connection.execute(f"describe {labelled}").fetchall()
     cells = [
-        f"case when regexp_matches({name}, {sql_text(FORMULA)}) then chr(39) || {name} else {name} end"
-        f" as {name}"
+        f"case when regexp_matches({name}, {sql_text(FORMULA)})"
+        f" then chr(39) || {name} else {name} end as {name}"
         for name in (f'"{column}"' for column, kind, *_ in columns if kind == "VARCHAR")
     ]
     safe = f"replace ({', '.join(cells)})" if cells else ""
