@@ -1,6 +1,8 @@
 """Builds for the tests: dbt in this process, each into a database and target of its own."""
 
 import os
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import duckdb
@@ -8,6 +10,10 @@ import pytest
 from etf_rotation import dbt
 from etf_rotation.sample import write_sample
 
+# hypothesis would keep its examples in the project's folder.
+os.environ.setdefault(
+    "HYPOTHESIS_STORAGE_DIRECTORY", str(Path(tempfile.gettempdir()) / "etf-rotation-hypothesis")
+)
 PROJECT = dbt.PROJECT
 SEEDS = PROJECT / "seeds"
 
