@@ -10,10 +10,13 @@ import duckdb
 
 from etf_rotation import files, messages, publish, verify
 from etf_rotation.compare import compare
+from etf_rotation.dbt import PROJECT
 from etf_rotation.errors import InputError
 from etf_rotation.lock import run_lock
 from etf_rotation.production import GATE, GATE_FAILED, METRICS, PASSED, now
 from etf_rotation.progress import Progress
+from etf_rotation.reconcile.live import keep_publication, published_orders
+from etf_rotation.rendered import project_vars
 from etf_rotation.settings import output_root
 from etf_rotation.tables import render
 
@@ -129,7 +132,17 @@ def restore(given: argparse.Namespace) -> int:
     if not root.parent.is_dir():
         raise InputError(f"no runs in {root.parent}")
     with run_lock(root.parent, f"restore {given.run_id}", now(), print):
-        publish.restore(root, given.run_id)
+        manifest = publish.restore(root, given.run_id)
+        with _connect(root / publish.DATABASE) as connection:
+            rows = published_orders(connection)
+        keep_publication(
+            root.parent,
+            PROJECT,
+            rows,
+            run_id=given.run_id,
+            published_at=now(),
+            variables=project_vars() | manifest["vars"],
+        )
     print(f"Published {given.run_id} again as {root}")
     return PASSED
 

@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from etf_rotation import report_plots as plots
 from etf_rotation.errors import InputError
+from etf_rotation.reconcile.section import section as live_section
 from etf_rotation.texts import LANGUAGES, texts
 
 REPORT = "report.html"
@@ -190,6 +191,7 @@ class Page:
             "metrics": self.metrics(),
             "pools": [self.pool(pool) for pool in self.pools()],
             "risk_free_rate": self.parameters.get("risk_free_rate"),
+            "live": live_section(self.tables.rows, self.columns, self.draw, self.language),
             "capacity": self.capacity(),
             "research": [self.research(pool) for pool in self.researched()],
             "gate": self.gate(),

@@ -1,0 +1,1 @@
+"""What the broker did against what was ordered: files in, identities, cost, tracking."""

@@ -1,0 +1,272 @@
+"""What is kept in `reconcile/` beside the runs: days, published orders, and the tracking table.
+
+Every file is written beside and renamed. A day and a publication carry the checksum of their
+content, so that a damaged one is known for what it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import hashlib
+import io
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from etf_rotation.lock import RunningError, run_lock
+from etf_rotation.reconcile.texts import RefusedError
+from etf_rotation.reconcile.tracking import PARTS, Live, Tracked, row_of
+
+FOLDER, DAYS, ORDERS, TRACKING = "reconcile", "days", "orders", "tracking.csv"
+FORMAT = 1
+# Seconds to wait for another command that works in the folder: each takes a moment.
+PATIENCE = 30.0
+# A kept session's content and its checksum, by date.
+Days = dict[dt.date, tuple[dict[str, Any], str]]
+_CNY = [f"{name}_cny" for name in ("difference", *PARTS)]
+_CUMULATED = [f"{name}_cumulated" for name in ("difference", *PARTS)]
+TRACKING_COLUMNS = (
+    *(field.name for field in fields(Tracked) if field.name not in ("cny", "day_sha256", "run_id")),
+    *_CNY,
+    *_CUMULATED,
+    "run_id",
+    "day_sha256",
+)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: beside, to the disk, and renamed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sealed(content: Mapping[str, Any]) -> bytes:
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, sort_keys=True)
+    seal = hashlib.sha256(text.encode()).hexdigest()
+    return (
+        json.dumps({"sha256": seal, "content": content}, ensure_ascii=False, indent=1) + "\n"
+    ).encode()
+
+
+def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
+    """Return the content of a day or a publication, and its checksum.
+
+    Raises
+    ------
+    RefusedError
+        It cannot be read, or is not as it was written.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        content, seal = document["content"], document["sha256"]
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, sort_keys=True)
+        is_whole = hashlib.sha256(text.encode()).hexdigest() == seal
+        if not is_whole or content["format"] != FORMAT:
+            raise ValueError(path)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RefusedError("damaged", file=f"{path.parent.name}/{path.name}") from None
+    return content, seal
+
+
+class Store:
+    """The folder `reconcile/`.
+
+    Parameters
+    ----------
+    base : Path
+        The folder of the output root, which holds the runs too.
+    """
+
+    def __init__(self, base: Path):
+        self.folder = base / FOLDER
+
+    @contextmanager
+    def locked(self, command: str, now: dt.datetime) -> Iterator[None]:
+        """Hold the folder while the body runs; wait a little for another command.
+
+        Raises
+        ------
+        RunningError
+            The other one does not end.
+        """
+        for folder in (self.folder / DAYS, self.folder / ORDERS):
+            folder.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            lock = run_lock(self.folder, command, now, lambda line: None)
+            try:
+                lock.__enter__()
+            except RunningError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                break
+        try:
+            yield
+        finally:
+            lock.__exit__(None, None, None)
+
+    # -- days ----------------------------------------------------------------------------------
+
+    def day_path(self, session: dt.date) -> Path:
+        """Return where a session is kept."""
+        return self.folder / DAYS / f"{session}.json"
+
+    def sessions(self) -> list[dt.date]:
+        """Return the sessions that are kept, oldest first."""
+        found = []
+        for path in (self.folder / DAYS).glob("[!.]*.json"):
+            try:
+                found.append(dt.date.fromisoformat(path.stem))
+            except ValueError:
+                continue
+        return sorted(found)
+
+    def read_day(self, session: dt.date) -> dict[str, Any]:
+        """Return a session as it was reconciled.
+
+        Raises
+        ------
+        RefusedError
+            The file is damaged.
+        """
+        return read_sealed(self.day_path(session))[0]
+
+    def read_days(
+        self, until: dt.date | None = None, last: int | None = None
+    ) -> tuple[Days, list[str]]:
+        """Return the kept sessions with their checksums, and the files that are damaged.
+
+        Parameters
+        ----------
+        until : date, optional
+            No session after it is read.
+        last : int, optional
+            Of these sessions only so many, the last ones.
+        """
+        days: Days = {}
+        damaged = []
+        sessions = [one for one in self.sessions() if until is None or one <= until]
+        for session in sessions[-last:] if last else sessions:
+            try:
+                days[session] = read_sealed(self.day_path(session))
+            except RefusedError as refused:
+                damaged.append(str(refused.values["file"]))
+        return days, damaged
+
+    def write_day(self, session: dt.date, content: Mapping[str, Any]) -> None:
+        """Keep a session, in place of what was kept of it."""
+        replace_file(self.day_path(session), _sealed({"format": FORMAT, **content}))
+
+    # -- published orders ----------------------------------------------------------------------
+
+    def write_publication(self, content: Mapping[str, Any]) -> Path:
+        """Keep the orders of a run that is published; return the file."""
+        stamp = content["published_at"].replace(":", "").replace("-", "")[:15]
+        path = self.folder / ORDERS / f"{stamp}_{content['run_id']}.json"
+        replace_file(path, _sealed({"format": FORMAT, **content}))
+        return path
+
+    def publications(self) -> list[Path]:
+        """Return the files of all publications, oldest first."""
+        return sorted((self.folder / ORDERS).glob("[!.]*.json"))
+
+    # -- tracking ------------------------------------------------------------------------------
+
+    @property
+    def tracking_path(self) -> Path:
+        """Where the tracking table is kept."""
+        return self.folder / TRACKING
+
+    def write_tracking(self, rows: Iterable[Tracked]) -> None:
+        """Write the tracking table."""
+        file = io.StringIO(newline="")
+        writer = csv.DictWriter(file, TRACKING_COLUMNS)
+        writer.writeheader()
+        for row in cumulated(rows):
+            writer.writerow({name: "" if v is None else v for name, v in row.items()})
+        replace_file(self.tracking_path, file.getvalue().encode())
+
+    def read_tracking(self) -> list[Tracked]:
+        """Return the rows of the tracking table; none where there is no file.
+
+        Raises
+        ------
+        RefusedError
+            The file is damaged.
+        """
+        if not self.tracking_path.is_file():
+            return []
+        try:
+            with self.tracking_path.open(encoding="utf-8", newline="") as file:
+                reader = csv.DictReader(file)
+                if tuple(reader.fieldnames or ()) != TRACKING_COLUMNS:
+                    raise ValueError(TRACKING)
+                return [_tracked(row) for row in reader]
+        except (OSError, ValueError, ArithmeticError):
+            raise RefusedError("damaged", file=TRACKING) from None
+
+
+def tracked_days(days: Days, kept: Iterable[Tracked]) -> list[Tracked]:
+    """Return a row for each session, with the model's part where a run has filled it in.
+
+    Parameters
+    ----------
+    days : dict of date to (content, checksum)
+        As `Store.read_days` returns them.
+    kept : iterable of Tracked
+        The table so far. A row of a session that was reconciled again since is not used; one of a
+        session whose day cannot be read stays as it is.
+    """
+    rows = {row.trade_date: row for row in kept}
+    for session, (content, seal) in days.items():
+        if session not in rows or rows[session].day_sha256 != seal:
+            rows[session] = row_of(session, Live.from_dict(content["live"]), seal)
+    return [rows[session] for session in sorted(rows)]
+
+
+def cumulated(rows: Iterable[Tracked]) -> Iterator[dict[str, Any]]:
+    """Yield rows as dicts of `TRACKING_COLUMNS`, with running sums of the parts.
+
+    A session without the model adds nothing; its sums are None.
+    """
+    sums = dict.fromkeys(("difference", *PARTS), 0.0)
+    for row in rows:
+        values: dict[str, Any] = {**row.__dict__}
+        cny = values.pop("cny")
+        for name in sums:
+            values[f"{name}_cny"] = cny.get(name)
+            sums[name] += values[name] or 0.0
+            values[f"{name}_cumulated"] = sums[name] if row.is_filled else None
+        yield {name: values[name] for name in TRACKING_COLUMNS}
+
+
+def _tracked(row: Mapping[str, str]) -> Tracked:
+    ratios = ("live_return", "model_return", "difference", *PARTS)
+    money = ("opening_value", "flows", "closing_value", "base")
+    cny = {
+        name: Decimal(row[f"{name}_cny"]) for name in ("difference", *PARTS) if row[f"{name}_cny"]
+    }
+    return Tracked(
+        trade_date=dt.date.fromisoformat(row["trade_date"]),
+        day_sha256=row["day_sha256"],
+        run_id=row["run_id"] or None,
+        cny=cny,
+        **{name: Decimal(row[name]) for name in money},
+        **{name: float(row[name]) if row[name] else None for name in ratios},
+    )
