@@ -10,7 +10,9 @@ from pathlib import Path
 import duckdb
 
 from etf_rotation import publish
+from etf_rotation.dbt import PROJECT
 from etf_rotation.reconcile import orders
+from etf_rotation.reconcile.aliases import read_seeds
 from etf_rotation.reconcile.live import published_orders
 from etf_rotation.reconcile.storage import replace_file
 from etf_rotation.reconcile.texts import RefusedError, text
@@ -70,9 +72,8 @@ def _export(
         raise RefusedError("nothing_published", root=link)
     with duckdb.connect(str(run / publish.DATABASE), read_only=True) as connection:
         rows = published_orders(connection)
-        names = dict(connection.execute("select symbol, name from seeds.etf_pools").fetchall())
     in_words = spoken if dialect == "plain" else "en"
-    sent = orders.sendable(rows, names, in_words)
+    sent = orders.sendable(rows, read_seeds(PROJECT / "seeds").name_of, in_words)
     content = orders.as_csv(
         sent,
         dialect,

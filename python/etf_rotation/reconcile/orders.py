@@ -89,7 +89,7 @@ def sendable(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str], langua
         if row["is_simulated_pool"] or not row["symbol"]:
             continue
         # The simulated account holds fractions of shares; the exchange knows none.
-        shares = math.floor(row["shares"] + NEARLY_WHOLE)
+        shares = math.floor(float(row["shares"]) + NEARLY_WHOLE)
         if shares:
             date = row["trade_date"]
             date = dt.date.fromisoformat(date) if isinstance(date, str) else date
@@ -102,8 +102,8 @@ def sendable(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str], langua
                     symbol=row["symbol"],
                     side=row["side"],
                     shares=shares,
-                    limit_down=row["limit_down"],
-                    limit_up=row["limit_up"],
+                    limit_down=_float(row["limit_down"]),
+                    limit_up=_float(row["limit_up"]),
                     name=row.get("name") or names.get(row["symbol"], ""),
                     reason=str(row["reason_zh"] if is_chinese else row["reason"]),
                 )
@@ -184,6 +184,10 @@ def as_csv(
                 cells[COLUMNS.index("name")] = order.name if order.name.isascii() else order.symbol
             writer.writerow(cells)
     return file.getvalue().encode(encoding)
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _price(price: float | None) -> str:
