@@ -62,7 +62,7 @@ def test_a_day_that_adds_up_ends_with_0_and_hands_the_account_on(account, tmp_pa
         write_holdings=str(tmp_path / "own.csv"),
     )
     assert done.code == 0, done.text
-    assert done.text.endswith("All identities that were checked hold, and every order is filled.")
+    assert done.text.endswith("All checked identities hold, and every order is filled.")
     own = holdings.read(
         str(tmp_path / "own.csv"),
         pool_of=SEEDS.pool_of,
@@ -85,7 +85,7 @@ def test_the_next_day_opens_with_the_last_reconciled_close(account):
         opening=account.opening("A_SHARE,CASH,1"),
     )
     assert done.code == 0, done.text
-    assert "--opening is not used" in done.text
+    assert "--opening is ignored" in done.text
     assert account.day(WED)["opening"] == account.day(TUE)["closing"]
 
 
@@ -95,7 +95,7 @@ def test_a_second_run_replaces_its_own_day_and_nothing_else(account):
     account.reconcile(slip(), date="20230607")
     before = account.kept()
     again = account.reconcile(slip(trade("510500", "买入", 6.02, 900)), date="2023-06-06")
-    assert "2023-06-07 opened with another close" in again.text
+    assert "2023-06-07 was opened with a different close" in again.text
     assert again.code == 1
     after = account.kept()
     assert set(after) == set(before)
@@ -210,7 +210,7 @@ def test_a_trade_without_the_shares_for_it_is_a_break(account):
         slip(trade("510300", "卖出", 3.92, 10100)), opening=account.opening(*HELD)
     )
     assert done.code == 1
-    assert "510300.SH: 100 more shares were sold than the account held" in done.text
+    assert "510300.SH: sold 100 shares more than the account held" in done.text
 
 
 def test_a_row_of_a_kept_day_that_came_late_is_a_break(account):
@@ -218,10 +218,10 @@ def test_a_row_of_a_kept_day_that_came_late_is_a_break(account):
     account.reconcile(slip(one, one), opening=account.opening(*HELD))
     same = account.reconcile(slip(one, one, business("利息归本", 1, date=WED)))
     assert same.code == 0, same.text
-    assert "2 rows of 2023-06-06 lie outside 2023-06-07 – 2023-06-07" in same.text
+    assert "2 rows of 2023-06-06 are outside 2023-06-07 – 2023-06-07" in same.text
     late = account.reconcile(slip(one, one, one, business("利息归本", 1, date=WED)))
     assert late.code == 1
-    assert "line 4: a row of 2023-06-06 that was not there" in late.text
+    assert "line 4: a row of 2023-06-06 that was missing" in late.text
 
 
 def test_a_trade_on_no_session_is_a_break(account):
@@ -279,7 +279,7 @@ def test_a_dividend_is_due_from_the_ex_day_until_its_cash_comes(account):
         cash="150000.00",
     )
     assert done.code == 0, done.text
-    assert "510300.SH: ex dividend, 0.050 CNY a share; 500.00 CNY are due" in done.text
+    assert "510300.SH: ex-dividend, 0.050 CNY per share; 500.00 CNY receivable" in done.text
     live = account.day(TUE)["live"]
     # 3.91 a share before; 3.86 and 0.05 due after: nothing was made or lost.
     assert Decimal(live["opening_value"]) == Decimal(live["closing_value"]) == Decimal(189100)
@@ -301,7 +301,7 @@ def test_a_dividend_that_is_paid_otherwise_is_named(account):
     within = account.reconcile(slip(business("红利入账", 505.0, code="510300", date=WED)))
     assert "a dividend" not in within.text
     beyond = account.reconcile(slip(business("红利入账", 505.02, code="510300", date=WED)))
-    assert "510300.SH: a dividend of 505.02 CNY was paid, and 500.00 CNY were due" in beyond.text
+    assert "510300.SH: a dividend of 505.02 CNY was paid; 500.00 CNY were receivable" in beyond.text
 
 
 SPLIT = dt.date(2022, 1, 14)  # of 513100.SH, 5 for 1, in the seed corporate_actions
@@ -419,7 +419,7 @@ def test_a_split_by_weight_adds_up_to_the_fen(fen, weights):
 def test_without_anything_to_open_with_nothing_is_reconciled(account, capsys):
     done = account.reconcile(slip(trade("510500", "买入", 6.02, 1000)))
     assert done.code == 2
-    assert "nothing says what the account held before 2023-06-06" in capsys.readouterr().err
+    assert "the holdings before 2023-06-06 are unknown" in capsys.readouterr().err
     assert not account.store.sessions()
 
 
@@ -432,7 +432,7 @@ def test_an_account_may_begin_with_what_the_broker_states(account, tmp_path):
         write_holdings=str(tmp_path / "own.csv"),
     )
     assert done.code == 1
-    assert "the account begins with what the broker states" in done.text
+    assert "the account starts from the broker's statement" in done.text
     day = account.day(TUE)
     assert day["opening"]["shares"] == {"510300.SH": "10000"}
     # The pools come to 70% and 30% of 150,000 and 39,500 CNY in shares.
@@ -494,7 +494,7 @@ def test_refusals_are_in_the_chosen_language(account, capsys):
         ({"date": "2023-06-04"}, "2023-06-04 is not a session"),
         ({"date": "tomorrow"}, "--date tomorrow is not a date"),
         ({"cash": "1.234"}, "--cash is not an amount of CNY"),
-        ({"cash": "1", "balance": "b.csv"}, "--cash and --balance both state the cash"),
+        ({"cash": "1", "balance": "b.csv"}, "--cash and --balance exclude each other"),
         ({}, "the file has no rows; name the session with --date"),
     ],
 )
@@ -510,7 +510,7 @@ def test_a_damaged_day_is_not_built_upon(account, capsys):
     path.write_bytes(path.read_bytes().replace(b"100000.00", b"900000.00"))
     done = account.reconcile(slip(), date="2023-06-06")
     assert done.code == 2
-    assert "reconcile/days/2023-06-05.json is not as it was written" in capsys.readouterr().err
+    assert "reconcile/days/2023-06-05.json does not match its checksum" in capsys.readouterr().err
     assert account.store.sessions() == [MON]
 
 
@@ -519,11 +519,11 @@ def test_a_damaged_day_further_back_is_named_and_keeps_its_row_of_the_tracking(a
     account.reconcile(slip(), date="2023-06-06")
     account.store.day_path(MON).write_text("{")
     # Nothing but the orders of the days before is read of it.
-    with pytest.raises(Exception, match="not as it was written"):
+    with pytest.raises(Exception, match="does not match its checksum"):
         account.store.read_day(MON)
     rows = account.store.read_tracking()
     done = account.reconcile(slip(), date="2023-06-07")
-    assert "reconcile/days/2023-06-05.json is not as it was written" in done.text
+    assert "reconcile/days/2023-06-05.json does not match its checksum" in done.text
     assert account.store.read_tracking()[:2] == rows
 
 

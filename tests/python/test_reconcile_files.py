@@ -311,7 +311,7 @@ def test_a_bad_cell_is_refused_by_file_line_and_column(write, change, column, wh
     path = write(slip(good, bad, bad))
     message = refusal(read_fills, path, SEEDS, None)
     assert message.startswith(f"{path}, line 3, column {column}: {what}")
-    assert message.endswith("(other lines at fault: 1)")
+    assert message.endswith("(other bad lines: 1)")
     # Nothing of the row is repeated.
     assert "A880123456" not in message
     assert not [value for value in change.values() if value and value in message]
@@ -322,7 +322,7 @@ def test_ambiguous_fees_are_refused(write):
     message = refusal(
         read_fills, write(header + "20230606,510300,买入,4,1000,5,0.36\n"), SEEDS, None
     )
-    assert "column 手续费: a part of the fees, or their sum?" in message
+    assert "column 手续费: ambiguous, a part of the fees or their sum" in message
 
 
 def test_a_deposit_below_zero_is_refused(write):

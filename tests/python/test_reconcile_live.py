@@ -126,7 +126,7 @@ def test_a_damaged_tracking_table_is_one_warning_and_comes_again(account):
     assert [c["value"] for c in outcome.gate if c["check_name"] == "files_live"] == [1]
     assert query(account, "select count(*) from live.tracking") == [(2,)]
     done = account.reconcile(slip(), date=str(MON))
-    assert "reconcile/tracking.csv was damaged and is written anew" in done.text
+    assert "reconcile/tracking.csv was damaged and was rebuilt" in done.text
     assert len(account.store.read_tracking()) == 3
 
 
@@ -162,7 +162,7 @@ def test_a_failed_run_does_not_fill_in_the_model(account):
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("en", ("Live account", "reconciled up to 2020-02-21", "Cash of 2020-02-21, CNY")),
+        ("en", ("Live account", "reconciled account up to 2020-02-21", "Cash of 2020-02-21, CNY")),
         ("zh", ("实盘账户", "对账至 2020-02-21", "2020-02-21 的资金，元")),
     ],
 )

@@ -68,8 +68,11 @@ class Ordering(FinishedBuild):
             for pool, symbol, side, shares, *more in self.orders:
                 date = more[0] if more else TUE
                 connection.execute(
-                    "insert into marts.next_session_orders values "
-                    "(?, 1, ?, ?, ?::date - 1, 'simulated', ?, ?, ?, 0.1, 1, 4.0, 4.4, 3.6, 'x')",
+                    "insert into marts.next_session_orders by name "
+                    "select ? as pool, 1 as sequence, ? as symbol, ? as trade_date, "
+                    "? as as_of_date, 'simulated' as basis, ? as is_simulated_pool, ? as side, "
+                    "? as shares, 3.6 as limit_down, 4.4 as limit_up, 'enter' as reason, "
+                    "'建仓' as reason_zh",
                     [pool, symbol, date, date, pool == "OTHER", side, shares],
                 )
         return built
@@ -120,7 +123,8 @@ def test_orders_are_sells_then_buys_of_the_traded_pools_only(root, tmp_path, cap
         "4.400",
     )
     assert "2 orders of run 20230605T180000 for 2023-06-06" in capsys.readouterr().err
-    assert [row["side"] for row in exported(root, tmp_path, language="zh")[1]] == ["卖出", "买入"]
+    chinese = exported(root, tmp_path, language="zh")[1]
+    assert [(row["side"], row["reason"]) for row in chinese] == [("卖出", "建仓"), ("买入", "建仓")]
 
 
 def test_the_qmt_dialect_is_ascii_without_a_byte_order_mark(root, tmp_path):
@@ -315,7 +319,7 @@ def test_a_damaged_publication_is_a_break(account):
     path.write_bytes(path.read_bytes().replace(b"1000", b"9000"))
     done = account.reconcile(slip(), date="2023-06-06", opening=account.opening(*OPENING))
     assert done.code == 1
-    assert f"reconcile/orders/{path.name} is not as it was written" in done.text
+    assert f"reconcile/orders/{path.name} does not match its checksum" in done.text
 
 
 def test_trades_without_any_published_orders_are_listed_and_no_break(account):

@@ -1,1 +1,1 @@
-"""What the broker did against what was ordered: files in, identities, cost, tracking."""
+"""Reconcile the live account with the orders, the broker and the model."""

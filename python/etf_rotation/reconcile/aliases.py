@@ -1,4 +1,4 @@
-"""What brokers call things: the seeds of headers and business words, and whose fund is whose."""
+"""Header aliases, business words and pools, read from the seeds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from etf_rotation.reconcile.cells import clean
 from etf_rotation.reconcile.texts import RefusedError
 
 STATEMENTS = ("fills", "positions", "balance", "flows")
-# Several columns may carry one of these; of every other field there is one column.
+# A file may have several columns of these fields, and one column of any other.
 REPEATABLE = ("fee", "fee_or_sum", "fill_id", "order_reference", "remark")
 KINDS = (
     "buy",
@@ -33,13 +33,13 @@ _UNIT = re.compile(r"\((元|股|份|人民币|人民币元)\)$")
 
 
 def heading(text: str) -> str:
-    """Return a header as the seed spells it: no blanks, no unit in brackets, lower case."""
+    """Return a header in the spelling of the seed: lower case, no blanks, no unit in brackets."""
     return _UNIT.sub("", re.sub(r"\s", "", clean(text))).casefold()
 
 
 @dataclass(frozen=True)
 class Action:
-    """A split or merger: `ratio` new shares for one old."""
+    """A split or consolidation: each share becomes `ratio` shares."""
 
     symbol: str
     ratio: Decimal
@@ -47,7 +47,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Seeds:
-    """The tables of `seeds/` that reconciling reads; it needs no build.
+    """The seeds that reconciliation reads from CSV, so that it needs no build.
 
     Attributes
     ----------
@@ -72,11 +72,11 @@ class Seeds:
 
     @property
     def traded(self) -> list[str]:
-        """The pools that one trades, sorted; the others are only simulated."""
+        """The pools with a portfolio weight, sorted; the other pools are only simulated."""
         return sorted(pool for pool, weight in self.weights.items() if weight > 0)
 
     def kind(self, word: str) -> str:
-        """Return the kind of a business word, `UNKNOWN` where the seed does not have it."""
+        """Return the kind of a business word, `UNKNOWN` if the seed lacks it."""
         return self.kinds.get(word.casefold(), UNKNOWN)
 
 

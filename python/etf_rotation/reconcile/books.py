@@ -1,4 +1,4 @@
-"""The account's books between two closes, and what an amount that names no pool belongs to."""
+"""The account's books at a close, and how cash is divided among pools."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True)
 class Receivable:
-    """A dividend that has gone ex and is not paid yet, CNY, on the shares of the last close."""
+    """A dividend between its ex-date and its payment, in CNY."""
 
     symbol: str
     ex_date: dt.date
@@ -25,7 +25,7 @@ class Receivable:
 
 @dataclass(frozen=True)
 class Books:
-    """What the account holds at a close: shares by symbol, cash in CNY by pool, dividends due."""
+    """Holdings at a close: shares by symbol, cash in CNY by pool, dividends receivable."""
 
     shares: dict[str, Decimal] = field(default_factory=dict)
     cash: dict[str, Decimal] = field(default_factory=dict)
@@ -38,11 +38,11 @@ class Books:
 
     @property
     def total_receivable(self) -> Decimal:
-        """Dividends due, CNY."""
+        """Dividends receivable, CNY."""
         return sum((due.amount for due in self.receivables), ZERO)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold; `from_dict` reads it back exactly."""
+        """Return the books as JSON values; `from_dict` restores them exactly."""
         return {
             "shares": {symbol: str(shares) for symbol, shares in sorted(self.shares.items())},
             "cash": {pool: str(cash) for pool, cash in sorted(self.cash.items())},
@@ -76,7 +76,7 @@ class Books:
 
 
 def split_by_weight(amount: Decimal, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Split CNY over pools by weight, to the fen; what rounding leaves goes to the heaviest first.
+    """Split an amount over pools by weight, to the fen.
 
     Parameters
     ----------
@@ -99,15 +99,15 @@ def split_by_weight(amount: Decimal, weights: Mapping[str, Decimal]) -> dict[str
 
 
 def by_weight(weights: Mapping[str, Decimal]) -> list[str]:
-    """Return the pools with a weight, the heaviest first."""
+    """Return the pools with a weight above zero, the heaviest first."""
     return sorted((pool for pool in weights if weights[pool] > 0), key=lambda p: (-weights[p], p))
 
 
 def transfers(cash: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Return what pools lend one another so that none is below zero; they add up to zero.
+    """Return the transfers that leave no pool below zero; they sum to zero.
 
-    The account has one cash: a pool that spent more than its own part spent the others'. The pool
-    with most gives first. Nothing moves where the account itself is below zero.
+    All pools share one cash account, so a pool can spend another pool's cash. The pool with the
+    most cash lends first. No transfer is made if the account as a whole is below zero.
     """
     moved = dict.fromkeys(cash, ZERO)
     if sum(cash.values(), ZERO) < 0:
@@ -124,5 +124,5 @@ def transfers(cash: Mapping[str, Decimal]) -> dict[str, Decimal]:
 
 
 def sum_of(values: Iterable[Decimal]) -> Decimal:
-    """Return a sum of decimals; of none, zero."""
+    """Return the sum of decimals, zero for an empty sequence."""
     return sum(values, ZERO)

@@ -1,4 +1,4 @@
-"""Values of a broker's cells: numbers, dates, codes. Each function refuses by ValueError."""
+"""Parse the cells of a broker's file. Every function raises ValueError for a bad cell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 FEN = Decimal("0.01")
 EMPTY = ("", "-", "--", "---")
-# A spreadsheet writes ="510300" so that it keeps leading zeros, and '510300 for text.
+# Spreadsheets write ="510300" to keep leading zeros, and '510300 to mark text.
 _QUOTED = re.compile(r'="(.*)"|\'(.*)')
 _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _DAY = re.compile(r"(\d{4})(\d{2})(\d{2})|(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?")
@@ -24,7 +24,7 @@ _EPOCH_SECONDS, _EPOCH_MILLISECONDS, _COMPACT = 10, 13, 14
 
 
 def clean(cell: str) -> str:
-    """Return a cell without blanks, full-width forms and a spreadsheet's quoting."""
+    """Return a cell without surrounding blanks, full-width characters and spreadsheet quoting."""
     text = unicodedata.normalize("NFKC", cell).strip()
     quoted = _QUOTED.fullmatch(text)
     if quoted:
@@ -33,7 +33,7 @@ def clean(cell: str) -> str:
 
 
 def number(text: str) -> Decimal | None:
-    """Return the number in a cell, None where the cell is empty.
+    """Return the number in a cell, None if the cell is empty.
 
     Raises
     ------
@@ -61,12 +61,12 @@ def fen(value: Decimal) -> Decimal:
 
 
 def money(text: str) -> Decimal:
-    """Return an amount of CNY that has no part of a fen.
+    """Return an amount of CNY with at most two decimals.
 
     Raises
     ------
     ValueError
-        No number, or a finer one.
+        Not a number, or more than two decimals.
     """
     value = number(clean(text))
     if value is None or value != fen(value):
@@ -75,7 +75,7 @@ def money(text: str) -> Decimal:
 
 
 def moment(text: str) -> tuple[dt.date | None, str | None]:
-    """Return the date and the time of day (`HH:MM:SS`) of a cell, None for what it lacks.
+    """Return the date and the time of day (`HH:MM:SS`) in a cell; a missing part is None.
 
     Reads dates (20230601, 2023-06-01, 2023/6/1), times (09:30:00, 93000), both together, and
     seconds or milliseconds since 1970, which are read in Shanghai's time.
@@ -83,7 +83,7 @@ def moment(text: str) -> tuple[dt.date | None, str | None]:
     Raises
     ------
     ValueError
-        None of these.
+        None of these formats.
     """
     if text in EMPTY:
         return None, None
@@ -105,7 +105,7 @@ def day(text: str) -> dt.date:
     Raises
     ------
     ValueError
-        No date.
+        Not a date.
     """
     match = _DAY.fullmatch(text)
     if not match:
@@ -127,20 +127,20 @@ def _time(text: str) -> str:
 
 
 def symbol(text: str, symbol_of_code: Mapping[str, str]) -> str | None:
-    """Return a code as `NNNNNN.SH` or `NNNNNN.SZ`, None where the cell is empty.
+    """Return a code as `NNNNNN.SH` or `NNNNNN.SZ`, None if the cell is empty.
 
     Parameters
     ----------
     text : str
-        Six digits, with an exchange before or after them or without. A code that lost its leading
-        zeros gets them back: that is never a fund, whose codes begin with 1 or 5.
+        Six digits with an optional exchange before or after them. Lost leading zeros are restored;
+        no fund is affected, because fund codes begin with 1 or 5.
     symbol_of_code : mapping
         The funds of the pools, by their six digits.
 
     Raises
     ------
     ValueError
-        No code.
+        Not a code.
     """
     if text in EMPTY:
         return None
@@ -150,11 +150,11 @@ def symbol(text: str, symbol_of_code: Mapping[str, str]) -> str | None:
     code, market = match[2].zfill(6), _MARKETS.get((match[1] or match[3] or "").upper())
     if market is None and code in symbol_of_code:
         return symbol_of_code[code]
-    # 204 are Shanghai's repos; of all other codes the first digit tells.
+    # Shanghai repos begin with 204; for all other codes the first digit decides.
     is_shanghai = code[0] in "569" or code.startswith("204")
     return f"{code}.{market or ('SH' if is_shanghai else 'SZ')}"
 
 
 def masked(text: str) -> str:
-    """Return a text without long digits, which may be the number of an account."""
+    """Mask runs of five or more digits, which may be an account number."""
     return _DIGITS.sub("*", text)

@@ -39,7 +39,7 @@ from etf_rotation.rendered import project_vars
 from etf_rotation.settings import Settings, claim, language, resolve
 
 HELD, BROKEN, UNREADABLE = 0, 1, 2
-# An order of so many sessions before may still be what a stray trade was meant for.
+# A trade without an order is compared with the open orders of this many earlier sessions.
 SESSIONS_BACK = 5
 
 
@@ -52,7 +52,7 @@ def reconcile(
     say: Callable[[str], None] = print,
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(SHANGHAI),
 ) -> int:
-    """Reconcile the account, keep what came of it, and say it.
+    """Reconcile the account, store the result and print it.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ def reconcile(
     Returns
     -------
     int
-        0 where all identities hold and every order is filled, 1 where something is broken or
-        missed, 2 where nothing could be reconciled; then nothing is written.
+        0 if all identities hold and every order is filled, 1 after a break or a missed order, 2 if
+        an input cannot be used; in that case nothing is written.
     """
     spoken = language({}, environment)
     try:
@@ -94,7 +94,7 @@ def reconcile(
 
 
 def _without_as_of(environment: Mapping[str, str]) -> dict[str, str]:
-    # What a build may see does not bind an account that has traded.
+    # These variables restrict builds; the account traded regardless.
     hidden = ("ETF_AS_OF", "ETF_POOLS")
     return {name: value for name, value in environment.items() if name not in hidden}
 
@@ -107,19 +107,19 @@ def _line(error: InputError, spoken: str) -> str:
 
 @dataclass
 class Result:
-    """What a reconciliation came to.
+    """The result of a reconciliation.
 
     Attributes
     ----------
     sessions : list of Session
-        In order; the last is the one that the broker's statement is of.
+        In order; the broker's statement belongs to the last one.
     findings : list of Finding
-        That belong to no session.
+        Findings that belong to no single session.
     inputs : Inputs
     seeds : Seeds
     is_synthetic : bool
     tracking : list of dict
-        The tracking table, its last rows first known here.
+        The whole tracking table.
     holdings : str or None
         The file that was written.
     """
@@ -139,14 +139,14 @@ class Result:
 
     @property
     def is_broken(self) -> bool:
-        """Whether something does not hold or was not filled."""
+        """Whether any identity fails or any order is not filled."""
         return any(finding.is_break for finding in self.findings) or any(
             session.is_broken for session in self.sessions
         )
 
     @property
     def blocks_holdings(self) -> bool:
-        """Whether the account is not known well enough to be handed on."""
+        """Whether the holdings are too uncertain to be written."""
         own = any(finding.blocks_holdings for finding in self.findings)
         return own or any(session.blocks_holdings for session in self.sessions)
 
@@ -242,7 +242,7 @@ def _keep(result: Result, store: Store, now: dt.datetime) -> None:
     try:
         kept = store.read_tracking()
     except RefusedError:
-        # The days have all of it but the model's part, which the next run fills in again.
+        # The day files hold everything except the model's part, which the next run restores.
         kept = []
         result.findings.append(note("tracking_rebuilt"))
     days, damaged = store.read_days()
@@ -253,7 +253,7 @@ def _keep(result: Result, store: Store, now: dt.datetime) -> None:
 
 
 def _stale(result: Result, days: Days) -> list[Finding]:
-    """Name the next session where it opened with another close than the one just kept."""
+    """Report a later session whose opening differs from the close just stored."""
     last = result.last
     later = [date for date in days if date > last.day.session]
     if not later:
@@ -265,7 +265,7 @@ def _stale(result: Result, days: Days) -> list[Finding]:
 
 
 def _write_holdings(given: Given, result: Result) -> bool:
-    """Write the file for the next run, if asked for; return whether there is nothing left to do."""
+    """Write the holdings file if requested; return False if it was requested and not written."""
     if given.write_holdings is None:
         return True
     statement = result.inputs.statement

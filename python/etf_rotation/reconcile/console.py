@@ -1,4 +1,4 @@
-"""What the command prints: orders, identities, tracking, and a line for each finding."""
+"""The printed result: orders, identities, account value and findings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOTHING = "–"
 
 
 def report(result: Result, language: str) -> str:
-    """Return the text of a reconciliation.
+    """Return the printed text of a reconciliation.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def _positions(lines: Sequence[PositionLine], said: dict[str, str]) -> str:
 
 def _cash(lines: Sequence[CashLine], said: dict[str, str]) -> str:
     names = ["opening", "flows", "buys", "sells", "fees", "dividends", "unknown", "transfers"]
-    # Columns of nothing but zeros tell nothing.
+    # Optional columns that are zero everywhere are dropped to save width.
     names = [
         name
         for name in names
@@ -186,7 +186,7 @@ def _findings(result: Result, language: str) -> list[str]:
         found += [(session.day.session, finding) for finding in session.findings]
     is_span = len(result.sessions) > 1
     lines = []
-    # What is broken comes first; a note about one of many sessions says which.
+    # Breaks come first. The session is named only if there are several.
     for date, finding in sorted(found, key=lambda pair: not pair[1].is_break):
         when = f"{date} " if date and is_span else ""
         lines.append(f"{marks[finding.is_break]} {when}{finding.line(language)}")
@@ -208,14 +208,14 @@ def _end(result: Result, said: dict[str, str]) -> str:
 
 
 def whole(value: Decimal | None) -> str:
-    """Return shares with thousands apart, fractions only where there are any."""
+    """Format shares with thousands separators, and with decimals only for fractions."""
     if value is None:
         return NOTHING
     return f"{value:,.0f}" if value == int(value) else f"{value:,.4f}"
 
 
 def fixed(value: Decimal | None, digits: int) -> str:
-    """Return a number with so many digits, rounded half away from zero."""
+    """Format a number with a fixed number of decimals, rounded half away from zero."""
     if value is None:
         return NOTHING
     rounded = value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
@@ -223,7 +223,7 @@ def fixed(value: Decimal | None, digits: int) -> str:
 
 
 def price(value: Decimal | None) -> str:
-    """Return a price, CNY per share, with three decimals, or four where it has that many."""
+    """Format a price in CNY per share with three decimals, or four if needed."""
     if value is None:
         return NOTHING
     exact = value.quantize(Decimal("0.0001"), ROUND_HALF_UP)

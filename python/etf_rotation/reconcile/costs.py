@@ -1,4 +1,4 @@
-"""What the fills cost: slippage and fees in basis points, and the implementation shortfall."""
+"""Slippage and fees in basis points, and the implementation shortfall."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from etf_rotation.reconcile.orders import Costs
 from etf_rotation.reconcile.prices import Prices
 
 BPS = 10_000
-# Money of the shortfall: a price has three digits, or four, and shares are whole.
+# Exact for whole shares and prices with up to four decimals.
 EXACT = Decimal("0.0001")
 
 
@@ -22,9 +22,8 @@ EXACT = Decimal("0.0001")
 class Cost:
     """The cost of one match.
 
-    Prices are CNY a share; slippage and fees are basis points of the traded value, positive where
-    they cost; the shortfall is CNY, positive where it costs. Of a fund without a bar on the session
-    everything that needs its open is None.
+    Prices are CNY per share. Slippage and fees are basis points of the traded value. The shortfall
+    is CNY. Positive values are costs. Fields that need the open are None without a bar.
     """
 
     price: Decimal | None
@@ -44,9 +43,9 @@ class Cost:
 def decision_price(
     symbol: str, session: dt.date, prices: Prices, actions: Mapping[str, Sequence[Action]]
 ) -> Decimal | None:
-    """Return the close at which the order was decided, ex-rights; None where it is not known.
+    """Return the ex-rights close at which the order was decided, None if unknown.
 
-    That is `pre_close` where the data has it. Else it is the last close over the ratio of a split.
+    The raw `pre_close` is used if present, otherwise the last close divided by a split ratio.
     """
     bar, before = prices.bar(symbol, session), prices.before(symbol, session)
     if bar and bar.pre_close is not None:
@@ -64,15 +63,15 @@ def cost_of(
     actions: Mapping[str, Sequence[Action]],
     assumed: Costs,
 ) -> Cost:
-    """Return what one order, or a trade without an order, cost.
+    """Return the cost of one order, or of trades without an order.
 
     Notes
     -----
     With s = 1 for a buy and -1 for a sell, Q shares ordered, q filled at the mean price P, the
     decision's close D, the session's open O and close C: delay = s Q (O - D), execution =
     s q (P - O), missed = s (Q - q) (C - O). With the fees they add up to the paper result
-    s Q (C - D) less the actual one, s q (C - P) - fees (Perold's implementation shortfall). A
-    trade that was not ordered has no decision, so no delay.
+    s Q (C - D) less the actual one, s q (C - P) - fees (Perold's implementation shortfall).
+    Trades without an order have no decision and therefore no delay.
     """
     bar = prices.bar(match.symbol, session)
     decided = decision_price(match.symbol, session, prices, actions)

@@ -1,4 +1,4 @@
-"""The command `orders`: the published orders as one file to send."""
+"""The command `orders`: export the published orders as one CSV file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def export_orders(
     Returns
     -------
     int
-        0, or 2 where nothing is published, or a pool has no ASCII name.
+        0, or 2 if nothing is published or a pool name is not ASCII in dialect `qmt`.
     """
     spoken = language({}, environment)
     try:

@@ -1,4 +1,4 @@
-"""What a trade cost, from fee columns that may be parts, or the sum of the others, or both."""
+"""The fees of a trade, from columns that may be parts or the sum of the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from etf_rotation.reconcile.cells import FEN, fen
 class Fees:
     """The fees of one row in CNY.
 
-    `is_explained` is false where the columns do not give what the cash moved says.
+    `is_explained` is false if the fee columns contradict the cash moved.
     """
 
     amount: Decimal
@@ -23,26 +23,26 @@ class Fees:
 def of_trade(
     parts: Sequence[Decimal], sums: Sequence[Decimal], implied: Decimal | None
 ) -> Fees | None:
-    """Decide what the fees of a trade are.
+    """Determine the fees of a trade.
 
     Parameters
     ----------
     parts : sequence of Decimal
-        Columns that are a part of the fees, such as 过户费.
+        Columns that hold a part of the fees, such as 过户费.
     sums : sequence of Decimal
-        Columns that are a part or the sum, such as 手续费.
+        Columns that hold a part or the sum, such as 手续费.
     implied : Decimal or None
-        What the cash moved leaves beside the value, where the file has the cash: it decides.
+        Difference between the cash moved and the value, if the file states the cash. It decides.
 
     Returns
     -------
     Fees or None
-        None where the columns can be read in more than one way and no cash decides.
+        None if several readings are possible and no cash decides.
 
     Notes
     -----
-    Readings tried: all columns are parts; one of `sums` is the sum; one of `sums` repeats the
-    parts, and only they count. The last two need another column that is not zero.
+    Three readings are tried: all columns are parts; one of `sums` is the total; one of `sums`
+    repeats the other parts. The last two require another nonzero column.
     """
     parts, sums = [abs(part) for part in parts], [abs(part) for part in sums]
     total = sum([*parts, *sums], Decimal(0))
@@ -53,7 +53,7 @@ def of_trade(
     if implied is not None:
         is_explained = not (parts or sums) or any(abs(implied - one) <= FEN for one in readings)
         return Fees(implied, is_explained and implied >= 0)
-    # Where the others add up to it, a column is their sum.
+    # A column that equals the total of all others is their sum.
     halves = {fen(one) for one in sums if one and total == 2 * one}
     if len(halves) == 1:
         return Fees(halves.pop())

@@ -1,4 +1,4 @@
-"""What reconciling finds, as data: a key of `texts.toml` and the values that its line names."""
+"""Findings as data: a key of `texts.toml` and the values of its sentence."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from etf_rotation.reconcile.texts import text
 
 @dataclass(frozen=True)
 class Finding:
-    """One line. A break makes the command exit with 1; the rest is for the reader to know.
+    """One finding. A break sets exit code 1; any other finding is a note.
 
-    `blocks_holdings` says that the account is not known well enough to be handed on.
+    `blocks_holdings` is true if the holdings file must not be written without `--accept`.
     """
 
     key: str
@@ -35,10 +35,10 @@ class Finding:
 
 
 def note(key: str, **values: object) -> Finding:
-    """Return something to know."""
+    """Return a note."""
     return Finding(key, {name: str(value) for name, value in values.items()})
 
 
 def broken(key: str, *, blocks_holdings: bool = True, **values: object) -> Finding:
-    """Return something that does not hold."""
+    """Return a break."""
     return Finding(key, {name: str(value) for name, value in values.items()}, True, blocks_holdings)

@@ -24,15 +24,15 @@ from etf_rotation.reconcile.statements import FLOWS, HALF_TICK, ROUNDING, Entry,
 
 ACCOUNT = "ACCOUNT"
 LOT = 100
-# Of pre_close below the last close; a larger one is as likely a split that no seed row names.
+# A larger fall of pre_close below the last close may be a split without a seed row.
 LARGE = Decimal("0.15")
-# A dividend is paid within days of going ex.
+# Fund dividends are paid within days of the ex-date.
 LATE_AFTER = dt.timedelta(days=30)
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What the broker says of the close; None for what it was not asked."""
+    """The broker's statement at the close; None for a part that was not given."""
 
     shares: dict[str, int] | None = None
     cash: Decimal | None = None
@@ -40,7 +40,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class PositionLine:
-    """A symbol between two closes, in shares; `pool` is None for what is in no pool."""
+    """Shares of a symbol between two closes; `pool` is None for a symbol outside the pools."""
 
     symbol: str
     pool: str | None
@@ -56,7 +56,7 @@ class PositionLine:
 
 @dataclass
 class CashLine:
-    """A pool's cash between two closes, CNY; the pool `ACCOUNT` is all of them."""
+    """Cash of a pool between two closes, CNY; the pool `ACCOUNT` is their total."""
 
     pool: str
     opening: Decimal = ZERO
@@ -73,7 +73,7 @@ class CashLine:
     closing: Decimal = ZERO
 
     def expect(self) -> None:
-        """Set what the close should be."""
+        """Compute the expected close."""
         self.expected = (
             self.opening
             + self.flows
@@ -102,9 +102,9 @@ class Settled:
 
 @dataclass(frozen=True)
 class Day:
-    """What a session's identities are made of.
+    """The inputs of a session's identities.
 
-    `is_accepted` takes the broker's word where it differs.
+    `is_accepted` adopts the broker's figures if they differ.
     """
 
     session: dt.date
@@ -122,15 +122,15 @@ def settle(day: Day, seeds: Seeds, prices: Prices) -> Settled:
     ----------
     day : Day
     seeds : Seeds
-        Splits come from its corporate actions, and pools from its funds.
+        Supplies splits (corporate actions) and the pool of each fund.
     prices : Prices
-        Tell a dividend: `pre_close` below the last close of a fund without a split.
+        A `pre_close` below the last close, without a split, is a dividend.
 
     Returns
     -------
     Settled
-        Lines sorted by symbol and by pool, the account's cash last. A close that was not accepted
-        is what the books expect, so that a difference stands again on the next session.
+        Lines sorted by symbol and by pool, the account's cash last. Without acceptance the closing
+        books are the expected ones, so a difference appears again on the next session.
 
     Notes
     -----
@@ -201,7 +201,7 @@ def _closing_shares(expected: Decimal, broker: Decimal | None, is_accepted: bool
     whole = expected.to_integral_value(ROUND_FLOOR)
     if broker is None:
         return whole
-    # A fraction that a split left is the broker's to round.
+    # The broker rounds the fraction of a share that a split leaves.
     return broker if is_accepted or abs(broker - expected) < 1 else whole
 
 
@@ -228,7 +228,7 @@ def _position_findings(line: PositionLine, day: Day, prices: Prices) -> list[Fin
 
 
 def _missing_split(line: PositionLine, day: Day, prices: Prices) -> Decimal | None:
-    """Return the ratio that would explain a difference, if prices fell by about as much."""
+    """Return the split ratio that explains a difference, if the price fell accordingly."""
     bar, before = prices.bar(line.symbol, day.session), prices.before(line.symbol, day.session)
     if not (line.opening and line.broker and bar and bar.pre_close and before) or line.split:
         return None
@@ -272,7 +272,7 @@ def _receivables(
 
 
 def _pay(entry: Entry, due: list[Receivable], findings: list[Finding]) -> None:
-    """Close the fund's oldest receivable, whatever it was estimated at."""
+    """Close the fund's oldest receivable and report a deviating payment."""
     own = [one for one in due if one.symbol == entry.symbol]
     expected = own[0].amount if own else ZERO
     tolerance = HALF_TICK * own[0].shares + ROUNDING if own else ZERO
@@ -315,7 +315,7 @@ def _cash(
         line.expect()
     account = _account(lines, day, findings)
     if day.is_accepted and account.difference:
-        # In one place and named, never spread over the pools.
+        # The difference goes to one pool; it is never spread.
         lines[by_weight(seeds.weights)[0]].difference = account.difference
     moved = transfers({p: line.expected + (line.difference or ZERO) for p, line in lines.items()})
     for pool, line in lines.items():

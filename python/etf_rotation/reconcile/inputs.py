@@ -1,4 +1,4 @@
-"""The files and figures that the user gives, all read before anything is computed."""
+"""Read and check all inputs of the command before anything is computed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class SeveralRefusedError(InputError):
-    """Files that cannot be used, one line each."""
+    """Inputs that cannot be used, one line each."""
 
     def __init__(self, refused: list[InputError]):
         self.refused = refused
@@ -40,7 +40,7 @@ class SeveralRefusedError(InputError):
 
 @dataclass(frozen=True)
 class Given:
-    """The options of the command; `cash` and `flows` as they were typed."""
+    """The options of the command; `cash` and `flows` are the typed texts."""
 
     fills: str
     positions: str | None = None
@@ -56,7 +56,7 @@ class Given:
 
 @dataclass
 class Inputs:
-    """What the files say."""
+    """The parsed inputs; `session` is the last session to reconcile."""
 
     session: dt.date
     is_dated: bool
@@ -70,12 +70,12 @@ class Inputs:
 
 
 def read_inputs(given: Given, seeds: Seeds) -> Inputs:
-    """Read everything that is given.
+    """Read all given inputs.
 
     Raises
     ------
     SeveralRefusedError
-        One line for each file or figure that cannot be used.
+        Holds one error per input that cannot be used.
     """
     refused: list[InputError] = []
 
@@ -143,7 +143,7 @@ def _flows(text: str, session: dt.date | None, seeds: Seeds) -> tuple[list[Flow]
 
 
 def _opening(path: str, seeds: Seeds) -> Books:
-    """Read the books of the close before, in the layout of `ETF_HOLDINGS_FILE`."""
+    """Read the opening books from a file in the layout of `ETF_HOLDINGS_FILE`."""
     try:
         found = holdings.read(
             path, pool_of=seeds.pool_of, pools=set(seeds.weights), priced=set(seeds.pool_of)

@@ -1,6 +1,6 @@
-"""The schema `live` of a run's database, and what a run keeps in `reconcile/`.
+"""Copy `reconcile/` into the schema `live` of a run, and record publications and tracking.
 
-Production calls this after the gate. Nothing here stops a run: what cannot be read is a warning.
+Production calls this after the gate. A file that cannot be read causes a warning, not a failure.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ OUTSIDE = "outside"
 
 @dataclass
 class LiveCopy:
-    """What was copied into a run's database.
+    """The result of copying `reconcile/` into a run's database.
 
     Attributes
     ----------
     checksums : dict of file to SHA-256
-        The files of `reconcile/` that were read; they stand in the manifest.
+        The files of `reconcile/` that were read; the manifest lists them.
     damaged : list of str
-        Files that were left out.
+        Files that do not match their checksum and were skipped.
     filled : list of Tracked
-        Rows of the tracking table into which this run has filled the model.
+        Tracking rows whose model part this run computed.
     """
 
     checksums: dict[str, str] = field(default_factory=dict)
@@ -65,15 +65,15 @@ def copy_into(database: Path, base: Path, run_id: str) -> LiveCopy:
     Parameters
     ----------
     database : Path
-        The run's, opened by nobody else.
+        The run's database; no other connection may be open.
     base : Path
-        The folder of the output root, with `reconcile/` in it or not.
+        The folder of the output root; `reconcile/` may be absent.
     run_id : str
 
     Notes
     -----
-    Sessions after the last one of the build stay out, so that `as_of` hides them. A build without
-    `gate.run_metadata`, which is one of parts, gets no schema.
+    Sessions after the build's last session are skipped, so `as_of` hides them. A partial build
+    without `gate.run_metadata` gets no schema.
     """
     copy = LiveCopy()
     store = Store(base)
@@ -109,7 +109,7 @@ def copy_into(database: Path, base: Path, run_id: str) -> LiveCopy:
 
 
 def _last_session(connection: duckdb.DuckDBPyConnection) -> dt.date | None:
-    """Return the build's last session, None for a build of parts that says nothing of itself."""
+    """Return the build's last session, None for a partial build without metadata."""
     if not has_tables(connection, "gate.run_metadata"):
         return None
     return connection.execute("select last_date from gate.run_metadata").fetchall()[0][0]
@@ -125,7 +125,7 @@ def _kept(store: Store, copy: LiveCopy) -> list[Tracked]:
 
 @cache
 def definitions() -> dict[str, Any]:
-    """Return the tables of the schema: description, and columns with type and description."""
+    """Return the definitions of the tables: description, columns, types."""
     return tomllib.loads(DEFINITIONS.read_text(encoding="utf-8"))
 
 
@@ -146,7 +146,7 @@ def _text(value: str) -> str:
 def _insert(
     connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, Any]]
 ) -> None:
-    """Insert rows, whose values DuckDB reads from text as the column's type."""
+    """Insert rows; DuckDB casts each value from text to the column's type."""
     columns = definitions()[table]["columns"]
     texts: dict[str, list[str | None]] = {column: [] for column in columns}
     for row in rows:
@@ -194,7 +194,7 @@ def _orders(days: Days) -> list[dict[str, Any]]:
 
 
 def keep_tracking(base: Path, filled: Sequence[Tracked], now: dt.datetime) -> None:
-    """Write the model's part of a published run into the tracking table.
+    """Store the model's part that a published run computed in the tracking table.
 
     Raises
     ------
@@ -208,18 +208,17 @@ def keep_tracking(base: Path, filled: Sequence[Tracked], now: dt.datetime) -> No
         days, _ = store.read_days()
         rows = {row.trade_date: row for row in tracked_days(days, _kept(store, LiveCopy()))}
         for row in filled:
-            # A session that was reconciled again meanwhile waits for the next run.
+            # If the session was reconciled again in the meantime, the next run fills it in.
             if row.trade_date in rows and rows[row.trade_date].day_sha256 == row.day_sha256:
                 rows[row.trade_date] = row
         store.write_tracking(rows[session] for session in sorted(rows))
 
 
 def catch_up(base: Path, project: Path, published: Path | None) -> None:
-    """Keep the orders of the published run where that is not done yet.
+    """Record the orders of the published run if they are not recorded yet.
 
-    A run that ended between publishing and keeping left it undone, and so did every run before
-    this table was kept. The run's manifest says when it was finished, a moment before it was
-    published.
+    A run that was killed right after publishing did not record its orders. The manifest's finish
+    time, shortly before publication, stands in for the time of publication.
     """
     manifest = read_manifest(published) if published else None
     if published is None or manifest is None:
@@ -259,7 +258,7 @@ def keep_publication(
     published_at: dt.datetime,
     variables: Mapping[str, Any],
 ) -> None:
-    """Keep the orders of a run that is published.
+    """Record the orders of a published run.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Orders against fills: what was filled, what was missed, and what nobody ordered."""
+"""Match orders with fills."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ OTHER_SIDE = {"buy": "sell", "sell": "buy"}
 
 @dataclass
 class Match:
-    """What became of an order, or a trade that no order of the session asked for.
+    """The outcome of one order, or trades of one fund without an order for the session.
 
     Attributes
     ----------
     pool, symbol, side : str
     status : str
     order : Order or None
-        Of a trade on the wrong side or day, the order that it resembles stands in `order_id`.
+        None for trades without an order. For the wrong side or day, `order_id` names the order
+        that they resemble.
     order_id : str or None
     filled : int
         Shares.
@@ -50,7 +51,7 @@ class Match:
 
     @property
     def unfilled(self) -> int:
-        """Shares of the order without a fill."""
+        """Ordered shares without a fill."""
         return max(self.ordered - self.filled, 0)
 
     @property
@@ -59,7 +60,7 @@ class Match:
         return 1 if self.side == "buy" else -1
 
     def add(self, shares: int, value: Decimal, fees: Decimal) -> None:
-        """Add a fill, or a part of one."""
+        """Add a fill or a part of it."""
         self.filled += shares
         self.value += value
         self.fees += fees
@@ -81,17 +82,17 @@ def match(
     entries : iterable of Entry
         Trades of funds of the pools, all of this session.
     open_before : mapping of (symbol, side) to order id
-        Orders of earlier sessions that were not filled: a trade like one is on the wrong day.
+        Unfilled orders of earlier sessions; a trade that fits one is on the wrong day.
 
     Returns
     -------
     list of Match
-        The orders in their order, then the other trades by symbol, side and status.
+        The orders in the given order, then trades without an order by symbol, side and status.
 
     Notes
     -----
-    A trade that carries our id belongs to that order. One without goes to the order of its symbol
-    and side until that is full; what is left over, nobody ordered.
+    A trade with our order id belongs to that order. A trade without an id fills the order of its
+    symbol and side; any excess is not ordered.
     """
     by_key = {
         (order.symbol, order.side): Match(
@@ -101,7 +102,7 @@ def match(
     }
     others: dict[tuple[str, str, str, str | None], Match] = {}
     trades = [entry for entry in entries if entry.is_trade]
-    # Those that say whose they are go first, whatever the file's order.
+    # Trades with an id come first, so the order of the file does not matter.
     for entry in sorted(trades, key=lambda e: e.order_id is None):
         own = by_key.get((entry.symbol or "", entry.kind))
         strays = _stray(entry, session, own)
@@ -124,7 +125,7 @@ def match(
 
 
 def _stray(entry: Entry, session: dt.date, own: Match | None) -> tuple[str, str | None] | None:
-    """Return what is wrong with a trade by the id that it carries, None where nothing is."""
+    """Return the status that a trade's id implies, None if the id fits or is absent."""
     if entry.order_id is None:
         return None
     date, _, code, *side = entry.order_id.split("-")

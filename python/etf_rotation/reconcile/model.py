@@ -1,4 +1,4 @@
-"""The model's sessions, from a finished build: what PORTFOLIO made of each fund, and its costs."""
+"""Read PORTFOLIO's return, costs and profit by fund from a finished build."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ RETURNS = """
     where pool = 'PORTFOLIO' and trade_date in (select unnest($sessions))
 """
 
-# A fund's value at the close, less what it was at the last one, less what was bought for at the
-# open: price moves and corporate actions, without the costs.
+# Profit by fund before costs: value at the close, less value at the last close, less purchases
+# (plus sales) at the open. This includes corporate actions.
 MADE = """
     with
     sessions as (
@@ -56,7 +56,7 @@ MADE = """
             case side when 'buy' then slippage - value else value + slippage end
         from backtest.trades
     )
-    select moves.trade_date, moves.symbol, sum(moves.amount * scales.per_cny)
+    select moves.trade_date, moves.symbol, sum(moves.amount * scales.per_cny order by moves.pool, moves.amount)
     from moves
     inner join live_scales as scales using (pool, trade_date)
     group by moves.trade_date, moves.symbol
@@ -64,7 +64,10 @@ MADE = """
 
 WEIGHTS = """
     select held.trade_date, held.symbol,
-        sum(held.market_value * scales.per_cny * equity.previous_equity / equity.equity)
+        sum(
+            held.market_value * scales.per_cny * equity.previous_equity / equity.equity
+            order by held.pool
+        )
     from backtest.positions_daily as held
     inner join live_scales as scales using (pool, trade_date)
     inner join backtest.equity_daily as equity
@@ -74,7 +77,7 @@ WEIGHTS = """
 
 
 def has_tables(connection: duckdb.DuckDBPyConnection, *tables: str) -> bool:
-    """Return whether the database has these tables, each `schema.name`."""
+    """Return whether the database has all of these tables (`schema.name`)."""
     found = connection.execute(
         "select schema_name || '.' || table_name from duckdb_tables()"
     ).fetchall()
@@ -84,7 +87,7 @@ def has_tables(connection: duckdb.DuckDBPyConnection, *tables: str) -> bool:
 def read_model(
     connection: duckdb.DuckDBPyConnection, sessions: Collection[dt.date], run_id: str
 ) -> dict[dt.date, Model]:
-    """Return what the model made of some sessions.
+    """Return the model's figures for some sessions.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Orders as they are sent: whole shares, our ids, batches, and parts that the exchange takes."""
+"""Orders in the form in which they are sent: whole shares, order ids, batches and parts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Order:
     reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
+        """Return the order as JSON values."""
         return {**self.__dict__, "trade_date": self.trade_date.isoformat()}
 
     @classmethod
@@ -68,27 +68,26 @@ class Order:
 
 
 def order_id(trade_date: dt.date, pool: str, symbol: str, side: str) -> str:
-    """Return our id, `YYYYMMDD-POOL-CODE-SIDE`: it goes into the order's remark."""
+    """Return the order id `YYYYMMDD-POOL-CODE-SIDE`, which goes into the order's remark."""
     return f"{trade_date:%Y%m%d}-{pool}-{symbol[:6]}-{side.upper()}"
 
 
 def sendable(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str], language: str) -> list:
-    """Return the orders that one sends, sells first.
+    """Return the orders to send, sells first.
 
     Parameters
     ----------
     rows : sequence of mapping
-        Rows of `marts.next_session_orders`. Pools that are only simulated, and pools with nothing
-        to trade, have no order.
+        Rows of `marts.next_session_orders`. Simulated pools and rows without a symbol are skipped.
     names : mapping of symbol to name
     language : str
-        Of the reason, where the row has it in Chinese.
+        Language of the reason.
     """
     orders = []
     for row in rows:
         if row["is_simulated_pool"] or not row["symbol"]:
             continue
-        # The simulated account holds fractions of shares; the exchange knows none.
+        # Simulated holdings may be fractional; the exchange trades whole shares.
         shares = math.floor(float(row["shares"]) + NEARLY_WHOLE)
         if shares:
             date = row["trade_date"]
@@ -114,8 +113,7 @@ def sendable(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str], langua
 def parts(shares: int, largest: int) -> list[int]:
     """Split shares into orders of at most `largest`.
 
-    Less than a lot can only be sold together with what is left: the last part keeps a whole lot
-    beside it.
+    Less than a lot can only be sold in one order, so the last part is never below a lot.
     """
     sizes = [largest] * (shares // largest)
     rest = shares % largest
@@ -135,25 +133,24 @@ def as_csv(
     side_words: Mapping[str, str],
     is_synthetic: bool,
 ) -> bytes:
-    """Return orders as a file.
+    """Return orders as the bytes of a CSV file.
 
     Parameters
     ----------
     orders : sequence of Order
     dialect : str
-        `plain` (UTF-8 with a byte order mark) or `qmt` (ASCII, which has no Chinese name).
+        `plain` (UTF-8 with a byte order mark) or `qmt` (ASCII, so no Chinese names).
     largest : int
-        Shares of the largest order that the exchange takes; a larger one is split, its parts
-        numbered.
+        The exchange's maximum order size in shares; larger orders are split into numbered parts.
     side_words : mapping of side to word
-        What a person reads; scripts read `side_code`.
+        For people; scripts read `side_code`.
     is_synthetic : bool
-        Every reason says so.
+        Adds a warning to every reason.
 
     Raises
     ------
     RefusedError
-        A pool that ASCII cannot name, in dialect `qmt`.
+        A pool name is not ASCII and the dialect is `qmt`.
     """
     encoding = DIALECTS[dialect]
     file = io.StringIO(newline="")
@@ -195,7 +192,7 @@ def _price(price: float | None) -> str:
 
 
 def guarded(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
+    """Prefix a text with an apostrophe if a spreadsheet would read it as a formula."""
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
@@ -204,7 +201,7 @@ def _ascii(text: str) -> str:
 
 
 def read_orders(path: str, seeds: Seeds) -> list[Order]:
-    """Read a file that `as_csv` wrote, parts put together again.
+    """Read a file written by `as_csv` and merge the parts of split orders.
 
     Raises
     ------
@@ -241,7 +238,7 @@ def read_orders(path: str, seeds: Seeds) -> list[Order]:
 
 @dataclass(frozen=True)
 class Costs:
-    """What the backtest assumes of a fill: basis points of its value, and CNY."""
+    """The trading costs that the backtest assumes, in basis points of the value and in CNY."""
 
     slippage_bps: Decimal
     commission_bps: Decimal
@@ -249,7 +246,7 @@ class Costs:
 
     @classmethod
     def of(cls, variables: Mapping[str, Any]) -> Costs:
-        """Return the costs among the project's vars."""
+        """Return the costs from the project's vars."""
         return cls(
             *(
                 Decimal(str(variables[name]))
@@ -258,5 +255,5 @@ class Costs:
         )
 
     def commission(self, value: Decimal) -> Decimal:
-        """Return the commission that is assumed for one order's fills, CNY."""
+        """Return the assumed commission for all fills of one order, CNY."""
         return max(self.min_commission, value * self.commission_bps / 10_000)

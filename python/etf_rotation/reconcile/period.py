@@ -1,4 +1,4 @@
-"""Which sessions a reconciliation covers, what it opens with, and which rows belong to which."""
+"""The sessions to reconcile, the opening books, and the rows of each session."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Period:
     ----------
     sessions : list of date
     opening : Books or None
-        At the close before the first session. None where nothing is known and the user accepts
-        what the broker states: then it is derived.
+        At the close before the first session. None if nothing is known and the broker's statement
+        is accepted; the opening is then derived from it.
     entries, flows : dict of session to rows
     findings : list of Finding
-        Of rows that belong to no session of the period.
+        Rows outside the period.
     """
 
     sessions: list[dt.date]
@@ -41,16 +41,15 @@ class Period:
 
 
 def period_of(inputs: Inputs, store: Store, *, is_accepted: bool) -> Period:
-    """Settle which sessions to reconcile.
+    """Determine the sessions to reconcile.
 
-    After the last session that is kept, every one up to the day asked for. Where none is kept
-    before, those of the file, from the opening that the user names.
+    The period runs from the last stored session to the requested one. Without a stored session it
+    covers the dates of the file and opens with `--opening`.
 
     Raises
     ------
     RefusedError
-        The day is no session, nothing says what the account opened with, or the kept day is
-        damaged.
+        The date is not a session, the opening is unknown, or the last stored day is damaged.
     """
     last = inputs.session
     kept = [session for session in store.sessions() if session < last]
@@ -76,7 +75,7 @@ def period_of(inputs: Inputs, store: Store, *, is_accepted: bool) -> Period:
 
 
 def _calendar(first: dt.date, last: dt.date) -> dict[dt.date, dt.date]:
-    """Return the sessions of a span, each with the one before it."""
+    """Return the sessions of a span, each mapped to the session before it."""
     found = sessions_between(first, last).to_pylist()
     return {
         row["trade_date"]: row["previous_trade_date"] or dt.date.min
@@ -89,7 +88,7 @@ def _first_opening(
     inputs: Inputs, store: Store, sessions: list[dt.date], *, is_accepted: bool
 ) -> tuple[Books | None, list[dt.date]]:
     if inputs.opening is not None:
-        # A named day opens with the file; a file of many days opens before its first.
+        # With --date the opening belongs to that session, otherwise to the first date of the file.
         return inputs.opening, [inputs.session] if inputs.is_dated else sessions
     if store.day_path(inputs.session).is_file():
         return Books.from_dict(store.read_day(inputs.session)["opening"]), [inputs.session]
@@ -100,7 +99,7 @@ def _first_opening(
 
 
 def _assign(inputs: Inputs, period: Period, opened: dt.date) -> None:
-    """Give each row after the close `opened` to its session, or else to the next session."""
+    """Assign each row after the close `opened` to its session or, off-session, to the next one."""
     first, last = period.sessions[0], period.sessions[-1]
     left: list[dt.date] = []
     for entry in inputs.entries:
@@ -126,7 +125,7 @@ def _assign(inputs: Inputs, period: Period, opened: dt.date) -> None:
 
 
 def _session_of(date: dt.date, sessions: Sequence[dt.date], opened: dt.date) -> dt.date | None:
-    """Return the session on which a row is booked, None where it lies outside the period."""
+    """Return the session on which a row is booked, None outside the period."""
     place = bisect_left(sessions, date)
     return sessions[place] if date > opened and place < len(sessions) else None
 
@@ -137,16 +136,18 @@ def _span(dates: Sequence[dt.date]) -> str:
 
 
 def _late(entries: Sequence[Entry], store: Store, kept: Sequence[dt.date]) -> list[Finding]:
-    """Name rows of kept days that were not there when those days were reconciled."""
+    """Report rows of stored days that were missing when those days were reconciled."""
     early = [entry for entry in entries if kept[0] <= entry.trade_date <= kept[-1]]
     if not early:
         return []
-    since = min(entry.trade_date for entry in early)
-    known = Counter(identities_of(store.read_day(day) for day in kept if day >= since))
+    days, _ = store.read_days(kept[-1])
+    # The rows of a damaged day cannot be compared.
+    damaged = set(kept) - set(days)
+    known = Counter(identities_of(content for content, _ in days.values()))
     findings = []
     for entry in early:
         if known[entry.identity]:
             known[entry.identity] -= 1
-        else:
+        elif entry.trade_date not in damaged:
             findings.append(broken("late_row", line=entry.line, date=entry.trade_date))
     return findings

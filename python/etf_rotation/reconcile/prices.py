@@ -1,4 +1,4 @@
-"""The session's prices, from the raw root: unadjusted open and close, and the ex-rights close."""
+"""Unadjusted prices of the sessions, read from the raw root."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from etf_rotation import raw
 from etf_rotation.reconcile.aliases import Seeds
 from etf_rotation.reconcile.texts import RefusedError
 
-# Bars as the build takes them: volume and prices above zero, and one row for a session. Each
-# fund's last bar before the first session is read too, however long ago it was.
+# As in the build, a bar has positive volume and prices and is unique for its session. The last bar
+# before the first session is included, however old.
 BARS = """
     with
     rows as (
@@ -43,13 +43,13 @@ BARS = """
     where single.trade_date >= coalesce(since.trade_date, $first)
     order by single.symbol, single.trade_date
 """
-# Raw files carry the noise of doubles; the tick of a fund is 0.001.
+# Raw prices are doubles with rounding noise; the tick of a fund is 0.001.
 DIGITS, TICK = Decimal("0.0001"), Decimal("0.001")
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A session of a fund, unadjusted, CNY a share; `pre_close` is ex-rights, None if not given."""
+    """Unadjusted prices of one session, CNY per share; `pre_close` is ex-rights and may be None."""
 
     trade_date: dt.date
     open: Decimal
@@ -65,23 +65,23 @@ class Prices:
         self._dates = {symbol: [bar.trade_date for bar in own] for symbol, own in bars.items()}
 
     def bar(self, symbol: str, session: dt.date) -> Bar | None:
-        """Return the fund's bar of a session, None where it did not trade."""
+        """Return the bar of a session, None if the fund did not trade."""
         place = bisect_left(self._dates.get(symbol, []), session)
         own = self._bars.get(symbol, [])
         return own[place] if place < len(own) and own[place].trade_date == session else None
 
     def before(self, symbol: str, session: dt.date) -> Bar | None:
-        """Return the fund's last bar before a session, None where there is none."""
+        """Return the last bar before a session, None if there is none."""
         place = bisect_left(self._dates.get(symbol, []), session)
         return self._bars[symbol][place - 1] if place else None
 
     def close(self, symbol: str, session: dt.date) -> Decimal:
-        """Return the close of a session, the last one where the fund did not trade.
+        """Return the close of a session, or the last close before it if the fund did not trade.
 
         Raises
         ------
         RefusedError
-            A fund without any bar until then.
+            The fund has no bar up to the session.
         """
         bar = self.bar(symbol, session) or self.before(symbol, session)
         if bar is None:
@@ -97,12 +97,12 @@ class Prices:
 def read_prices(
     root: Path, seeds: Seeds, symbols: Collection[str], first: dt.date, last: dt.date
 ) -> Prices:
-    """Read the bars of some funds, from each one's last before `first` to `last`.
+    """Read bars from each fund's last bar before `first` up to `last`.
 
     Raises
     ------
     RefusedError
-        The raw data has none of the funds on `last`.
+        No fund has a bar on `last`.
     InputError
         A raw file cannot be read.
     """
@@ -120,7 +120,7 @@ def read_prices(
     prices = Prices(found)
     if prices.last == last:
         return prices
-    # Suspended, all of them, or not fetched yet: the other funds of the pools tell.
+    # Either all are suspended or the session is not fetched; the other funds decide.
     if wanted < set(seeds.pool_of):
         return read_prices(root, seeds, set(seeds.pool_of), first, last)
     raise RefusedError("no_session", root=root, session=last, last=prices.last or "-")

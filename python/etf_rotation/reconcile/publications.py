@@ -1,4 +1,4 @@
-"""The orders that a session's fills are held against: those last published before its opening."""
+"""Find the orders that were last published before a session opened."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from etf_rotation.reconcile.orders import Costs, Order, sendable
 from etf_rotation.reconcile.storage import Store, read_sealed
 from etf_rotation.reconcile.texts import RefusedError
 
-# The opening call auction takes orders from here on.
+# Start of the opening call auction.
 AUCTION = dt.time(9, 15)
 COSTS = ("slippage_bps", "commission_bps", "min_commission_cny")
 
 
 @dataclass(frozen=True)
 class Published:
-    """A session's orders, and where they are from; `run_id` is None for a file of the user's."""
+    """Orders of a session and their origin; `run_id` is None for a file given by the user."""
 
     orders: Sequence[Order]
     run_id: str | None
@@ -29,7 +29,7 @@ class Published:
     costs: Costs
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what a kept day says of them."""
+        """Return the origin as JSON values."""
         return {"run_id": self.run_id, "published_at": self.published_at}
 
 
@@ -41,7 +41,7 @@ def content_of(
     published_at: dt.datetime,
     variables: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return what is kept of a publication.
+    """Return the content of a publication file.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def content_of(
     published_at : datetime
         In Shanghai.
     variables : mapping
-        The run's vars, which hold the costs that its backtest assumes.
+        The run's vars, including the costs that its backtest assumes.
     """
     traded = [row for row in rows if not row["is_simulated_pool"]]
     return {
@@ -65,7 +65,7 @@ def content_of(
 
 
 class Publications:
-    """All publications that are kept, read once."""
+    """All recorded publications, read once."""
 
     def __init__(self, store: Store, costs: Costs):
         self.costs = costs
@@ -80,10 +80,9 @@ class Publications:
                 )
 
     def of(self, session: dt.date) -> tuple[Published | None, list[Finding]]:
-        """Return the orders of a session, and what is to be said of them.
+        """Return the orders of a session and findings about them.
 
-        Where all of its orders were published too late for the auction, the first ones count, and
-        a line says so.
+        If every publication is later than the auction, the first one is used and a note says so.
         """
         auction = dt.datetime.combine(session, AUCTION, SHANGHAI)
         kept = [one for one in self._kept if session.isoformat() in one["trade_dates"]]
@@ -109,7 +108,7 @@ class Publications:
 def from_file(
     orders: Sequence[Order], session: dt.date, costs: Costs
 ) -> tuple[Published, list[Finding]]:
-    """Return a session's orders from a file that was read."""
+    """Return the orders of a session from a file given by the user."""
     own = [order for order in orders if order.trade_date == session]
     findings = [] if own else [note("no_orders", session=session)]
     return Published(own, None, None, costs), findings

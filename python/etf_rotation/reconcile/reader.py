@@ -1,4 +1,4 @@
-"""A broker's file as a table: encoding, separator, header, and the columns that matter."""
+"""Read a broker's file as a table: encoding, separator, header and known columns."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from etf_rotation.reconcile.aliases import REPEATABLE, heading
 from etf_rotation.reconcile.cells import clean
 from etf_rotation.reconcile.texts import RefusedError
 
-# A title may stand above the header.
+# Some exports have a title above the header.
 HEADER_WITHIN = 10
-# Old binary spreadsheets, and zip archives, which the new ones are.
+# xls (OLE) and xlsx (zip).
 _SPREADSHEETS = (b"\xd0\xcf\x11\xe0", b"PK\x03\x04")
-# A line of sums below the rows.
+# First cell of a line of totals.
 TOTALS = ("合计", "总计", "小计", "汇总")
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the file; `cells` are clean, as many as the header has."""
+    """One line of the file, with as many cleaned cells as the header."""
 
     line: int
     cells: list[str]
@@ -33,19 +33,19 @@ class Row:
 
 @dataclass
 class Table:
-    """A file whose header was understood.
+    """A file with a recognized header.
 
     Attributes
     ----------
     name : str
-        The file as the user named it.
+        The path as given by the user.
     headers : list of str
     columns : dict of field to the indexes of its columns, in the order of the file
     rows : list of Row
     sha256 : str
-        Of the file's bytes.
+        Checksum of the file.
     faults : list of (line, header, key)
-        Cells that cannot be used; `key` is below `refused.cell` in `texts.toml`.
+        Bad cells; `key` is a key below `refused.cell` in `texts.toml`.
     """
 
     name: str
@@ -56,19 +56,19 @@ class Table:
     faults: list[tuple[int, str, str]] = field(default_factory=list)
 
     def has(self, name: str) -> bool:
-        """Return whether the file has a column of this field."""
+        """Return whether the file has a column for a field."""
         return name in self.columns
 
     def texts(self, row: Row, name: str) -> list[str]:
-        """Return a row's cells of a field, empty ones left out."""
+        """Return the non-empty cells of a field."""
         return [row.cells[n] for n in self.columns.get(name, []) if row.cells[n]]
 
     def text(self, row: Row, name: str) -> str:
-        """Return a row's first cell of a field, empty where there is none."""
+        """Return the first non-empty cell of a field, or an empty string."""
         return next(iter(self.texts(row, name)), "")
 
     def value(self, row: Row, name: str, parse: Callable[[str], T], fault: str) -> T | None:
-        """Return a row's cell of a field as `parse` reads it; None, and a fault, where it fails."""
+        """Return the parsed cell of a field; None without a column or after a recorded fault."""
         if not self.has(name):
             return None
         column = self.columns[name][0]
@@ -79,16 +79,16 @@ class Table:
             return None
 
     def fault(self, row: Row, name: str, key: str) -> None:
-        """Note that a row's cell of a field cannot be used."""
+        """Record a bad cell."""
         columns = self.columns.get(name)
         self.faults.append((row.line, self.headers[columns[0]] if columns else name, key))
 
     def is_faulty(self, row: Row) -> bool:
-        """Return whether a cell of the row was at fault."""
+        """Return whether the row has a bad cell."""
         return any(line == row.line for line, _, _ in self.faults)
 
     def refuse_faults(self) -> None:
-        """Refuse the file if a cell was at fault: one line, with the first and the number."""
+        """Raise one error for all bad cells: the first one and the number of other lines."""
         if self.faults:
             line, header, key = min(self.faults)
             raise RefusedError(
@@ -108,15 +108,15 @@ def read_table(path: str, aliases: dict[str, str], required: Sequence[str]) -> T
     path : str
         UTF-8 (with or without a byte order mark) or GB18030, separated by tabs or commas.
     aliases : dict of heading to field
-        As the seed `broker_headers` has them for this kind of statement.
+        From the seed `broker_headers`, for this kind of statement.
     required : sequence of str
-        Fields without which the file is of no use.
+        Fields that need a column.
 
     Raises
     ------
     RefusedError
-        The file cannot be read, is no text or a spreadsheet, a required column is missing, a
-        field has two columns, or a line has too many or too few cells.
+        The file is unreadable, not text or a spreadsheet; a required column is missing; a field
+        has two columns; or a line has too many or too few cells.
     """
     try:
         content = Path(path).read_bytes()
@@ -156,7 +156,7 @@ def _decode(path: str, content: bytes) -> str:
 
 
 def _header_line(lines: list[str], aliases: dict[str, str]) -> int | None:
-    """Return the first of the first lines that names two known columns, else the first at all."""
+    """Return the first line with two known headers, or else the first non-empty line."""
     filled = [number for number, line in enumerate(lines) if line.strip()][:HEADER_WITHIN]
     for number in filled:
         cells = [heading(cell) for cell in lines[number].replace("\t", ",").split(",")]
@@ -179,7 +179,7 @@ def _columns(
             raise RefusedError("column_twice", file=path, columns=", ".join(names), field=name)
     missing = [name for name in required if name not in columns]
     if not columns:
-        # What stands here may be data: none of it is repeated.
+        # This line may be data, so it must not be quoted.
         raise RefusedError("no_header", file=path, fields=", ".join(missing))
     if missing:
         raise RefusedError(

@@ -1,4 +1,4 @@
-"""The report's section on the account: the tracking curve, and the last session's orders."""
+"""The report's section on the live account: tracking curves and the last session."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def section(
     draw: Callable[[str, dict[str, Any]], str],
     language: str,
 ) -> dict[str, Any] | None:
-    """Return what the template shows, None where nothing was reconciled.
+    """Return the content of the section, None if no session was reconciled.
 
     Parameters
     ----------
     rows : callable
-        Reads a table by a query: `rows(table, query)`.
+        `rows(table, query)` returns the rows of a query as dicts.
     columns : Columns
-        Takes the arrays of the plots.
+        Collects the arrays of the plots.
     draw : callable
-        Keeps a figure under a name and returns the name.
+        `draw(name, figure)` stores a figure and returns its name.
     language : str
         `en` or `zh`.
     """
@@ -60,7 +60,7 @@ def section(
 def _curves(
     columns: plots.Columns, dates: list[str], rows: list[dict[str, Any]], said: dict[str, str]
 ) -> dict[str, Any]:
-    """Return the growth of one CNY in the account and in the model."""
+    """Return the growth of 1 CNY in the account and in the model."""
     curves: dict[str, list[float]] = {}
     for name, key in ((said["live"], "live_return"), (said["model"], "model_return")):
         level, values = 1.0, []
@@ -74,7 +74,7 @@ def _curves(
 def _parts(
     columns: plots.Columns, dates: list[str], rows: list[dict[str, Any]], said: dict[str, str]
 ) -> dict[str, Any]:
-    """Return the sum of the differences up to each session, and of its parts."""
+    """Return the cumulative difference and its cumulative parts."""
     data = [
         plots.line(
             columns,

@@ -1,4 +1,4 @@
-"""One session reconciled: identities, orders, cost, and the account's part of the tracking."""
+"""Reconcile one session: identities, orders, costs and the account's return."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from etf_rotation.reconcile.tracking import Live, live_of, value_of
 
 @dataclass
 class Session:
-    """What came of a session; `closes` are the prices that its positions are valued at, CNY."""
+    """The result of one session; `closes` are the prices that value its positions, CNY."""
 
     day: Day
     settled: Settled
@@ -43,9 +43,9 @@ class Session:
 
     @property
     def is_broken(self) -> bool:
-        """Whether an identity does not hold, or an order was not carried out as it was given.
+        """Whether an identity fails or an order was not carried out as given.
 
-        A trade that nobody ordered counts where there were orders to hold it against.
+        Trades without an order count only if orders were published for the session.
         """
         allowed = {FILLED} if self.published else {FILLED, NOT_ORDERED}
         return any(finding.is_break for finding in self.findings) or any(
@@ -54,11 +54,11 @@ class Session:
 
     @property
     def blocks_holdings(self) -> bool:
-        """Whether the account is not known well enough to be handed on."""
+        """Whether the holdings are too uncertain to be written."""
         return any(finding.blocks_holdings for finding in self.findings)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what is kept of the session."""
+        """Return the content of the day file."""
         return {
             "trade_date": self.day.session.isoformat(),
             "is_accepted": self.day.is_accepted,
@@ -119,10 +119,10 @@ def reconcile_session(
     published : Published or None
         The session's orders.
     open_before : mapping of (symbol, side) to order id
-        Orders of earlier sessions that were not filled.
+        Unfilled orders of earlier sessions.
     seeds, prices
     assumed : Costs
-        What the backtest assumes, where the orders do not say.
+        Used if the orders do not state the assumed costs.
     """
     settled = settle(day, seeds, prices)
     costs = published.costs if published else assumed
@@ -147,9 +147,9 @@ def reconcile_session(
 
 
 def open_orders(days: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
-    """Return the orders of kept days that are not filled yet, by symbol and side.
+    """Return the unfilled orders of stored days by symbol and side.
 
-    An order that a later one of the same symbol and side took up is that one.
+    A later order of the same symbol and side replaces an earlier one.
     """
     waiting: dict[tuple[str, str], str] = {}
     for day in days:
@@ -163,7 +163,7 @@ def open_orders(days: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]
 
 
 def identities_of(days: Iterable[Mapping[str, Any]]) -> list[tuple[object, ...]]:
-    """Return what identifies each row that kept days hold."""
+    """Return the identity of every row in stored days."""
     names = ("trade_date", "kind", "symbol", "shares", "price", "value", "cash", "fill_id", "time")
     return [
         tuple(_text(fill[name], name) for name in names) for day in days for fill in day["fills"]
@@ -183,10 +183,10 @@ def opening_from_closing(
     seeds: Seeds,
     prices: Prices,
 ) -> Books:
-    """Return the books before a session whose close the user accepts, where nothing is kept before.
+    """Derive the opening books from an accepted close if no earlier session is stored.
 
-    The trades are taken back, and so is `moves`, all that moved cash. Cash is put so that each
-    traded pool has its share of the account, as far as its holdings allow.
+    Trades are reversed, and so is `moves`, the net cash moved. Cash is divided so that each traded
+    pool comes as close to its portfolio weight as its holdings allow.
     """
     held = {symbol: Decimal(n) for symbol, n in shares.items() if symbol in seeds.pool_of}
     ratios = {action.symbol: action.ratio for action in seeds.actions.get(str(session), ())}
@@ -201,7 +201,7 @@ def opening_from_closing(
 
 
 def _by_target(books: Books, session: dt.date, seeds: Seeds, prices: Prices) -> dict[str, Decimal]:
-    """Split cash so that the pools come as near to their weights as they can without selling."""
+    """Divide cash so that the pools come as close to their weights as possible."""
     values = dict.fromkeys(seeds.traded, Decimal(0))
     for symbol, n in books.shares.items():
         pool = seeds.pool_of[symbol]

@@ -1,4 +1,4 @@
-"""The broker's statements: each row of a file as an entry of known kind."""
+"""Parse the broker's statements into entries."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from etf_rotation.reconcile.texts import RefusedError
 
 TRADES = ("buy", "sell")
 FLOWS = ("deposit", "withdrawal", "transfer")
-# Kinds whose amount has one sign; a transfer's may have either.
+# Default sign of the amount; transfers may have either sign.
 SIGNS = {"dividend": 1, "interest": 1, "deposit": 1, "withdrawal": -1, "fee": -1, "transfer": 1}
-# |price × shares - value| may be half a tick of every share, and the rounding to the fen.
+# Allowed |price × shares - value|: half a tick per share plus rounding to the fen.
 HALF_TICK, ROUNDING = Decimal("0.0005"), Decimal("0.01")
 ORDER_ID = re.compile(r"(\d{8})-(\w+?)-(\d{6})(?:-(BUY|SELL)(?:-\d+)?)?")
 FEES = ("fee", "net_commission", "commission", "fee_or_sum")
@@ -28,10 +28,10 @@ YUAN = ("", "人民币", "人民币元", "cny", "rmb", "元")
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the fills. `cash` is what it moved, CNY, in positive.
+    """One row of the fills. `cash` is the cash moved, CNY, positive for inflows.
 
-    `symbol` is None for a row without a fund; `pool` is None where the fund is in no pool.
-    `order_id` is ours, from the remark, without the number of a part.
+    `symbol` is None for a row without a fund; `pool` is None for a symbol outside the pools.
+    `order_id` is our order id from the remark, without a part number.
     """
 
     line: int
@@ -51,18 +51,18 @@ class Entry:
 
     @property
     def is_trade(self) -> bool:
-        """Whether it trades a fund of a pool."""
+        """Whether the row is a trade of a pool fund."""
         return self.kind in TRADES and self.pool is not None
 
     @property
     def is_outside(self) -> bool:
-        """Whether it belongs to something of no pool."""
+        """Whether the row belongs to a symbol outside the pools."""
         has_own_meaning = self.kind in (*FLOWS, "interest")
         return self.symbol is not None and self.pool is None and not has_own_meaning
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What makes two rows the same: an id alone may be a placeholder."""
+        """The values that identify a row; the broker's id alone may be a placeholder."""
         return (
             self.trade_date.isoformat(),
             self.kind,
@@ -78,7 +78,7 @@ class Entry:
 
 @dataclass
 class Fills:
-    """The rows of a file of fills, and what was found while reading them."""
+    """The entries of a fills file, and findings from reading it."""
 
     entries: list[Entry]
     findings: list[Finding] = field(default_factory=list)
@@ -93,13 +93,13 @@ def read_fills(path: str, seeds: Seeds, default: dt.date | None) -> Fills:
     path : str
     seeds : Seeds
     default : date, optional
-        The session of rows in a file that has no dates.
+        The date of all rows if the file has no dates.
 
     Raises
     ------
     RefusedError
-        The file or a cell cannot be read, a sign contradicts its word, fees can be read in two
-        ways, or neither the file nor `default` has the date.
+        The file or a cell cannot be read, a sign contradicts the business word, the fees are
+        ambiguous, or no date is known.
     """
     table = read_table(path, seeds.fields["fills"], ("symbol", "word", "price", "shares"))
     if default is None and not (table.has("date") or table.has("time")):
@@ -148,7 +148,7 @@ def _entry(
 
 
 def _fill_id(table: Table, row: Row) -> str | None:
-    """Return what tells two equal fills apart: the broker's id of the fill, else of the order."""
+    """Return the broker's id of the fill, or else of the order."""
     return table.text(row, "fill_id") or table.text(row, "order_reference") or None
 
 
@@ -167,7 +167,7 @@ def _order_id(table: Table, row: Row) -> str | None:
     for remark in table.texts(row, "remark"):
         match = ORDER_ID.search(remark)
         if match:
-            # A remark that the broker has cut off still names day, pool and fund.
+            # Even a truncated remark contains the date, pool and code.
             return "-".join(part for part in match.groups() if part)
     return None
 
@@ -200,7 +200,7 @@ def _trade(
     product = (price or Decimal(0)) * count
     has_value = table.has("value") and numbers["value"] is not None
     value = entry.value if has_value else fen(product)
-    # The price of a repo is a rate: only funds of the pools are quoted per share.
+    # Symbols outside the pools may be repos, whose price is a rate.
     if entry.pool and abs(product - value) > HALF_TICK * count + ROUNDING:
         findings.append(
             broken("value", file=table.name, line=row.line, product=fen(product), value=value)
@@ -208,7 +208,7 @@ def _trade(
     charged = _fees(table, row, is_buy, value, cash)
     if charged is None:
         return None
-    # A sell may cost more than it brings, but then its fees say so.
+    # The fees of a tiny sell can exceed its value; the fee columns then confirm it.
     if not is_buy and cash and cash < 0 and not (charged.is_explained and _has_fees(table)):
         table.fault(row, "cash", "sign")
         return None
@@ -235,7 +235,7 @@ def _fees(
                 return None
     parts = amounts.get("fee", []) + amounts.get("net_commission", [])
     sums = amounts.get("fee_or_sum", [])
-    # Beside the net commission, the commission may be what both of its parts add up to.
+    # Next to a net commission, the commission may be the sum of its parts.
     (sums if table.has("net_commission") else parts).extend(amounts.get("commission", []))
     implied = None
     if cash is not None:
@@ -279,12 +279,12 @@ def _business(
 
 
 def read_positions(path: str, seeds: Seeds) -> tuple[dict[str, int], str]:
-    """Read what the broker says is held; return shares by symbol, and the file's SHA-256.
+    """Read the broker's positions; return shares by symbol and the file's SHA-256.
 
     Raises
     ------
     RefusedError
-        The file or a cell cannot be read, or its two columns of holdings disagree.
+        The file or a cell cannot be read, or two columns of holdings disagree.
     """
     table = read_table(path, seeds.fields["positions"], ("symbol",))
     names = [name for name in ("holding", "holding_now") if table.has(name)]
@@ -306,19 +306,19 @@ def read_positions(path: str, seeds: Seeds) -> tuple[dict[str, int], str]:
         elif any(count != shares for count in counts):
             table.fault(row, names[1], "two_holdings")
         else:
-            # One account of a fund at each exchange's registrar: together they are the holding.
+            # A fund may appear once per shareholder account; the rows are summed.
             held[code] += int(shares)
     table.refuse_faults()
     return {code: shares for code, shares in sorted(held.items()) if shares}, table.sha256
 
 
 def read_balance(path: str, seeds: Seeds) -> tuple[Decimal, str]:
-    """Read the cash of the account in CNY; return it, and the file's SHA-256.
+    """Read the cash balance in CNY; return it and the file's SHA-256.
 
     Raises
     ------
     RefusedError
-        The file or a cell cannot be read, or it has not exactly one row in CNY.
+        The file or a cell cannot be read, or it does not have exactly one CNY row.
     """
     table = read_table(path, seeds.fields["balance"], ())
     names = ("cash",) if table.has("cash") else ("available", "frozen")
@@ -338,7 +338,7 @@ def read_balance(path: str, seeds: Seeds) -> tuple[Decimal, str]:
 
 @dataclass(frozen=True)
 class Flow:
-    """Money put into the account, or taken out of it (below zero), CNY."""
+    """A deposit (positive) or withdrawal (negative), CNY."""
 
     trade_date: dt.date
     amount: Decimal
@@ -346,7 +346,7 @@ class Flow:
 
 
 def read_flows(path: str, seeds: Seeds) -> tuple[list[Flow], str]:
-    """Read deposits and withdrawals that are not in the fills; return them and the SHA-256.
+    """Read a file of deposits and withdrawals; return them and the file's SHA-256.
 
     Raises
     ------

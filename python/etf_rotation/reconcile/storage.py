@@ -1,7 +1,7 @@
-"""What is kept in `reconcile/` beside the runs: days, published orders, and the tracking table.
+"""Store days, published orders and the tracking table in `reconcile/`.
 
-Every file is written beside and renamed. A day and a publication carry the checksum of their
-content, so that a damaged one is known for what it is.
+Every file is written beside its target and renamed. Day files and publications contain their own
+checksum, so damage is detected.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from etf_rotation.reconcile.tracking import PARTS, Live, Tracked, row_of
 
 FOLDER, DAYS, ORDERS, TRACKING = "reconcile", "days", "orders", "tracking.csv"
 FORMAT = 1
-# Seconds to wait for another command that works in the folder: each takes a moment.
+# Seconds to wait for another command in this folder.
 PATIENCE = 30.0
-# A kept session's content and its checksum, by date.
+# Content and checksum of stored sessions, by date.
 Days = dict[dt.date, tuple[dict[str, Any], str]]
 _CNY = [f"{name}_cny" for name in ("difference", *PARTS)]
 _CUMULATED = [f"{name}_cumulated" for name in ("difference", *PARTS)]
@@ -42,7 +42,7 @@ TRACKING_COLUMNS = (
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: beside, to the disk, and renamed."""
+    """Write a file atomically: write beside it, sync, rename."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         with temporary.open("wb") as file:
@@ -63,12 +63,12 @@ def _sealed(content: Mapping[str, Any]) -> bytes:
 
 
 def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
-    """Return the content of a day or a publication, and its checksum.
+    """Return the content of a day file or publication, and its checksum.
 
     Raises
     ------
     RefusedError
-        It cannot be read, or is not as it was written.
+        The file cannot be read or does not match its checksum.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -88,7 +88,7 @@ class Store:
     Parameters
     ----------
     base : Path
-        The folder of the output root, which holds the runs too.
+        The folder of the output root, which also holds the runs.
     """
 
     def __init__(self, base: Path):
@@ -96,12 +96,12 @@ class Store:
 
     @contextmanager
     def locked(self, command: str, now: dt.datetime) -> Iterator[None]:
-        """Hold the folder while the body runs; wait a little for another command.
+        """Lock the folder while the body runs, after waiting for another command.
 
         Raises
         ------
         RunningError
-            The other one does not end.
+            Another command holds the lock for longer than `PATIENCE`.
         """
         for folder in (self.folder / DAYS, self.folder / ORDERS):
             folder.mkdir(parents=True, exist_ok=True)
@@ -124,11 +124,11 @@ class Store:
     # -- days ----------------------------------------------------------------------------------
 
     def day_path(self, session: dt.date) -> Path:
-        """Return where a session is kept."""
+        """Return the path of a day file."""
         return self.folder / DAYS / f"{session}.json"
 
     def sessions(self) -> list[dt.date]:
-        """Return the sessions that are kept, oldest first."""
+        """Return the stored sessions, oldest first."""
         found = []
         for path in (self.folder / DAYS).glob("[!.]*.json"):
             try:
@@ -138,7 +138,7 @@ class Store:
         return sorted(found)
 
     def read_day(self, session: dt.date) -> dict[str, Any]:
-        """Return a session as it was reconciled.
+        """Return the content of a day file.
 
         Raises
         ------
@@ -150,14 +150,14 @@ class Store:
     def read_days(
         self, until: dt.date | None = None, last: int | None = None
     ) -> tuple[Days, list[str]]:
-        """Return the kept sessions with their checksums, and the files that are damaged.
+        """Return the stored sessions and the names of damaged files.
 
         Parameters
         ----------
         until : date, optional
-            No session after it is read.
+            Skip later sessions.
         last : int, optional
-            Of these sessions only so many, the last ones.
+            Read only this many sessions, the latest ones.
         """
         days: Days = {}
         damaged = []
@@ -170,27 +170,27 @@ class Store:
         return days, damaged
 
     def write_day(self, session: dt.date, content: Mapping[str, Any]) -> None:
-        """Keep a session, in place of what was kept of it."""
+        """Store a session and replace an earlier version of it."""
         replace_file(self.day_path(session), _sealed({"format": FORMAT, **content}))
 
     # -- published orders ----------------------------------------------------------------------
 
     def write_publication(self, content: Mapping[str, Any]) -> Path:
-        """Keep the orders of a run that is published; return the file."""
+        """Store the orders of a published run and return the path."""
         stamp = content["published_at"].replace(":", "").replace("-", "")[:15]
         path = self.folder / ORDERS / f"{stamp}_{content['run_id']}.json"
         replace_file(path, _sealed({"format": FORMAT, **content}))
         return path
 
     def publications(self) -> list[Path]:
-        """Return the files of all publications, oldest first."""
+        """Return the paths of all publications, oldest first."""
         return sorted((self.folder / ORDERS).glob("[!.]*.json"))
 
     # -- tracking ------------------------------------------------------------------------------
 
     @property
     def tracking_path(self) -> Path:
-        """Where the tracking table is kept."""
+        """The path of the tracking table."""
         return self.folder / TRACKING
 
     def write_tracking(self, rows: Iterable[Tracked]) -> None:
@@ -203,7 +203,7 @@ class Store:
         replace_file(self.tracking_path, file.getvalue().encode())
 
     def read_tracking(self) -> list[Tracked]:
-        """Return the rows of the tracking table; none where there is no file.
+        """Return the rows of the tracking table, empty without a file.
 
         Raises
         ------
@@ -223,15 +223,15 @@ class Store:
 
 
 def tracked_days(days: Days, kept: Iterable[Tracked]) -> list[Tracked]:
-    """Return a row for each session, with the model's part where a run has filled it in.
+    """Return one tracking row per session, with the model's part if a run computed it.
 
     Parameters
     ----------
     days : dict of date to (content, checksum)
         As `Store.read_days` returns them.
     kept : iterable of Tracked
-        The table so far. A row of a session that was reconciled again since is not used; one of a
-        session whose day cannot be read stays as it is.
+        The stored rows. A row is discarded if its session was reconciled again, and retained if
+        its day file is damaged.
     """
     rows = {row.trade_date: row for row in kept}
     for session, (content, seal) in days.items():
@@ -241,9 +241,9 @@ def tracked_days(days: Days, kept: Iterable[Tracked]) -> list[Tracked]:
 
 
 def cumulated(rows: Iterable[Tracked]) -> Iterator[dict[str, Any]]:
-    """Yield rows as dicts of `TRACKING_COLUMNS`, with running sums of the parts.
+    """Yield rows as dicts of `TRACKING_COLUMNS`, with cumulative sums of the parts.
 
-    A session without the model adds nothing; its sums are None.
+    A session without the model contributes nothing, and its sums are None.
     """
     sums = dict.fromkeys(("difference", *PARTS), 0.0)
     for row in rows:

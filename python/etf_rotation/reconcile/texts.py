@@ -1,4 +1,4 @@
-"""The sentences of this package, in English and in Chinese, from `texts.toml`."""
+"""Texts of this package in English and Chinese, from `texts.toml`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ FILE = Path(__file__).parent / "texts.toml"
 
 
 class RefusedError(InputError):
-    """Input that cannot be used: a key of `texts.toml` and the values that its sentence names.
+    """An unusable input, described by a key of `texts.toml` and the values of its sentence.
 
     Parameters
     ----------
     key : str
         Key below `refused`.
     **values
-        What the sentence names. No value is a whole row of a broker's file.
+        Values of the sentence. Never pass a whole row of a broker's file.
     """
 
     def __init__(self, key: str, **values: Any):
@@ -30,7 +30,7 @@ class RefusedError(InputError):
 
 @cache
 def entries() -> dict[str, dict[str, str]]:
-    """Return every text by its dotted key; each has the keys `en` and `zh`."""
+    """Return all texts by dotted key, each a dict with the keys `en` and `zh`."""
     found: dict[str, dict[str, str]] = {}
 
     def collect(prefix: str, table: dict[str, Any]) -> None:
@@ -46,7 +46,7 @@ def entries() -> dict[str, dict[str, str]]:
 
 
 def text(language: str, key: str, **values: Any) -> str:
-    """Return one text, filled in.
+    """Return one text with its fields filled in.
 
     Parameters
     ----------
@@ -55,13 +55,13 @@ def text(language: str, key: str, **values: Any) -> str:
     key : str
         Dotted key of `texts.toml`.
     **values
-        The values of its places.
+        Values of its fields.
     """
     return entries()[key][language].format(**values)
 
 
 def words(language: str, prefix: str) -> dict[str, str]:
-    """Return the texts below a prefix, by the rest of their keys, with their places unfilled."""
+    """Return the unformatted texts below a prefix, by the rest of their keys."""
     return {
         key.removeprefix(f"{prefix}."): both[language]
         for key, both in entries().items()

@@ -1,4 +1,4 @@
-"""The account's return of a session, the model's, and what lies between them."""
+"""Daily returns of the account and the model, and the parts of their difference."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ PARTS = ("cost", "missed", "holdings", "rest")
 
 @dataclass(frozen=True)
 class Live:
-    """What the account made of a session, CNY.
+    """The account's figures for one session, CNY.
 
     Attributes
     ----------
     opening_value, closing_value : Decimal
-        Cash, dividends due and shares at their close; shares at the last close where they did not
-        trade.
+        Cash, dividends receivable and shares at the close (or last close, if not traded).
     flows : Decimal
-        Net money put in: deposits, what lies outside the pools, and what nobody classified.
+        Net inflow: deposits, cash of symbols outside the pools, and unknown business rows.
     cost : Decimal
-        Paid against the session's open, above zero: execution and all fees.
+        Execution cost against the session's open plus all fees; positive.
     missed : Decimal
-        What the unfilled shares would have made between open and close.
+        Profit that the unfilled shares would have made between open and close.
     made : dict of symbol to Decimal
-        What each fund made at the session's prices, had all orders been filled at the open.
+        Profit of each fund at the session's prices if all orders had been filled at the open.
     """
 
     opening_value: Decimal
@@ -47,22 +46,22 @@ class Live:
 
     @property
     def base(self) -> Decimal:
-        """What the return is over: the opening value, and money put in before the open."""
+        """The base of the return: the opening value plus a net inflow."""
         return self.opening_value + max(self.flows, ZERO)
 
     @property
     def profit(self) -> Decimal:
-        """What was made, flows taken out, CNY."""
+        """Profit without flows, CNY."""
         return self.closing_value - self.opening_value - self.flows
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold; `from_dict` reads it back exactly."""
+        """Return the figures as JSON values; `from_dict` restores them exactly."""
         plain = {name: str(value) for name, value in self.__dict__.items() if name != "made"}
         return {**plain, "made": {name: str(value) for name, value in sorted(self.made.items())}}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Live:
-        """Return what `as_dict` wrote."""
+        """Restore the figures from `as_dict`."""
         plain = {name: Decimal(value) for name, value in content.items() if name != "made"}
         return cls(**plain, made={name: Decimal(v) for name, v in content["made"].items()})
 
@@ -76,7 +75,7 @@ def value_of(books: Books, prices: Prices, session: dt.date) -> Decimal:
 def value_before(books: Books, prices: Prices, session: dt.date) -> Decimal:
     """Return the value of the books at the last close before a session, CNY.
 
-    A fund whose first bar this session is has its open for a price.
+    A fund whose first bar is this session is valued at its open.
     """
     total = books.total_cash + books.total_receivable
     for symbol, shares in books.shares.items():
@@ -95,7 +94,7 @@ def _first_open(prices: Prices, symbol: str, session: dt.date) -> Decimal:
 def live_of(
     day: Day, settled: Settled, costs: Sequence[tuple[Match, Cost]], prices: Prices
 ) -> Live:
-    """Return what the account made of a session."""
+    """Return the account's figures for one session."""
     account = settled.account
     receivable = {
         due.symbol: due.amount
@@ -137,10 +136,10 @@ def live_of(
 
 @dataclass(frozen=True)
 class Model:
-    """What the model made of a session, plain ratios of its equity before it.
+    """The model's figures for one session, as ratios of its equity at the last close.
 
-    `made` is by fund, at the session's prices before costs; `cost` is above zero; `run_id` is the
-    run that knew it.
+    `made` is the profit by fund at the session's prices before costs; `cost` is positive; `run_id`
+    names the build.
     """
 
     daily_return: float
@@ -151,11 +150,11 @@ class Model:
 
 @dataclass(frozen=True)
 class Tracked:
-    """One row of the tracking table: CNY exact, ratios of `base`.
+    """One row of the tracking table: exact CNY, and ratios of `base`.
 
-    `difference` is the live return less the model's; `cost`, `missed`, `holdings` and `rest` add
-    up to it, in ratios and, to the fen, in CNY. They are None until a run has filled in the model.
-    `day_sha256` says of which reconciliation the row is.
+    `difference` is the live return less the model's. `cost`, `missed`, `holdings` and `rest` sum to
+    it, as ratios and to the fen in CNY. They are None until a run fills in the model. `day_sha256`
+    is the checksum of the day file that the row was computed from.
     """
 
     trade_date: dt.date
@@ -181,7 +180,7 @@ class Tracked:
 
 
 def row_of(trade_date: dt.date, live: Live, day_sha256: str) -> Tracked:
-    """Return a session's row before a run knows the model."""
+    """Return a row without the model's part."""
     return Tracked(
         trade_date=trade_date,
         opening_value=fen(live.opening_value),
@@ -194,14 +193,14 @@ def row_of(trade_date: dt.date, live: Live, day_sha256: str) -> Tracked:
 
 
 def fill(row: Tracked, live: Live, model: Model) -> Tracked:
-    """Return a session's row with the model's part.
+    """Return a row with the model's part.
 
     Notes
     -----
     With B the base, L and M the account's and the model's profit by fund at the session's prices:
     cost = -(live cost / B - model cost), missed = -(missed / B), holdings = Σ (L / B - M), which
-    is Σ (live weight - model weight) × the fund's return, taken apart at the open. The rest is
-    what remains: interest, the rounding of dividends, differences that were accepted.
+    is Σ (live weight - model weight) × fund return, evaluated before and after the open. The rest
+    holds interest, rounding of dividends and accepted differences.
     """
     if row.live_return is None:
         return row
