@@ -167,7 +167,9 @@ def _reconcile(given: Given, settings: Settings, store: Store) -> Result:
     if opening is None:
         opening = _accepted_opening(inputs, period, seeds, prices)
         findings.append(broken("opening_accepted", blocks_holdings=False))
-    known, _ = store.read_days(period.sessions[0] - dt.timedelta(days=1), last=SESSIONS_BACK)
+    before = [session for session in store.sessions() if session < period.sessions[0]]
+    known, damaged = store.read_days(before[-SESSIONS_BACK:])
+    findings += [broken("damaged_day", file=name, blocks_holdings=False) for name in damaged]
     recent = [content for content, _ in known.values()]
     done: list[Session] = []
     for session in period.sessions:
@@ -234,34 +236,35 @@ def _accepted_opening(inputs: Inputs, period: Period, seeds: Seeds, prices: Pric
 
 
 def _keep(result: Result, store: Store, now: dt.datetime) -> None:
+    days: Days = {}
     for session in result.sessions:
         content = session.as_dict()
         content["inputs"] = result.inputs.checksums
         content["reconciled_at"] = now.isoformat(timespec="seconds")
-        store.write_day(session.day.session, content)
+        days[session.day.session] = content, store.write_day(session.day.session, content)
     try:
         kept = store.read_tracking()
     except RefusedError:
         # The day files hold everything except the model's part, which the next run restores.
         kept = []
         result.findings.append(note("tracking_rebuilt"))
-    days, damaged = store.read_days()
-    result.findings += [broken("damaged_day", file=name, blocks_holdings=False) for name in damaged]
+    missing = set(store.sessions()) - {row.trade_date for row in kept} - set(days)
+    days |= store.read_days(sorted(missing))[0]
     result.tracking = tracked_days(days, kept)
     store.write_tracking(result.tracking)
-    result.findings += _stale(result, days)
+    result.findings += _stale(result, store)
 
 
-def _stale(result: Result, days: Days) -> list[Finding]:
+def _stale(result: Result, store: Store) -> list[Finding]:
     """Report a later session whose opening differs from the close just stored."""
     last = result.last
-    later = [date for date in days if date > last.day.session]
-    if not later:
-        return []
-    opened = Books.from_dict(days[min(later)][0]["opening"])
-    if opened == last.settled.closing:
-        return []
-    return [broken("later_session", session=min(later), blocks_holdings=False)]
+    later = [date for date in store.sessions() if date > last.day.session]
+    days, _ = store.read_days(later[:1])
+    return [
+        broken("later_session", session=date, blocks_holdings=False)
+        for date, (content, _) in days.items()
+        if Books.from_dict(content["opening"]) != last.settled.closing
+    ]
 
 
 def _write_holdings(given: Given, result: Result) -> bool:

@@ -81,7 +81,7 @@ def copy_into(database: Path, base: Path, run_id: str) -> LiveCopy:
         until = _last_session(connection)
         if until is None:
             return copy
-        days, copy.damaged = store.read_days(until)
+        days, copy.damaged = store.read_days(s for s in store.sessions() if s <= until)
         tracked = [row for row in tracked_days(days, _kept(store, copy)) if row.trade_date in days]
         weights: dict[tuple[dt.date, str], float] = {}
         known: set[dt.date] = set()
@@ -205,7 +205,7 @@ def keep_tracking(base: Path, filled: Sequence[Tracked], now: dt.datetime) -> No
         return
     store = Store(base)
     with store.locked("run", now):
-        days, _ = store.read_days()
+        days, _ = store.read_days(store.sessions())
         rows = {row.trade_date: row for row in tracked_days(days, _kept(store, LiveCopy()))}
         for row in filled:
             # If the session was reconciled again in the meantime, the next run fills it in.

@@ -56,7 +56,11 @@ MADE = """
             case side when 'buy' then slippage - value else value + slippage end
         from backtest.trades
     )
-    select moves.trade_date, moves.symbol, sum(moves.amount * scales.per_cny order by moves.pool, moves.amount)
+    select
+        moves.trade_date,
+        moves.symbol,
+        -- Ordered, so that the sum does not depend on the threads.
+        sum(moves.amount * scales.per_cny order by moves.pool, moves.amount)
     from moves
     inner join live_scales as scales using (pool, trade_date)
     group by moves.trade_date, moves.symbol

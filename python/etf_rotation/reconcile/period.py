@@ -140,7 +140,8 @@ def _late(entries: Sequence[Entry], store: Store, kept: Sequence[dt.date]) -> li
     early = [entry for entry in entries if kept[0] <= entry.trade_date <= kept[-1]]
     if not early:
         return []
-    days, _ = store.read_days(kept[-1])
+    since = min(entry.trade_date for entry in early)
+    days, _ = store.read_days(day for day in kept if day >= since)
     # The rows of a damaged day cannot be compared.
     damaged = set(kept) - set(days)
     known = Counter(identities_of(content for content, _ in days.values()))

@@ -26,6 +26,7 @@ from etf_rotation.reconcile.tracking import PARTS, Live, Tracked, row_of
 
 FOLDER, DAYS, ORDERS, TRACKING = "reconcile", "days", "orders", "tracking.csv"
 FORMAT = 1
+SEAL, END = b'{"sha256": "%s", "content": ', b"}\n"
 # Seconds to wait for another command in this folder.
 PATIENCE = 30.0
 # Content and checksum of stored sessions, by date.
@@ -54,12 +55,11 @@ def replace_file(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _sealed(content: Mapping[str, Any]) -> bytes:
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, sort_keys=True)
-    seal = hashlib.sha256(text.encode()).hexdigest()
-    return (
-        json.dumps({"sha256": seal, "content": content}, ensure_ascii=False, indent=1) + "\n"
-    ).encode()
+def _sealed(content: Mapping[str, Any]) -> tuple[bytes, str]:
+    """Return a JSON document with the checksum of its content, and the checksum."""
+    body = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1).encode()
+    seal = hashlib.sha256(body).hexdigest()
+    return SEAL % seal.encode() + body + END, seal
 
 
 def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
@@ -71,11 +71,14 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
         The file cannot be read or does not match its checksum.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        content, seal = document["content"], document["sha256"]
-        text = json.dumps(content, ensure_ascii=False, allow_nan=False, sort_keys=True)
-        is_whole = hashlib.sha256(text.encode()).hexdigest() == seal
-        if not is_whole or content["format"] != FORMAT:
+        document = path.read_bytes()
+        # The checksum is of the bytes, so that nothing is parsed twice.
+        body = document[len(SEAL % (b"0" * 64)) : -len(END)]
+        seal = hashlib.sha256(body).hexdigest()
+        if document != SEAL % seal.encode() + body + END:
+            raise ValueError(path)
+        content = json.loads(body)
+        if content["format"] != FORMAT:
             raise ValueError(path)
     except (OSError, ValueError, KeyError, TypeError):
         raise RefusedError("damaged", file=f"{path.parent.name}/{path.name}") from None
@@ -147,31 +150,22 @@ class Store:
         """
         return read_sealed(self.day_path(session))[0]
 
-    def read_days(
-        self, until: dt.date | None = None, last: int | None = None
-    ) -> tuple[Days, list[str]]:
-        """Return the stored sessions and the names of damaged files.
-
-        Parameters
-        ----------
-        until : date, optional
-            Skip later sessions.
-        last : int, optional
-            Read only this many sessions, the latest ones.
-        """
+    def read_days(self, sessions: Iterable[dt.date]) -> tuple[Days, list[str]]:
+        """Return stored sessions and the names of damaged files."""
         days: Days = {}
         damaged = []
-        sessions = [one for one in self.sessions() if until is None or one <= until]
-        for session in sessions[-last:] if last else sessions:
+        for session in sessions:
             try:
                 days[session] = read_sealed(self.day_path(session))
             except RefusedError as refused:
                 damaged.append(str(refused.values["file"]))
         return days, damaged
 
-    def write_day(self, session: dt.date, content: Mapping[str, Any]) -> None:
-        """Store a session and replace an earlier version of it."""
-        replace_file(self.day_path(session), _sealed({"format": FORMAT, **content}))
+    def write_day(self, session: dt.date, content: Mapping[str, Any]) -> str:
+        """Store a session, replace an earlier version of it, and return the checksum."""
+        document, seal = _sealed({"format": FORMAT, **content})
+        replace_file(self.day_path(session), document)
+        return seal
 
     # -- published orders ----------------------------------------------------------------------
 
@@ -179,7 +173,7 @@ class Store:
         """Store the orders of a published run and return the path."""
         stamp = content["published_at"].replace(":", "").replace("-", "")[:15]
         path = self.folder / ORDERS / f"{stamp}_{content['run_id']}.json"
-        replace_file(path, _sealed({"format": FORMAT, **content}))
+        replace_file(path, _sealed({"format": FORMAT, **content})[0])
         return path
 
     def publications(self) -> list[Path]:
@@ -230,8 +224,7 @@ def tracked_days(days: Days, kept: Iterable[Tracked]) -> list[Tracked]:
     days : dict of date to (content, checksum)
         As `Store.read_days` returns them.
     kept : iterable of Tracked
-        The stored rows. A row is discarded if its session was reconciled again, and retained if
-        its day file is damaged.
+        The stored rows. A row is replaced if the checksum of its session has changed.
     """
     rows = {row.trade_date: row for row in kept}
     for session, (content, seal) in days.items():
