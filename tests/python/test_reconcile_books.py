@@ -534,11 +534,12 @@ def test_no_account_number_is_kept_or_said(account, capsys, tmp_path):
         trade("161725", "买入", 0.9, 100),
     )
     done = account.reconcile(
-        fills,
+        account.file(f"fills_{ACCOUNT_NUMBER}.txt", fills),
         opening=account.opening(*HELD),
         write_holdings=str(tmp_path / "own.csv"),
         accept=True,
     )
+    assert "fills_A*.txt, line 3: unknown business word" in done.text
     kept = b"".join(account.kept().values()) + (tmp_path / "own.csv").read_bytes()
     assert ACCOUNT_NUMBER[1:] not in kept.decode() + done.text + capsys.readouterr().err
 

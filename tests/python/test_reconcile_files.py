@@ -259,6 +259,15 @@ def test_fees_that_the_cash_moved_contradicts_are_named(write):
     assert fills.entries[0].cash == Decimal("-3905.00")
 
 
+def test_fills_without_any_fees_say_so(write):
+    header = "日期,代码,操作,成交价,成交数量"
+    fills = read_fills(write(f"{header}\n20230606,510300,买入,4,1000\n"), SEEDS, None)
+    assert [finding.key for finding in fills.findings] == ["no_fees"]
+    assert fills.entries[0].cash == Decimal("-4000.00")
+    stated = read_fills(write(f"{header},佣金\n20230606,510300,买入,4,1000,5\n"), SEEDS, None)
+    assert stated.findings == []
+
+
 def test_the_commission_beside_the_net_commission_is_their_sum(write):
     header = "日期,代码,操作,成交价,成交数量,发生金额,佣金,净佣金,规费\n"
     entry = read_fills(write(header + "20230606,510300,买入,4,1000,-4005,5,4.2,0.8\n"), SEEDS, None)

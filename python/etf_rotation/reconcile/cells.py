@@ -19,7 +19,6 @@ _DAY = re.compile(r"(\d{4})(\d{2})(\d{2})|(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\.\d+)?")
 _CODE = re.compile(r"(?:(SH|SZ)[.]?)?(\d{1,6})(?:[.](SH|SS|SZ|XSHG|XSHE))?", re.IGNORECASE)
 _MARKETS = {"SH": "SH", "SS": "SH", "XSHG": "SH", "SZ": "SZ", "XSHE": "SZ"}
-_DIGITS = re.compile(r"\d{5,}")
 _EPOCH_SECONDS, _EPOCH_MILLISECONDS, _COMPACT = 10, 13, 14
 
 
@@ -117,13 +116,13 @@ def day(text: str) -> dt.date:
 def _time(text: str) -> str:
     match = _TIME.fullmatch(text)
     if match:
-        parts = [int(part or 0) for part in match.groups()]
+        hour, minute, second = (int(part or 0) for part in match.groups())
     elif text.isdigit() and len(text) in (5, 6):
         digits = text.zfill(6)
-        parts = [int(digits[place : place + 2]) for place in (0, 2, 4)]
+        hour, minute, second = (int(digits[place : place + 2]) for place in (0, 2, 4))
     else:
         raise ValueError(text)
-    return dt.time(*parts).isoformat()
+    return dt.time(hour, minute, second).isoformat()
 
 
 def symbol(text: str, symbol_of_code: Mapping[str, str]) -> str | None:
@@ -155,6 +154,6 @@ def symbol(text: str, symbol_of_code: Mapping[str, str]) -> str | None:
     return f"{code}.{market or ('SH' if is_shanghai else 'SZ')}"
 
 
-def masked(text: str) -> str:
-    """Mask runs of five or more digits, which may be an account number."""
-    return _DIGITS.sub("*", text)
+def masked(text: str, digits: int = 5) -> str:
+    """Mask runs of at least so many digits, which may be an account number."""
+    return re.sub(rf"\d{{{digits},}}", "*", text)

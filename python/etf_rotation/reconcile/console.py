@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
 from etf_rotation.reconcile.costs import Cost
+from etf_rotation.reconcile.findings import Finding
 from etf_rotation.reconcile.identities import ACCOUNT, CashLine, PositionLine
 from etf_rotation.reconcile.matching import Match
 from etf_rotation.reconcile.session import Session
@@ -66,8 +68,8 @@ def _table(
 
 def _orders(session: Session, said: dict[str, str], language: str) -> str:
     sides, statuses = words(language, "side"), words(language, "status")
-    names = ("symbol", "side", "status", "ordered", "filled", "price", "open")
-    names += ("slippage_bps", "fees", "fees_bps", "assumed_fees_bps")
+    names = ["symbol", "side", "status", "ordered", "filled", "price", "open"]
+    names += ["slippage_bps", "fees", "fees_bps", "assumed_fees_bps"]
     rows = [
         (
             found.symbol,
@@ -181,7 +183,7 @@ def _value(tracking: Sequence[Tracked], last: Session, said: dict[str, str]) -> 
 
 def _findings(result: Result, language: str) -> list[str]:
     marks = {True: text(language, "console.break"), False: text(language, "console.note")}
-    found = [(None, finding) for finding in result.findings]
+    found: list[tuple[dt.date | None, Finding]] = [(None, f) for f in result.findings]
     for session in result.sessions:
         found += [(session.day.session, finding) for finding in session.findings]
     is_span = len(result.sessions) > 1

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
+from typing import Any
 
 from etf_rotation.reconcile.aliases import UNKNOWN, Seeds
 from etf_rotation.reconcile.books import (
@@ -168,7 +169,9 @@ def _positions(
         if pool is None:
             shares = Decimal((stated or {}).get(symbol, 0))
             findings.append(note("outside_position", symbol=symbol, shares=shares))
-            lines.append(PositionLine(symbol, None, *[ZERO] * 5, shares, None, shares))
+            lines.append(
+                PositionLine(symbol, None, ZERO, ZERO, ZERO, ZERO, ZERO, shares, None, shares)
+            )
             continue
         opening = day.opening.shares.get(symbol, ZERO)
         bought, sold = (
@@ -212,7 +215,7 @@ def _position_findings(line: PositionLine, day: Day, prices: Prices) -> list[Fin
     elif line.difference:
         if abs(line.difference) < 1:
             return [note("split_rounding", symbol=line.symbol, fraction=line.difference)]
-        values = {
+        values: dict[str, Any] = {
             "symbol": line.symbol,
             "expected": line.expected,
             "broker": line.broker,

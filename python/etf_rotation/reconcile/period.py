@@ -62,7 +62,7 @@ def period_of(inputs: Inputs, store: Store, *, is_accepted: bool) -> Period:
         raise RefusedError("not_session", session=last)
     if kept:
         sessions = [session for session in sessions if session > kept[-1]]
-        opening = Books.from_dict(store.read_day(kept[-1])["closing"])
+        opening: Books | None = Books.from_dict(store.read_day(kept[-1])["closing"])
         if inputs.opening is not None:
             findings.append(note("opening_known", session=kept[-1]))
     else:

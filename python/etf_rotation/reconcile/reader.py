@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from etf_rotation.reconcile.aliases import REPEATABLE, heading
-from etf_rotation.reconcile.cells import clean
+from etf_rotation.reconcile.cells import clean, masked
 from etf_rotation.reconcile.texts import RefusedError
 
 # Some exports have a title above the header.
@@ -54,6 +54,11 @@ class Table:
     rows: list[Row]
     sha256: str
     faults: list[tuple[int, str, str]] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """The file's name without its folder, for findings, which are stored."""
+        return masked(Path(self.name).name, 9)
 
     def has(self, name: str) -> bool:
         """Return whether the file has a column for a field."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from etf_rotation import report_plots as plots
@@ -61,9 +61,9 @@ def _curves(
     columns: plots.Columns, dates: list[str], rows: list[dict[str, Any]], said: dict[str, str]
 ) -> dict[str, Any]:
     """Return the growth of 1 CNY in the account and in the model."""
-    curves: dict[str, list[float]] = {}
+    curves: dict[str, Sequence[float]] = {}
     for name, key in ((said["live"], "live_return"), (said["model"], "model_return")):
-        level, values = 1.0, []
+        level, values = 1.0, list[float]()
         for row in rows:
             level *= 1 + row[key]
             values.append(level)

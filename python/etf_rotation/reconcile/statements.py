@@ -105,6 +105,8 @@ def read_fills(path: str, seeds: Seeds, default: dt.date | None) -> Fills:
     if default is None and not (table.has("date") or table.has("time")):
         raise RefusedError("no_date", file=path)
     fills = Fills([], sha256=table.sha256)
+    if table.rows and not table.has("cash") and not _has_fees(table):
+        fills.findings.append(note("no_fees", file=table.label))
     for row in table.rows:
         entry = _entry(table, row, seeds, default, fills.findings)
         if entry:
@@ -182,7 +184,7 @@ def _trade(
     shares, price, cash = numbers["shares"], entry.price, numbers["cash"]
     is_buy = entry.kind == "buy"
     if not shares and not entry.value and not entry.cash:
-        findings.append(note("no_shares", file=table.name, line=row.line))
+        findings.append(note("no_shares", file=table.label, line=row.line))
         return None
     if entry.symbol is None:
         table.fault(row, "symbol", "no_code")
@@ -203,7 +205,7 @@ def _trade(
     # Symbols outside the pools may be repos, whose price is a rate.
     if entry.pool and abs(product - value) > HALF_TICK * count + ROUNDING:
         findings.append(
-            broken("value", file=table.name, line=row.line, product=fen(product), value=value)
+            broken("value", file=table.label, line=row.line, product=fen(product), value=value)
         )
     charged = _fees(table, row, is_buy, value, cash)
     if charged is None:
@@ -213,7 +215,7 @@ def _trade(
         table.fault(row, "cash", "sign")
         return None
     if not charged.is_explained:
-        findings.append(broken("fees", file=table.name, line=row.line, implied=charged.amount))
+        findings.append(broken("fees", file=table.label, line=row.line, implied=charged.amount))
     moved = -value - charged.amount if is_buy else value - charged.amount
     return replace(entry, shares=count, value=value, fees=charged.amount, cash=moved)
 
@@ -267,12 +269,12 @@ def _business(
     if kind == "none" and cash:
         kind = UNKNOWN
     if kind == "none":
-        findings.append(note("no_effect", file=table.name, line=row.line, word=entry.word))
+        findings.append(note("no_effect", file=table.label, line=row.line, word=entry.word))
         return None
     if kind == UNKNOWN:
         findings.append(
             broken(
-                "unknown_word", file=table.name, line=row.line, word=entry.word or "-", cash=cash
+                "unknown_word", file=table.label, line=row.line, word=entry.word or "-", cash=cash
             )
         )
     return replace(entry, kind=kind, shares=int(shares), cash=cash)

@@ -250,16 +250,18 @@ def cumulated(rows: Iterable[Tracked]) -> Iterator[dict[str, Any]]:
 
 
 def _tracked(row: Mapping[str, str]) -> Tracked:
-    ratios = ("live_return", "model_return", "difference", *PARTS)
-    money = ("opening_value", "flows", "closing_value", "base")
-    cny = {
-        name: Decimal(row[f"{name}_cny"]) for name in ("difference", *PARTS) if row[f"{name}_cny"]
+    values: dict[str, Any] = {
+        "trade_date": dt.date.fromisoformat(row["trade_date"]),
+        "day_sha256": row["day_sha256"],
+        "run_id": row["run_id"] or None,
+        "cny": {
+            name: Decimal(row[f"{name}_cny"])
+            for name in ("difference", *PARTS)
+            if row[f"{name}_cny"]
+        },
     }
-    return Tracked(
-        trade_date=dt.date.fromisoformat(row["trade_date"]),
-        day_sha256=row["day_sha256"],
-        run_id=row["run_id"] or None,
-        cny=cny,
-        **{name: Decimal(row[name]) for name in money},
-        **{name: float(row[name]) if row[name] else None for name in ratios},
-    )
+    for name in ("opening_value", "flows", "closing_value", "base"):
+        values[name] = Decimal(row[name])
+    for name in ("live_return", "model_return", "difference", *PARTS):
+        values[name] = float(row[name]) if row[name] else None
+    return Tracked(**values)

@@ -223,7 +223,9 @@ def fill(row: Tracked, live: Live, model: Model) -> Tracked:
         model_return=model.daily_return,
         difference=difference,
         rest=rest,
+        cost=cost,
+        missed=missed,
+        holdings=holdings,
         cny=cny,
         run_id=model.run_id,
-        **ratios,
     )
