@@ -304,6 +304,16 @@ def test_orders_that_a_killed_run_did_not_keep_are_kept_by_the_next_command(acco
     assert "Orders of run 20230605T180000" in done.text
 
 
+def test_a_published_run_that_cannot_be_read_has_no_orders(account):
+    published(account.root, ("A_SHARE", "510300.SH", "buy", 1000.0), at=at(5, 18))
+    for path in account.store.publications():
+        path.unlink()
+    (account.root / publish.DATABASE).write_bytes(b"no database")
+    done = account.reconcile(slip(), date="2023-06-06", opening=account.opening(*OPENING))
+    assert done.code == 0
+    assert "no orders were published for 2023-06-06" in done.text
+
+
 def test_orders_of_a_failed_or_partial_run_are_not_kept(account):
     failed = Production(
         settings(account.root), Progress(), "run", lambda: at(5, 18), Ordering(status="fail")

@@ -226,17 +226,21 @@ def catch_up(base: Path, project: Path, published: Path | None) -> None:
     kept = {path.stem.partition("_")[2] for path in Store(base).publications()}
     if published.name in kept:
         return
-    with duckdb.connect(str(published / DATABASE), read_only=True) as connection:
-        if not has_tables(connection, "marts.next_session_orders"):
-            return
-        rows = published_orders(connection)
+    try:
+        with duckdb.connect(str(published / DATABASE), read_only=True) as connection:
+            rows = published_orders(connection)
+        published_at = dt.datetime.fromisoformat(manifest["finished_at"])
+        variables = project_vars() | manifest["vars"]
+    except (duckdb.Error, KeyError, TypeError, ValueError):
+        # A damaged run has no orders that could be recorded; reconcile then reports none.
+        return
     keep_publication(
         base,
         project,
         rows,
         run_id=published.name,
-        published_at=dt.datetime.fromisoformat(manifest["finished_at"]),
-        variables=project_vars() | manifest["vars"],
+        published_at=published_at,
+        variables=variables,
     )
 
 
