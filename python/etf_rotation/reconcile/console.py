@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from etf_rotation.reconcile.command import Result
 
 NOTHING = "–"
+LAST_NARROW = 0x2E7F
+_NUMBER = re.compile(r"-?[\d,.]+|–|")
 
 
 def report(result: Result, language: str) -> str:
@@ -34,7 +37,10 @@ def report(result: Result, language: str) -> str:
     said, last = words(language, "console"), result.last
     parts = [_head(result, language)]
     if last.orders:
-        parts += [_orders(last, said, language), _shortfall(last, said)]
+        parts.append(_orders(last, said, language))
+        if any(found.filled for found, _ in last.orders):
+            parts.append(_basis_points(last, said))
+        parts.append(_shortfall(last, said))
     if last.settled.positions:
         parts.append(_positions(last.settled.positions, said))
     parts += [_cash(last.settled.cash, said), _value(result.tracking, last, said)]
@@ -63,13 +69,24 @@ def _head(result: Result, language: str) -> str:
 def _table(
     title: str, columns: dict[str, str], names: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> str:
-    return f"{title}\n{render([columns[name] for name in names], rows)}"
+    headings = [columns[name] for name in names]
+    aligned = [_aligned(*column) for column in zip(headings, *rows, strict=True)]
+    first, *rest = zip(*aligned, strict=True)
+    return f"{title}\n{render(first, rest)}"
+
+
+def _aligned(heading: str, *cells: str) -> list[str]:
+    """Return a column with numbers to the right; a Chinese character is two columns wide."""
+    if not all(_NUMBER.fullmatch(cell) for cell in cells):
+        return [heading, *cells]
+    wide = sum(ord(character) > LAST_NARROW for character in heading)
+    width = max(len(heading) + wide, *map(len, cells))
+    return [heading.rjust(width - wide), *(cell.rjust(width) for cell in cells)]
 
 
 def _orders(session: Session, said: dict[str, str], language: str) -> str:
     sides, statuses = words(language, "side"), words(language, "status")
-    names = ["symbol", "side", "status", "ordered", "filled", "price", "open"]
-    names += ["slippage_bps", "fees", "fees_bps", "assumed_fees_bps"]
+    names = ("symbol", "side", "status", "ordered", "filled", "price", "open")
     rows = [
         (
             found.symbol,
@@ -79,14 +96,26 @@ def _orders(session: Session, said: dict[str, str], language: str) -> str:
             whole(Decimal(found.filled)),
             price(cost.price),
             price(cost.open),
-            fixed(cost.slippage_bps, 1),
-            fixed(found.fees if found.filled else None, 2),
-            fixed(cost.fees_bps, 2),
-            fixed(cost.assumed_fees_bps, 2),
         )
         for found, cost in session.orders
     ]
     return _table(said["orders"], said, names, rows)
+
+
+def _basis_points(session: Session, said: dict[str, str]) -> str:
+    names = ("symbol", "slippage_bps", "assumed", "fees_bps", "assumed")
+    rows = [
+        (
+            found.symbol,
+            fixed(cost.slippage_bps, 1),
+            fixed(cost.assumed_slippage_bps, 1),
+            fixed(cost.fees_bps, 2),
+            fixed(cost.assumed_fees_bps, 2),
+        )
+        for found, cost in session.orders
+        if found.filled
+    ]
+    return _table(said["basis_points"], said, names, rows)
 
 
 def _shortfall(session: Session, said: dict[str, str]) -> str:
