@@ -354,7 +354,7 @@ def test_a_split_that_the_seed_does_not_have_is_a_break_with_the_row_to_add(acco
     assert account.day(TUE)["closing"]["receivables"] == []
 
 
-def test_what_a_split_leaves_of_a_share_is_the_brokers_to_round():
+def test_the_broker_rounds_the_fraction_of_a_share_left_by_a_split():
     session = dt.date(2021, 6, 25)  # 159928.SZ, 4 for 1
     bars = {"159928.SZ": [Bar(session, Decimal(1), Decimal(1), None)]}
     opening = Books({"159928.SZ": Decimal("100.1")}, {"A_SHARE": Decimal(0)})
@@ -416,7 +416,7 @@ def test_a_split_by_weight_adds_up_to_the_fen(fen, weights):
         assert abs(part - amount * pools[pool] / total) < Decimal("0.01") * (len(weights) + 1)
 
 
-def test_without_anything_to_open_with_nothing_is_reconciled(account, capsys):
+def test_an_unknown_opening_is_refused(account, capsys):
     done = account.reconcile(slip(trade("510500", "买入", 6.02, 1000)))
     assert done.code == 2
     assert "the holdings before 2023-06-06 are unknown" in capsys.readouterr().err

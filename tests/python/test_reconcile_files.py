@@ -120,13 +120,13 @@ def test_codes_get_their_exchange(code, symbol):
 
 
 @pytest.mark.parametrize("code", ["51030a", "SH510300.SH", "5103000", "沪300"])
-def test_what_is_no_code_is_refused(code):
+def test_an_invalid_code_is_refused(code):
     with pytest.raises(ValueError):
         cells.symbol(code, SEEDS.symbol_of_code)
 
 
 @pytest.mark.parametrize("text", ["1,23", "1 000", "NaN", "inf", "1.000,5", "3.9元"])
-def test_what_is_no_number_is_refused(text):
+def test_an_invalid_number_is_refused(text):
     with pytest.raises(ValueError):
         cells.number(text)
 
@@ -353,7 +353,7 @@ def test_a_deposit_below_zero_is_refused(write):
         (slip(separator=",") + b'"20230606,\r\n', "the quotation marks do not match"),
     ],
 )
-def test_what_is_no_table_is_refused(write, content, what):
+def test_a_file_that_is_not_a_table_is_refused(write, content, what):
     assert what in refusal(read_fills, write(content), SEEDS, None)
 
 

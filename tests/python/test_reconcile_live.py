@@ -13,6 +13,7 @@ from etf_rotation.production import SHANGHAI, Production
 from etf_rotation.progress import Progress
 from etf_rotation.reconcile import live
 from etf_rotation.report import REPORT, write_report
+from etf_rotation.settings import PROJECT
 from finished_build import FinishedBuild, settings
 
 # The stand-in build ends on 2020-02-22, a Saturday.
@@ -80,6 +81,13 @@ def test_every_table_and_column_describes_itself(account):
     assert query(account, "select count(*) from duckdb_tables() where comment is not null") == [
         (5,)
     ]
+
+
+def test_no_model_reads_the_account():
+    models = [p for p in (PROJECT / "models").rglob("*") if p.suffix in (".sql", ".py")]
+    assert len(models) > 90
+    reads = re.compile(r"\b(?:from|join)\s+live\.|[\"']live\.")
+    assert [path.name for path in models if reads.search(path.read_text("utf-8"))] == []
 
 
 def test_without_a_reconciled_day_the_tables_are_there_and_empty(tmp_path):

@@ -359,7 +359,7 @@ def test_filled_partial_and_missed():
     ]
 
 
-def test_what_nobody_ordered_is_told_from_what_is_left_over():
+def test_excess_fills_and_fills_of_other_funds_are_not_ordered():
     fills = [fill(shares=800, fees="8"), fill(shares=400, fees="4"), fill("510500.SH", shares=100)]
     found = match(TUE, [order()], fills, {})
     assert [(m.symbol, m.status, m.filled, str(m.fees)) for m in found] == [

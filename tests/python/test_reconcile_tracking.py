@@ -285,7 +285,7 @@ def test_the_books_are_the_traders_on_every_day(traded):
         assert sum(map(Decimal, closing["cash"].values())) * 100 == day.cash, session
 
 
-def test_what_became_of_the_orders_is_what_the_broker_did(traded):
+def test_order_outcomes_match_the_brokers_fills(traded):
     for session in traded.sessions:
         day = traded.trader.days[session]
         filled = defaultdict(int)
