@@ -11,10 +11,13 @@ import duckdb
 from etf_rotation import files, messages, publish, verify
 from etf_rotation import manifest as manifests
 from etf_rotation.compare import compare
+from etf_rotation.dbt import PROJECT
 from etf_rotation.errors import InputError
 from etf_rotation.lock import run_lock
 from etf_rotation.production import GATE, GATE_FAILED, METRICS, PASSED, now, reason
 from etf_rotation.progress import Progress
+from etf_rotation.reconcile.live import keep_publication, published_orders
+from etf_rotation.rendered import project_vars
 from etf_rotation.settings import output_root
 from etf_rotation.tables import render
 
@@ -145,10 +148,28 @@ def restore(given: argparse.Namespace) -> int:
         raise InputError(f"no runs in {root.parent}")
     with run_lock(root.parent, f"restore {given.run_id}", now(), print):
         error = publish.restore(root, given.run_id)
+        try:
+            _keep_orders(root, given.run_id)
+        except (InputError, OSError, duckdb.Error) as after:
+            error = error or after
     print(f"Published {given.run_id} again as {root}")
     if error is not None:
         print(f"It is published, but then this failed: {reason(error)}")
     return PASSED
+
+
+def _keep_orders(root: Path, run_id: str) -> None:
+    _, manifest = publish.find(root.parent, run_id)
+    with _connect(root / publish.DATABASE) as connection:
+        rows = published_orders(connection)
+    keep_publication(
+        root.parent,
+        PROJECT,
+        rows,
+        run_id=run_id,
+        published_at=now(),
+        variables=project_vars() | manifest["vars"],
+    )
 
 
 def _root(given: argparse.Namespace) -> Path:

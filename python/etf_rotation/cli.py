@@ -17,7 +17,10 @@ ACTING = (
     commands.panels,
     commands.backtest,
     commands.notify_test,
+    commands.reconcile,
     browse.restore,
+    fetch_cli.fetch,
+    fetch_cli.import_,
 )
 SETTINGS = """
 environment:
@@ -157,6 +160,16 @@ def parser() -> argparse.ArgumentParser:
     imported = command("import", fetch_cli.import_, fetch_cli.IMPORT_SUMMARY)
     imported.epilog = fetch_cli.IMPORT_EPILOG
     fetch_cli.add_import_options(imported)
+    sent = command(
+        "orders", commands.orders, "Write the published orders of the traded pools as one CSV."
+    )
+    sent.add_argument(
+        "--format", choices=("plain", "qmt"), default="plain", help="(default: %(default)s)"
+    )
+    sent.add_argument("--output", help="the file (default: standard output)")
+    _output(sent)
+    _reconcile(command)
+
     command("notify-test", commands.notify_test, "Send a test message.").epilog += SETTINGS
     _output(command("list", browse.list_runs, "List the runs that are kept."))
     compared = command("diff", browse.diff, "Compare two runs: metrics, weights, factors.")
@@ -167,6 +180,41 @@ def parser() -> argparse.ArgumentParser:
     restored.add_argument("run_id", metavar="ID", help="the run's id, see list")
     _output(restored)
     return top
+
+
+def _reconcile(command) -> None:
+    reconciled = command(
+        "reconcile",
+        commands.reconcile,
+        "Check the broker's fills, positions and cash against orders and books, and keep the day.",
+    )
+    reconciled.epilog = (
+        "Exit codes: 0 all identities hold and every order is filled, 1 a break or a missed order, "
+        "2 a file cannot be read."
+    )
+    reconciled.add_argument("--fills", required=True, help="the broker's fills")
+    reconciled.add_argument("--positions", help="the broker's positions at the close")
+    cash = reconciled.add_mutually_exclusive_group()
+    cash.add_argument("--cash", help="the account's cash at the close, CNY")
+    cash.add_argument("--balance", help="the broker's file that states it")
+    reconciled.add_argument("--date", help="the session (default: the last one of the fills)")
+    reconciled.add_argument(
+        "--opening", help="holdings before the first session: CSV of pool, symbol, shares"
+    )
+    reconciled.add_argument(
+        "--flows", help="deposits and withdrawals: an amount, or CSV of date, amount, pool"
+    )
+    reconciled.add_argument(
+        "--orders", help="a file of the command orders (default: what was last published in time)"
+    )
+    reconciled.add_argument(
+        "--write-holdings", help="the file for ETF_HOLDINGS_FILE, written if the account adds up"
+    )
+    reconciled.add_argument(
+        "--accept", action="store_true", help="take the broker's word where it differs"
+    )
+    reconciled.add_argument("--raw-root", help="the folder above ETF/daily")
+    _output(reconciled)
 
 
 def _input(command: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 import os
 import shutil
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -172,6 +172,22 @@ def _copy_folders(run: Path, folder: Path) -> None:
         if target.exists():
             shutil.rmtree(target)
         os.replace(new, target)
+
+
+def orders(given: argparse.Namespace) -> int:
+    """Write the published orders as a file to send."""
+    from etf_rotation.reconcile.export import export_orders  # noqa: PLC0415
+
+    return export_orders(dialect=given.format, output=given.output, root=given.output_root)
+
+
+def reconcile(given: argparse.Namespace) -> int:
+    """Reconcile the account with the broker's statements."""
+    from etf_rotation.reconcile.command import reconcile as run_reconcile  # noqa: PLC0415
+    from etf_rotation.reconcile.inputs import Given  # noqa: PLC0415
+
+    options = {field.name: getattr(given, field.name) for field in fields(Given)}
+    return run_reconcile(Given(**options), raw_root=given.raw_root, root=given.output_root)
 
 
 def notify_test(given: argparse.Namespace, secrets: dict[str, str]) -> int:

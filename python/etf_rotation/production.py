@@ -19,7 +19,8 @@ from etf_rotation.errors import InputError
 from etf_rotation.history import Since, since
 from etf_rotation.lock import raw_read_lock, run_lock
 from etf_rotation.progress import Progress
-from etf_rotation.rendered import memory_limit
+from etf_rotation.reconcile import live
+from etf_rotation.rendered import memory_limit, project_vars
 from etf_rotation.settings import Settings, claim
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -57,6 +58,7 @@ class Outcome:
     since: Since | None = None
     not_compared: str = ""
     fetched: str = ""
+    live: live.LiveCopy | None = None
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,9 @@ class Production:
                 return
             progress.stage("files")
             files.write_all(connection, run, is_synthetic=settings.is_synthetic)
+        if not settings.select:
+            outcome.live = live.copy_into(run / publish.DATABASE, settings.base, run.name)
+            outcome.gate += verify.live_files(outcome.live.warnings)
         report.write_report(
             run / publish.DATABASE,
             run / report.REPORT,
@@ -229,12 +234,31 @@ class Production:
             **_facts(settings, run, is_whole=status != manifest.FAILED),
             "since_published": outcome.since and asdict(outcome.since),
             "gate": outcome.gate,
+            "live": outcome.live and outcome.live.checksums,
         }
         manifest.write(run, content)
         if status == manifest.PASSED:
             progress.stage("publish")
             publish.switch(settings.output_root, run)
+            self._keep_live(outcome)
         publish.prune(settings.base)
+
+    def _keep_live(self, outcome: Outcome) -> None:
+        """Keep the published orders and the tracking beyond the run's own life."""
+        settings = self.settings
+        try:
+            live.keep_publication(
+                settings.base,
+                settings.project,
+                outcome.orders,
+                run_id=outcome.run_id,
+                published_at=self.clock(),
+                variables=project_vars() | settings.dbt_vars,
+            )
+            live.keep_tracking(settings.base, outcome.live.filled, self.clock())
+        except (InputError, OSError) as error:
+            why = f"reconcile/: {reason(error)}"
+            outcome.gate += verify.live_files([Bilingual(why, why)])
 
 
 def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome) -> bool:

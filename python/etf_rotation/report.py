@@ -23,6 +23,7 @@ from markupsafe import Markup
 
 from etf_rotation import report_plots as plots
 from etf_rotation.errors import InputError
+from etf_rotation.reconcile.section import section as live_section
 from etf_rotation.sql import sql_text
 from etf_rotation.standing import is_standing
 from etf_rotation.texts import LANGUAGES, texts
@@ -194,6 +195,7 @@ class Page:
             "metrics": self.metrics(),
             "pools": [self.pool(pool) for pool in self.pools()],
             "risk_free_rate": self.parameters.get("risk_free_rate"),
+            "live": live_section(self.tables.rows, self.columns, self.draw, self.language),
             "capacity": self.capacity(),
             "research": [self.research(pool) for pool in self.researched()],
             "gate": self.gate(),

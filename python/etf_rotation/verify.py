@@ -123,6 +123,14 @@ def _check(pool: str, name: str, violations: list[Bilingual]) -> dict:
     )
 
 
+def live_files(damaged: list[Bilingual]) -> list[dict]:
+    """Return a check that warns of files of `reconcile/` that could not be used; none without."""
+    if not damaged:
+        return []
+    warned = {"status": "warn", "warn_threshold": 0.0, "fail_threshold": None}
+    return [_check(BUILD, "files_live", damaged) | warned]
+
+
 def _missing(folder: Path, panels: list[Path], is_full: bool) -> dict:
     wanted = ["panel_*"]
     for panel in panels:

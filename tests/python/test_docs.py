@@ -17,7 +17,15 @@ from etf_rotation.cli import parser
 from etf_rotation.production import GATE, METRICS, RESOLVED
 
 ROOT_PAGES = ("README.md", "README.zh-CN.md")
-TWINS = ("README", "docs/strategy", "docs/change", "docs/run", "docs/queries", "docs/data")
+TWINS = (
+    "README",
+    "docs/strategy",
+    "docs/change",
+    "docs/run",
+    "docs/queries",
+    "docs/data",
+    "docs/trade",
+)
 PAGES = sorted([*(PROJECT / "docs").glob("*.md"), *(PROJECT / name for name in ROOT_PAGES)])
 OVERVIEW = PROJECT / "models" / "overview.md"
 # Names of steps on the way; all other relations are there for readers.

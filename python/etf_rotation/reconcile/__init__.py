@@ -1,0 +1,1 @@
+"""Reconcile the live account with the orders, the broker and the model."""
