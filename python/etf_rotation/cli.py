@@ -154,12 +154,7 @@ def parser() -> argparse.ArgumentParser:
         "--processes", type=int, default=os.cpu_count() or 1, help="(default: one for each core)"
     )
 
-    fetched = command("fetch", fetch_cli.fetch, fetch_cli.SUMMARY)
-    fetched.epilog = fetch_cli.EPILOG
-    fetch_cli.add_options(fetched)
-    imported = command("import", fetch_cli.import_, fetch_cli.IMPORT_SUMMARY)
-    imported.epilog = fetch_cli.IMPORT_EPILOG
-    fetch_cli.add_import_options(imported)
+    _raw_files(command)
     sent = command(
         "orders", commands.orders, "Write the published orders of the traded pools as one CSV."
     )
@@ -180,6 +175,15 @@ def parser() -> argparse.ArgumentParser:
     restored.add_argument("run_id", metavar="ID", help="the run's id, see list")
     _output(restored)
     return top
+
+
+def _raw_files(command) -> None:
+    fetched = command("fetch", fetch_cli.fetch, fetch_cli.SUMMARY)
+    fetched.epilog = fetch_cli.EPILOG
+    fetch_cli.add_options(fetched)
+    imported = command("import", fetch_cli.import_, fetch_cli.IMPORT_SUMMARY)
+    imported.epilog = fetch_cli.IMPORT_EPILOG
+    fetch_cli.add_import_options(imported)
 
 
 def _reconcile(command) -> None:
