@@ -15,6 +15,7 @@ select
     -- A folder that somebody named and that is empty is a fault, and not a wish for synthetic data.
     nullif('{{ 'sample' if raw_root() == 'raw' }}', '') as sample_root,
     nullif('{{ as_of() }}', '') as as_of,
+    cast({{ var('max_rows_per_file') }} as bigint) as max_rows_per_file,
     '{{ universe() }}' as universe,
     '{{ selected_pools() | join(",") | replace("'", "''") }}' as selected_pools,
     -- The real today where the exchange is, whatever as_of says: a bar cannot be dated later.
