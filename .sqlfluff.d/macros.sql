@@ -17,6 +17,7 @@
 {% macro one_of(name, value, allowed) %}{% set _ = (varargs, kwargs) %}{{ allowed[0] }}{% endmacro %}
 {% macro selected_pools() %}{% set _ = (varargs, kwargs) %}{% endmacro %}
 {% macro universe() %}{% set _ = (varargs, kwargs) %}pools{% endmacro %}
+{% macro largest_adj() %}{% set _ = (varargs, kwargs) %}1e4{% endmacro %}
 {% macro raw_root() %}{% set _ = (varargs, kwargs) %}raw{% endmacro %}
 {% macro as_of() %}{% set _ = (varargs, kwargs) %}{% endmacro %}
 {% macro holdings_file() %}{% set _ = (varargs, kwargs) %}{% endmacro %}

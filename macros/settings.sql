@@ -82,3 +82,8 @@
     and {{ calendar }}.trade_date >= cast('{{ modules.datetime.date.fromisoformat(var("backtest_start") | string) }}' as date)
     {%- endif %}
 {%- endmacro %}
+
+{# The bound of the cumulative adjustment factor, and with 1 over it the lower one. #}
+{% macro largest_adj() -%}
+    1e4
+{%- endmacro %}

@@ -27,6 +27,7 @@ lost_rows as (
         symbol,
         trade_date
     from {{ ref('quarantine') }}
+    where reason <> 'exact_duplicate'
 
 ),
 

@@ -31,8 +31,8 @@ rows_by_fund as (
 
     select
         raw_symbol as symbol,
-        min(source_file) as source_file
-    from {{ ref('raw_rows') }}
+        arg_min(source_file, row(file_kind = 'session', source_file)) as source_file
+    from {{ ref('int_raw_symbols') }}
     group by raw_symbol
 
 ),
@@ -74,7 +74,7 @@ without_bar as (
         settings.as_of is null
         or not exists (
             select 1 from files
-            where files.file_code <> '' and starts_with(funds.symbol, files.file_code)
+            where files.file_kind = 'fund' and starts_with(funds.symbol, files.file_code)
         )
 
 ),
@@ -86,22 +86,13 @@ in_no_pool as (
         files.file_code as symbol
     from files
     where
-        files.file_code <> ''
+        files.file_kind = 'fund'
         and not exists (select 1 from known where starts_with(known.symbol, files.file_code))
     union all
-    -- Files that are not named after one fund may hold any.
     select
-        rows_by_fund.source_file,
-        rows_by_fund.symbol
-    from rows_by_fund
-    inner join files
-        on rows_by_fund.source_file = files.source_file
-    left join known
-        on rows_by_fund.symbol = known.symbol
-    where
-        files.file_code = ''
-        and known.symbol is null
-        and rows_by_fund.symbol is not null
+        source_file,
+        unnest(funds_in_no_pool) as symbol
+    from files
 
 )
 

@@ -20,6 +20,8 @@ calendar as (
 quarantined as (
 
     select * from {{ ref('quarantine') }}
+    -- A surplus duplicate loses nothing: its twin counts.
+    where reason <> 'exact_duplicate'
 
 ),
 

@@ -13,7 +13,8 @@ bars as (
 
     select
         *,
-        amount / (volume * close) as unit_ratio,
+        -- An amount of 0 would make the inverse infinite.
+        greatest(amount / (volume * close), 1e-9) as unit_ratio,
         row_number() over (partition by symbol order by bar_number desc) <= 250 as is_recent
     from {{ ref('stg_etf_daily') }}
 

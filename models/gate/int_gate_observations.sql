@@ -2,9 +2,9 @@
 -- judge. Rows of a check that adds up count its findings, of the others they hold its measure.
 
 {% set checks = [
-    'adjustments', 'calendar', 'corporate_actions', 'ended', 'expectations', 'factors', 'funds',
-    'lag', 'metadata', 'performance', 'price_moves', 'published', 'rows', 'stale_prices', 'units',
-    'weights',
+    'adjustment_count', 'adjustment_sources', 'adjustments', 'amounts', 'calendar',
+    'corporate_actions', 'ended', 'expectations', 'factors', 'files', 'funds', 'lag', 'metadata',
+    'performance', 'price_moves', 'published', 'rows', 'stale_prices', 'units', 'weights',
 ] %}
 
 with
@@ -24,18 +24,44 @@ checked as (
 
 files as (
 
+    select * from {{ ref('int_raw_symbols') }}
+
+),
+
+-- The fund's own file, if it has one.
+fund_files as (
+
     select
         raw_symbol as symbol,
-        min(source_file) as source_file
-    from {{ ref('raw_rows') }}
+        arg_min(source_file, row(file_kind = 'session', source_file)) as source_file
+    from files
     group by raw_symbol
+
+),
+
+-- The file of the very row, where a fund's rows are in several.
+row_files as (
+
+    select
+        raw_rows.raw_symbol as symbol,
+        raw_rows.trade_date,
+        arg_min(files.source_file, row(files.file_kind = 'session', files.source_file)) as source_file
+    from {{ ref('raw_rows') }} as raw_rows
+    inner join files
+        on
+            raw_rows.source_file = files.source_file
+            and raw_rows.raw_symbol = files.raw_symbol
+    where
+        raw_rows.raw_symbol in (select raw_symbol from files group by raw_symbol having count(*) > 1)
+        and (raw_rows.raw_symbol, raw_rows.trade_date) in (select (symbol, trade_date) from checked)
+    group by raw_rows.raw_symbol, raw_rows.trade_date
 
 )
 
 select
     checked.pool,
     checked.check_name,
-    coalesce(checked.source_file, files.source_file) as source_file,
+    coalesce(checked.source_file, row_files.source_file, fund_files.source_file) as source_file,
     checked.symbol,
     checked.trade_date,
     case when not isnan(checked.value::double) then checked.value::double end as value,
@@ -43,6 +69,10 @@ select
     checked.detail_zh,
     checked.max_status
 from checked
-left join files
-    on checked.symbol = files.symbol
+left join row_files
+    on
+        checked.symbol = row_files.symbol
+        and checked.trade_date = row_files.trade_date
+left join fund_files
+    on checked.symbol = fund_files.symbol
 order by checked.pool, checked.check_name, checked.symbol, checked.trade_date, checked.detail

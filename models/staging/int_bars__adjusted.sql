@@ -28,7 +28,8 @@ bars as (
         classified.adjustment_source,
         case classified.adjustment_source
             when 'adj_factor' then classified.adj_factor
-            when 'adj_close' then classified.adj_close / classified.close
+            -- Finite: infinity over infinity would be NaN, which no bound holds.
+            when 'adj_close' then greatest(least(classified.adj_close / classified.close, 1e300), 1e-300)
         end as given_adj,
         corporate_actions.share_ratio
     from {{ ref('int_raw_rows__classified') }} as classified
@@ -146,12 +147,19 @@ select
     from_first.volume,
     from_first.amount,
     from_first.adjustment_source,
-    case
-        when from_first.adjustment_source <> 'pre_close'
-            then from_first.given_adj / from_first.first_given_adj
-        when from_first.event_number > from_first.events_above
-            then chains.by_event[from_first.event_number]
-        else 1
-    end as adj
+    -- Held at a bound: prices on two bases would overflow before the gate can name the fund.
+    least(
+        greatest(
+            case
+                when from_first.adjustment_source <> 'pre_close'
+                    then from_first.given_adj / from_first.first_given_adj
+                when from_first.event_number > from_first.events_above
+                    then chains.by_event[from_first.event_number]
+                else 1
+            end,
+            1 / {{ largest_adj() }}
+        ),
+        {{ largest_adj() }}
+    ) as adj
 from from_first
 cross join chains

@@ -11,7 +11,7 @@ etf_pools as (
 raw_symbols as (
 
     select distinct raw_symbol as symbol
-    from {{ ref('raw_rows') }}
+    from {{ ref('int_raw_symbols') }}
 
 ),
 

@@ -81,14 +81,15 @@ value_checked as (
 ),
 
 -- The first sound bar decides which of the adjustment sources a fund has, so that later rows
--- cannot change it.
+-- cannot change it. Some programs write NaN for a missing value.
 first_bars as (
 
     select
         symbol,
         case
-            when arg_min(adj_factor is not null, trade_date) then 'adj_factor'
-            when arg_min(adj_close is not null, trade_date) then 'adj_close'
+            {% for column in ['adj_factor', 'adj_close'] %}
+            when arg_min({{ column }} is not null and not isnan({{ column }}), trade_date) then '{{ column }}'
+            {% endfor %}
             else 'pre_close'
         end as adjustment_source
     from value_checked
@@ -112,8 +113,6 @@ select
                     when value_checked.{{ column }} is null then 'null_{{ column }}'
                     when not isfinite(value_checked.{{ column }}) then 'not_finite_{{ column }}'
                     when value_checked.{{ column }} <= 0 then 'non_positive_{{ column }}'
-                    when value_checked.{{ column }}{{ ' / value_checked.close' if column == 'adj_close' }} not between 0.001 and 1000
-                        then 'out_of_range_{{ column }}'
                 end
             {% endfor %}
         end

@@ -13,12 +13,6 @@ funds as (
 
 ),
 
-etf_pools as (
-
-    select * from {{ ref('etf_pools') }}
-
-),
-
 sessions as (
 
     select * from {{ ref('exchange_sessions') }}
@@ -34,41 +28,24 @@ settings as (
 -- What a file says of its fund is the same on thousands of rows, and looked at once.
 symbols as (
 
-    select distinct
-        source_file,
-        raw_symbol
-    from {{ ref('raw_rows') }}
-
-),
-
--- A row of a fund that is known, but not in this build, is none of its rows. One whose symbol cannot
--- be read may be of any fund.
-in_build as (
-
     select
-        symbols.source_file,
-        symbols.raw_symbol,
+        raw_symbols.*,
         funds.pool,
         case
-            when symbols.raw_symbol is null then 'null_symbol'
-            when not regexp_full_match(symbols.raw_symbol, '[0-9]{6}[.](SH|SZ)')
+            when raw_symbols.raw_symbol is null then 'null_symbol'
+            when not regexp_full_match(raw_symbols.raw_symbol, '[0-9]{6}[.](SH|SZ)')
                 then 'unparseable_symbol'
             when
-                not starts_with(
-                    symbols.raw_symbol, regexp_extract(symbols.source_file, '^[0-9]{6}([.][A-Z]{2})?')
+                raw_symbols.file_kind = 'fund'
+                and (
+                    funds.symbol is null
+                    or not starts_with(raw_symbols.raw_symbol, raw_symbols.file_code)
                 )
                 then 'symbol_unlike_file'
         end as symbol_fault
-    from symbols
+    from {{ ref('int_raw_symbols') }} as raw_symbols
     left join funds
-        on symbols.raw_symbol = funds.symbol
-    left join etf_pools
-        on symbols.raw_symbol = etf_pools.symbol
-    where
-        funds.symbol is not null
-        or (etf_pools.symbol is null and {{ universe() == 'all' }})
-        or regexp_matches(symbols.source_file, '^[0-9]{6}')
-        or not coalesce(regexp_full_match(symbols.raw_symbol, '[0-9]{6}[.](SH|SZ)'), false)
+        on raw_symbols.raw_symbol = funds.symbol
 
 ),
 
@@ -78,20 +55,25 @@ key_checked as not materialized (
     select
         raw_rows.* exclude (raw_symbol),
         raw_rows.raw_symbol as symbol,
-        in_build.pool,
+        symbols.pool,
+        symbols.file_kind,
         case
-            when in_build.symbol_fault is not null then in_build.symbol_fault
+            when symbols.symbol_fault is not null then symbols.symbol_fault
             when raw_rows.raw_trade_date is null then 'null_date'
             when raw_rows.trade_date is null then 'unparseable_date'
             when raw_rows.date_fault is not null then raw_rows.date_fault
+            when
+                symbols.file_kind = 'session'
+                and strftime(raw_rows.trade_date, '%Y%m%d') <> symbols.file_code
+                then 'date_unlike_file'
             when raw_rows.trade_date > settings.today then 'future_date'
             when sessions.trade_date is null then 'not_a_session'
         end as key_fault
     from {{ ref('raw_rows') }} as raw_rows
-    inner join in_build
+    inner join symbols
         on
-            raw_rows.source_file = in_build.source_file
-            and raw_rows.raw_symbol is not distinct from in_build.raw_symbol
+            raw_rows.source_file = symbols.source_file
+            and raw_rows.raw_symbol is not distinct from symbols.raw_symbol
     cross join settings
     left join sessions
         on raw_rows.trade_date = sessions.trade_date
@@ -116,7 +98,6 @@ shared_keys as (
         symbol,
         trade_date,
         case
-            when count(distinct source_file) > 1 then 'two_files'
             when
                 count(
                     distinct row(
@@ -127,7 +108,8 @@ shared_keys as (
                 then 'conflicting_duplicate'
             else 'exact_duplicate'
         end as duplicate_fault,
-        min(source_row) as first_source_row
+        -- Of identical rows the one in the fund's own file stays, then the first by name and row.
+        min(row(file_kind <> 'fund', source_file, source_row)) as row_that_stays
     from key_checked
     semi join repeated
         using (symbol, trade_date)
@@ -137,12 +119,13 @@ shared_keys as (
 )
 
 select
-    key_checked.* exclude (key_fault, date_fault),
+    key_checked.* exclude (key_fault, date_fault, file_kind),
     case
         when key_checked.key_fault is not null then key_checked.key_fault
         when
             shared_keys.duplicate_fault = 'exact_duplicate'
-            and key_checked.source_row = shared_keys.first_source_row
+            and row(key_checked.file_kind <> 'fund', key_checked.source_file, key_checked.source_row)
+            = shared_keys.row_that_stays
             then null
         else shared_keys.duplicate_fault
     end as key_fault

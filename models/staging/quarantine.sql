@@ -11,6 +11,12 @@ funds as (
 
     select * from {{ ref('int_funds') }}
 
+),
+
+files as (
+
+    select * from {{ ref('raw_files') }}
+
 )
 
 select
@@ -23,9 +29,11 @@ select
     coalesce(classified.pool, funds.pool) as pool,
     classified.reason
 from classified
+left join files
+    on classified.source_file = files.source_file
 left join funds
     on
         classified.pool is null
-        and starts_with(funds.symbol, regexp_extract(classified.source_file, '^[0-9]{6}([.][A-Z]{2})?'))
-        and regexp_matches(classified.source_file, '^[0-9]{6}')
+        and files.file_kind = 'fund'
+        and starts_with(funds.symbol, files.file_code)
 order by classified.source_file, classified.source_row

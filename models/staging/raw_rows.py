@@ -1,15 +1,18 @@
-from etf_rotation import pools, raw
+from etf_rotation import pools, raw_rows
 
 
 def model(dbt, session):
-    """Read every raw row, with nothing repaired."""
+    """Read every raw row of the build's funds, with nothing repaired."""
     dbt.config(materialized="table")
-    as_of, selected_pools = dbt.ref("run_settings").project("as_of, selected_pools").fetchall()[0]
+    settings = dbt.ref("run_settings").project("as_of, universe, selected_pools")
+    as_of, universe, selected_pools = settings.fetchall()[0]
     funds = dbt.ref("etf_pools").project("symbol, pool").fetchall()
-    rows = raw.read_rows(session, dbt.ref("raw_files").to_arrow_table(), as_of)
-    pools.check_every_pool_has_rows(
-        funds,
-        set(rows["raw_symbol"].unique().to_pylist()),
-        selected_pools.split(",") if selected_pools else (),
+    selected = set(selected_pools.split(",")) if selected_pools else set()
+    rows = raw_rows.read_rows(
+        session,
+        dbt.ref("raw_files").to_arrow_table(),
+        pools.Universe.of_seed(funds, selected, takes_all=universe == "all"),
+        as_of,
     )
+    pools.check_every_pool_has_rows(funds, set(rows["raw_symbol"].unique().to_pylist()), selected)
     return rows

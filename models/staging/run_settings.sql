@@ -16,6 +16,7 @@ select
     -- A folder that somebody named and that is empty is a fault, and not a wish for synthetic data.
     nullif({{ sql_text(in_project('sample') if raw_root() == in_project('raw')) }}, '') as sample_root,
     nullif('{{ as_of() }}', '') as as_of,
+    cast({{ var('max_rows_per_file') }} as bigint) as max_rows_per_file,
     '{{ universe() }}' as universe,
     {{ sql_text(selected_pools() | join(',')) }} as selected_pools,
     -- The real today where the exchange is, whatever as_of says: a bar cannot be dated later.

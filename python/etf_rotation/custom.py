@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from etf_rotation.errors import InputError
 from etf_rotation.pools import SYMBOL, check_name
+from etf_rotation.raw import FUND, file_kind
 
 SHARED = ("dbt_project.yml", "profiles.yml", "macros", "models", "python", "tests")
 POOLS, CONSTRAINTS = "etf_pools.csv", "pool_constraints.csv"
@@ -40,7 +41,7 @@ def project_with_pool(
         No fund, one twice, without a file or no symbol, or a name that cannot be a folder's.
     """
     check_name(pool, "--pool-name")
-    names = [path.name for path in (raw_root / "ETF" / "daily").glob("*.parquet")]
+    files = [file_kind(path.name) for path in (raw_root / "ETF" / "daily").glob("*.parquet")]
     if not symbols:
         raise InputError("--symbols names no fund")
     for symbol in symbols:
@@ -48,7 +49,8 @@ def project_with_pool(
             raise InputError(f"--symbols: {symbol} is no symbol like 510300.SH")
         if symbols.count(symbol) > 1:
             raise InputError(f"--symbols names {symbol} twice")
-        if not any(name.startswith(symbol) for name in names):
+        # A file that is not named after a fund may hold any.
+        if not any(kind != FUND or symbol.startswith(code) for kind, code in files):
             raise InputError(f"--symbols: no file of {symbol} in {raw_root}/ETF/daily")
     with TemporaryDirectory(prefix="etf_rotation.") as folder:
         copy = Path(folder)

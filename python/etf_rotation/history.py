@@ -46,9 +46,10 @@ DIFFERING = f"""
         select {CONTENT} from staging.raw_rows
     ),
     differing as (
-        select false as is_gained, * from (from before_rows except all from after_rows)
+        -- Not `except all`: identical rows count once, in one file or in several.
+        select false as is_gained, * from (from before_rows except from after_rows)
         union all
-        select true, * from (from after_rows except all from before_rows)
+        select true, * from (from after_rows except from before_rows)
     )
     select
         raw_symbol as symbol,

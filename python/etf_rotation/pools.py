@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from etf_rotation.errors import InputError
 
@@ -14,6 +15,51 @@ SYMBOL = r"[0-9]{6}[.](SH|SZ)"
 POOL = r"[A-Za-z0-9_]{1,40}"
 CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 FIELDS = ("symbol", "pool", "category", "is_broad")
+
+
+@dataclass(frozen=True)
+class Universe:
+    """The funds of a build.
+
+    Parameters
+    ----------
+    wanted, known : frozenset of str
+        The funds of the build's pools, and of all pools.
+    has_market : bool
+        Whether every fund of no pool belongs to the build too, in the pool MARKET.
+    """
+
+    wanted: frozenset[str]
+    known: frozenset[str]
+    has_market: bool = False
+
+    @classmethod
+    def of_seed(
+        cls, funds: Iterable[tuple], selected: Iterable[str] = (), *, takes_all: bool = False
+    ) -> Universe:
+        """Return the universe of a build.
+
+        Parameters
+        ----------
+        funds : iterable of (symbol, pool, ...)
+            Rows of the seed etf_pools.
+        selected : iterable of str
+            Pools of the build, none for all.
+        takes_all : bool
+            Whether the var universe is `all`.
+        """
+        pools, chosen = {symbol: pool for symbol, pool, *_ in funds}, set(selected)
+        return cls(
+            wanted=frozenset(s for s, pool in pools.items() if not chosen or pool in chosen),
+            known=frozenset(pools),
+            has_market=takes_all and (not chosen or "MARKET" in chosen),
+        )
+
+    def may_include(self, code: str) -> bool:
+        """Return whether a fund whose symbol begins with `code` may be in the build."""
+        if any(symbol.startswith(code) for symbol in self.wanted):
+            return True
+        return self.has_market and not any(symbol.startswith(code) for symbol in self.known)
 
 
 def check_seeds(

@@ -1,22 +1,23 @@
-"""Find, check and read the raw parquet files of daily bars.
+"""Find and check the raw parquet files of daily bars.
 
-The files are looked at one by one before DuckDB reads them all, so that a fault is reported with
-the file and the column it sits in.
+Each file is checked by itself before DuckDB reads them all, so that an error names the file and
+the column.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import stat
 from pathlib import Path
+from typing import BinaryIO
 
-import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from etf_rotation.errors import InputError
-from etf_rotation.sql import sql_text
+from etf_rotation.pools import SYMBOL, Universe
 
 MARKER = "SYNTHETIC"
 SYNTHETIC_KEY = b"etf_rotation.synthetic"
@@ -25,17 +26,26 @@ LISTED = 5
 NUMBERS = ("open", "high", "low", "close", "vol", "amount", "pre_close", "adj_factor", "adj_close")
 OPTIONAL = ("pre_close", "adj_factor", "adj_close")
 REQUIRED = ("ts_code", "trade_date", *(name for name in NUMBERS if name not in OPTIONAL))
+PATH_COLUMN = "etf_raw_path"  # the reader's column for the file of a row
+MAX_ROWS = 2_000_000  # of one file
+
+# What a file holds, by its name.
+FUND, SESSION, OTHER = "fund", "session", "other"
 
 FILES_SCHEMA = pa.schema(
     [
         ("source_file", pa.string()),
+        ("file_kind", pa.string()),
         ("file_code", pa.string()),
         ("is_read", pa.bool_()),
         ("path", pa.string()),
         ("rows", pa.int64()),
         ("column_types", pa.string()),
         ("sha256", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("modified_ns", pa.int64()),
         ("is_synthetic", pa.bool_()),
+        ("funds_in_no_pool", pa.list_(pa.string())),
     ]
 )
 
@@ -72,44 +82,101 @@ def _parquet_files(root: Path) -> list[Path]:
     return sorted((root / "ETF" / "daily").glob("[!.]*.parquet"))
 
 
-def inspect_files(root: Path, *, wanted: set[str], known: set[str], everything: bool) -> pa.Table:
-    """Look at the raw files below `root` and return one row a file (`FILES_SCHEMA`).
+def file_kind(name: str) -> tuple[str, str]:
+    """Return what a raw file of this name holds, and the code or date that the name begins with.
+
+    Returns
+    -------
+    (str, str)
+        `session` and its eight digits where the name begins with eight digits and no more;
+        `fund` and the fund's code, with or without its suffix, where it begins with six digits;
+        else `other` and an empty text.
+    """
+    if session := re.match(r"[0-9]{8}(?![0-9])", name):
+        return SESSION, session[0]
+    if fund := re.match(r"[0-9]{6}(\.[A-Z]{2})?", name):
+        return FUND, fund[0]
+    return OTHER, ""
+
+
+def inspect_files(root: Path, universe: Universe, *, max_rows: int = MAX_ROWS) -> pa.Table:
+    """Check the raw files below `root` and return one row per file (`FILES_SCHEMA`).
+
+    A file whose name begins with the code of a fund outside the build is listed with `is_read`
+    false and is not opened.
 
     Parameters
     ----------
     root : Path
         Folder that holds `ETF/daily/*.parquet`.
-    wanted, known : set of str
-        The funds of the build's pools, and of all pools.
-    everything : bool
-        Whether funds of no pool belong to the build. A file whose name begins with the code of
-        another fund is listed with `is_read` false and is not opened.
+    universe : Universe
+        The funds of the build.
+    max_rows : int
+        The most rows that one file may have.
 
     Raises
     ------
     InputError
-        Names each file (of many the first `LISTED`), and the column where there is one: an
-        unreadable or empty file, a required column that is missing, a column of a type that holds
-        no such value, or synthetic and real files side by side.
+        Names each file (the first `LISTED` of them), and the column where there is one: a name
+        that no table can hold, anything that is no regular file, an unreadable or empty file, too
+        many rows, a required column that is missing, a column of a type that holds no such value,
+        or synthetic and real files side by side.
     """
-    rows, faults = [], []
-    for path in _parquet_files(root):
-        code = re.match(r"\d{6}(\.[A-Z]{2})?", path.name)
-        code = code[0] if code else ""
-        is_read = (
-            code == ""
-            or any(symbol.startswith(code) for symbol in wanted)
-            or (everything and not any(symbol.startswith(code) for symbol in known))
+    rows = []
+    paths = _parquet_files(root)
+    for path in paths:
+        kind, code = file_kind(path.name)
+        is_read = kind != FUND or universe.may_include(code)
+        rows.append(
+            {"source_file": path.name, "file_kind": kind, "file_code": code, "is_read": is_read}
         )
-        file = {"source_file": path.name, "file_code": code, "is_read": is_read}
+    listed = list(zip(paths, rows, strict=True))
+    # Before any file is opened: opening a pipe would wait for a writer.
+    _raise_all([_path_fault(path, row["is_read"]) for path, row in listed])
+    faults = []
+    for path, row in listed:
         try:
-            rows.append(file | (_inspect(path) if is_read else {}))
+            row.update(
+                _inspect(path, row["file_kind"], universe, max_rows) if row["is_read"] else {}
+            )
         except InputError as fault:
             faults.append(str(fault))
-    if faults:
-        more = [f"{len(faults) - LISTED} more files"] if len(faults) > LISTED else []
-        raise InputError("; ".join(faults[:LISTED] + more))
-    opened = [row for row in rows if row["is_read"]]
+    _raise_all(faults)
+    _check_marker(root, [row for row in rows if row["is_read"]])
+    return pa.Table.from_pylist(rows, schema=FILES_SCHEMA)
+
+
+def _raise_all(faults: list[str | None]) -> None:
+    found = [fault for fault in faults if fault]
+    if found:
+        more = [f"{len(found) - LISTED} more files"] if len(found) > LISTED else []
+        raise InputError("; ".join(found[:LISTED] + more))
+
+
+def _path_fault(path: Path, is_read: bool) -> str | None:
+    """Return what keeps a file from being opened or listed, if anything does."""
+    # A surrogate stands for a byte that is not UTF-8. DuckDB takes a backslash for a separator.
+    if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\\]", path.name):
+        shown = os.fsencode(path.name).decode("utf-8", "backslashreplace")
+        shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
+        return (
+            f"{shown}: the name of the file is not UTF-8, or holds a backslash or a control "
+            "character; rename it"
+        )
+    if not is_read:
+        return None
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return f"{path.name}: cannot be read ({error.strerror})"
+    if stat.S_ISREG(mode):
+        return None
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+    kind = kinds.get(stat.S_IFMT(mode), "a device")
+    return f"{path.name}: {kind} and not a file; move it out of ETF/daily"
+
+
+def _check_marker(root: Path, opened: list[dict]) -> None:
     is_sample = (root / MARKER).is_file()
     odd = next((row for row in opened if row["is_synthetic"] is not is_sample), None)
     if odd is not None:
@@ -117,56 +184,80 @@ def inspect_files(root: Path, *, wanted: set[str], known: set[str], everything: 
             f"{root} mixes the synthetic sample with other data (see {odd['source_file']} and the "
             f"marker file {MARKER}); keep them in folders of their own"
         )
-    return pa.Table.from_pylist(rows, schema=FILES_SCHEMA)
 
 
-def _inspect(path: Path) -> dict:
+def _inspect(path: Path, kind: str, universe: Universe, max_rows: int) -> dict:
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            before = os.fstat(file.fileno())
+            row = _describe(path, file, kind, universe, max_rows)
+            file.seek(0)
+            row["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+            after = os.fstat(file.fileno())
     except OSError as error:
         raise InputError(f"{path.name}: cannot be read ({error.strerror})") from None
-    if not content:
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise InputError(f"{path.name}: the file changed while it was read; run the build again")
+    return row | {
+        "path": str(path.absolute()),
+        "size_bytes": after.st_size,
+        "modified_ns": after.st_mtime_ns,
+    }
+
+
+def _describe(path: Path, file: BinaryIO, kind: str, universe: Universe, max_rows: int) -> dict:
+    if not os.fstat(file.fileno()).st_size:
         raise InputError(f"{path.name}: the file has no bytes; fetch it again or remove it")
     try:
-        parquet = pq.ParquetFile(pa.BufferReader(content))
+        parquet = pq.ParquetFile(file)
+        names = {field.name.lower(): field.name for field in parquet.schema_arrow}
         types = {field.name.lower(): field.type for field in parquet.schema_arrow}
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise InputError(
-            f"{path.name}: not a whole parquet file ({_first_line(error)}); fetch it again"
+            f"{path.name}: not a whole parquet file ({first_line(error)}); fetch it again"
         ) from None
-    if parquet.metadata.num_rows == 0:
+    rows = parquet.metadata.num_rows
+    if rows == 0:
         raise InputError(f"{path.name}: the file has no rows; fetch it again or remove it")
+    if rows > max_rows:
+        raise InputError(
+            f"{path.name}: the file has {rows} rows, more than max_rows_per_file ({max_rows}); "
+            "split it, or set the var higher"
+        )
     missing = [name for name in REQUIRED if name not in types]
     if missing:
         raise InputError(
             f"{path.name}: required column {', '.join(missing)} is missing; columns are matched by "
             f"name, found: {', '.join(types)}"
         )
-    taken = [name for name in (_PATH, "file_row_number") if name in types]
+    taken = [name for name in (PATH_COLUMN, "file_row_number") if name in types]
     if taken:
         raise InputError(f"{path.name}: a column may not be called {taken[0]}; rename or drop it")
-    kinds = {name: _kind(path, name, types[name]) for name in types if name in _KNOWN}
+    kinds = {name: _column_kind(path, name, types[name]) for name in types if name in _KNOWN}
+    others = _funds_in_no_pool(path, parquet, names["ts_code"], universe) if kind == OTHER else []
     return {
-        "path": str(path.resolve()),
-        "rows": parquet.metadata.num_rows,
+        "rows": rows,
         "column_types": ";".join(
-            f"{name}:{kind}:{types[name]}" for name, kind in sorted(kinds.items())
+            f"{name}:{column}:{types[name]}" for name, column in sorted(kinds.items())
         ),
-        "sha256": hashlib.sha256(content).hexdigest(),
         "is_synthetic": SYNTHETIC_KEY in (parquet.metadata.metadata or {}),
+        "funds_in_no_pool": others,
     }
 
 
 _KNOWN = ("ts_code", "trade_date", *NUMBERS)
-_PATH = "etf_raw_path"  # of a row's file
 
 
-def _kind(path: Path, name: str, type_: pa.DataType) -> str:
+def _column_kind(path: Path, name: str, type_: pa.DataType) -> str:
     if pa.types.is_dictionary(type_):
         type_ = type_.value_type
     is_number = pa.types.is_integer(type_) or pa.types.is_floating(type_)
     is_decimal = pa.types.is_decimal(type_)
-    is_text = pa.types.is_string(type_) or pa.types.is_large_string(type_)
+    is_text = (
+        pa.types.is_string(type_)
+        or pa.types.is_large_string(type_)
+        or pa.types.is_string_view(type_)
+    )
     if pa.types.is_null(type_):
         return "null"
     if is_text:
@@ -184,137 +275,54 @@ def _kind(path: Path, name: str, type_: pa.DataType) -> str:
     )
 
 
-def read_rows(
-    connection: duckdb.DuckDBPyConnection, files: pa.Table, as_of: str | None
-) -> pa.Table:
-    """Read all raw rows as one table of fixed columns and types.
+def _funds_in_no_pool(
+    path: Path, parquet: pq.ParquetFile, column: str, universe: Universe
+) -> list[str]:
+    """Return the funds of no pool in a file without a code, whose name cannot list them.
+
+    Session files hold the whole market as a rule: there such funds are expected.
+    """
+    try:
+        symbols = parquet.read(columns=[column])[column].cast(pa.string()).unique().to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(unreadable(path, error)) from None
+    return sorted(
+        symbol
+        for symbol in symbols
+        if symbol and re.fullmatch(SYMBOL, symbol) and symbol not in universe.known
+    )
+
+
+def unreadable(path: Path, error: Exception) -> str:
+    """Return the line for a file with a page that cannot be read."""
+    return f"{path.name}: unreadable ({first_line(error)}); fetch it again"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, without runs of blanks."""
+    return re.sub(r"\s+", " ", str(error).splitlines()[0]).strip() if str(error) else "no detail"
+
+
+def changed_files(files: pa.Table) -> list[str]:
+    """Return the names of the files that changed since `inspect_files`.
 
     Parameters
     ----------
-    connection : DuckDBPyConnection
-        Does the reading.
     files : pa.Table
-        As `inspect_files` returns it.
-    as_of : str or None
-        `YYYY-MM-DD`: rows dated later are not read. A row without a readable date is.
-
-    Returns
-    -------
-    pa.Table
-        `source_file, source_row` (from 1), `raw_symbol`, `raw_trade_date` (text as it stood),
-        `trade_date` (DATE, null if unparseable), `date_fault` (null, `time_of_day`, `time_zone`),
-        the nine `NUMBERS` (DOUBLE, raw units), `text_column` (the first number column that holds
-        text which is no number; vol before all others, for a row without it is no bar).
-
-    Raises
-    ------
-    InputError
-        If a file's pages cannot be read, or nothing is left to compute with.
+        As `inspect_files` returns it. Size, time of change and SHA-256 are compared.
     """
-    if not any(files["is_read"].to_pylist()):
-        raise InputError(
-            f"none of the {files.num_rows} raw files belongs to a fund of the build; check the "
-            "seed etf_pools and the vars pools and universe"
-        )
-    # DuckDB reads files together by the types of the first: only files of the same types are.
-    groups: dict[str, list[str]] = {}
-    for file in files.to_pylist():
-        if file["is_read"]:
-            groups.setdefault(file["column_types"], []).append(file["path"])
-    select = " union all ".join(
-        _select(dict(item.split(":")[:2] for item in types.split(";")), paths)
-        for types, paths in sorted(groups.items())
-    )
-    # Other years are misprints; and no calendar of the exchange has them.
-    readable = "trade_date between date '1990-01-01' and date '9999-12-31'"
-    trade_date = f"case when {readable} then trade_date end as trade_date"
-    select = f"select * replace ({trade_date}) from ({select})"
-    if as_of is not None:
-        select = f"select * from ({select}) where trade_date is null or trade_date <= '{as_of}'"
+    return [file["source_file"] for file in files.to_pylist() if file["is_read"] and _moved(file)]
+
+
+def _moved(file: dict) -> bool:
     try:
-        # All of it at once: a broken page shows while its file can still be named.
-        table = connection.sql(select).to_arrow_table()
-    except duckdb.Error as error:
-        paths = [path for group in groups.values() for path in group]
-        raise InputError(_broken_page(paths, error)) from None
-    if not pc.any(pc.is_valid(table["trade_date"])).as_py():
-        raise InputError(
-            "no raw row has a readable trade_date" + (f" up to as_of {as_of}" if as_of else "")
-        )
-    return table
-
-
-def _select(kinds: dict[str, str], paths: list[str]) -> str:
-    date, fault = _date_expressions(kinds["trade_date"])
-    numbers = ", ".join(_number(name, kinds.get(name)) for name in NUMBERS)
-    texts = [name for name in ("vol", *NUMBERS) if kinds.get(name) == "text"]
-    text_column = " ".join(
-        f"when {name} is not null and try_cast({name} as double) is null then '{name}'"
-        for name in texts
-    )
-    listed = ", ".join(sql_text(path) for path in paths)
-    return f"""
-        select
-            parse_filename({_PATH}) as source_file,
-            file_row_number + 1 as source_row,
-            cast(ts_code as varchar) as raw_symbol,
-            cast(trade_date as varchar) as raw_trade_date,
-            {date} as trade_date,
-            {fault} as date_fault,
-            {numbers},
-            {f"case {text_column} end" if texts else "cast(null as varchar)"} as text_column
-        from read_parquet(
-            [{listed}],
-            filename = '{_PATH}', file_row_number = true, hive_partitioning = false
-        )"""
-
-
-def _number(name: str, kind: str | None) -> str:
-    if kind is None:
-        return f"cast(null as double) as {name}"
-    return f"try_cast({name} as double) as {name}"
-
-
-def _date_expressions(kind: str) -> tuple[str, str]:
-    no_fault = "cast(null as varchar)"
-    if kind == "date":
-        return "trade_date", no_fault
-    if kind == "timestamp":
-        fault = "case when trade_date <> date_trunc('day', trade_date) then 'time_of_day' end"
-        return "cast(trade_date as date)", fault
-    if kind == "timestamptz":
-        return (
-            "cast(trade_date at time zone 'Asia/Shanghai' as date)",
-            "case when trade_date is not null then 'time_zone' end",
-        )
-    text = "cast(trade_date as varchar)"
-    if kind == "number":
-        whole = "case when trade_date = round(trade_date) then trade_date end"
-        text = f"cast(try_cast({whole} as bigint) as varchar)"
-    day = f"left(replace({text}, '-', ''), 8)"
-    date = (
-        f"case when regexp_matches({text}, '^[0-9]{{4}}-?[0-9]{{2}}-?[0-9]{{2}}([^0-9].*)?$') "
-        f"then cast(try_strptime({day}, '%Y%m%d') as date) end"
-    )
-    fault = (
-        f"case when not regexp_full_match({text}, '[0-9]{{8}}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}') "
-        f"then case when regexp_matches({text}, '(Z|[+-][0-9]{{2}}:?[0-9]{{2}})$') "
-        "then 'time_zone' else 'time_of_day' end end"
-    )
-    return date, fault
-
-
-def _broken_page(paths: list[str], error: duckdb.Error) -> str:
-    for path in paths:
-        try:
-            pq.read_table(path)
-        except (pa.ArrowException, OSError) as broken:
-            return f"{Path(path).name}: unreadable ({_first_line(broken)}); fetch it again"
-    return f"the raw files cannot be read together: {_first_line(error)}"
-
-
-def _first_line(error: Exception) -> str:
-    return re.sub(r"\s+", " ", str(error).splitlines()[0]).strip() if str(error) else "no detail"
+        with open(file["path"], "rb") as content:
+            now = os.fstat(content.fileno())
+            if (now.st_size, now.st_mtime_ns) != (file["size_bytes"], file["modified_ns"]):
+                return True
+            return hashlib.file_digest(content, "sha256").hexdigest() != file["sha256"]
+    except OSError:
+        return True
 
 
 def fingerprint(files: pa.Table) -> str:

@@ -196,7 +196,8 @@ def _refuse_other_data(folder: Path) -> None:
 
 def _is_synthetic(path: Path) -> bool:
     try:
-        return SYNTHETIC_KEY in (pq.read_schema(path).metadata or {})
+        # A pipe is no file: to open it would wait for a writer.
+        return path.is_file() and SYNTHETIC_KEY in (pq.read_schema(path).metadata or {})
     except (pa.ArrowException, OSError):
         return False
 

@@ -489,8 +489,17 @@ def more_row(symbol: str, position: int, reason: str, **changes) -> Callable:
     return inject
 
 
+def day_twice(w: Workspace) -> list[str]:
+    file, date, _ = more_row("511010.SH", 200, "")(w)
+    return [f"{file}201 511010.SH {date}".strip()]
+
+
 def repeated_key(w: Workspace) -> list[str]:
-    return ["raw_rows raw_symbol, trade_date", w.path("511260.SH").name, "Data Docs"]
+    return [
+        "raw_rows source_file, raw_symbol, trade_date",
+        w.path("511260.SH").name,
+        "Data Docs",
+    ]
 
 
 def rows_without_symbol(w: Workspace) -> list[str]:
@@ -502,10 +511,29 @@ def rows_without_symbol(w: Workspace) -> list[str]:
 
 
 def two_files_for_one_fund(w: Workspace) -> list[str]:
-    rows = w.rows("513100.SH")[100:101]
-    other = w.raw / "ETF" / "daily" / "513100.SH_again.parquet"
-    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(w.path("513100.SH"))), other)
-    return [other.name, "two_files", _dashed(rows[0]["trade_date"])]
+    """One row of the second file is as in the first, another is not."""
+    first = w.path("513100.SH")
+    second = first.with_name("513100_again.parquet")
+    alike, changed = w.rows("513100.SH")[100], w.rows("513100.SH")[130]
+    rows = [alike, changed | {"close": changed["close"] + 0.001}]
+    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(first)), second)
+    return [f"{first.name} and {second.name}; rows that are there twice: 1"]
+
+
+def row_that_differs_in_a_second_file(w: Workspace) -> list[str]:
+    first = w.path("513100.SH")
+    date = _dashed(w.rows("513100.SH")[130]["trade_date"])
+    return [
+        f"{first.name} {date} row 131: conflicting_duplicate",
+        f"513100_again.parquet 513100.SH {date} row 2: conflicting_duplicate",
+    ]
+
+
+def session_file_of_another_day(w: Workspace) -> list[str]:
+    rows = w.rows("511010.SH")[150:152]
+    path = w.path("511010.SH").with_name(f"{rows[0]['trade_date']}.parquet")
+    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(w.path("511010.SH"))), path)
+    return [path.name, _dashed(rows[1]["trade_date"]), "row 2: date_unlike_file"]
 
 
 # -------- faults of the data, failed by the gate
@@ -532,9 +560,79 @@ def units_changed_last_year(w: Workspace) -> list[str]:
     return [w.path("511010.SH").name, "2022-06-30", "over 250 bars, 1.0"]
 
 
+def yuan_on_one_bar(w: Workspace) -> list[str]:
+    date = w.edit_row("159920.SZ", 222, amount=w.rows("159920.SZ")[222]["amount"] * 1000)
+    return [w.path("159920.SZ").name, f"bars: 1, to {date}; on {date} amount is "]
+
+
+def prices_of_another_basis(w: Workspace) -> list[str]:
+    rows = w.rows("513050.SH")
+    w.write("513050.SH", [_scaled(row, **dict.fromkeys(PRICES, 1.008)) for row in rows])
+    return [w.path("513050.SH").name, "adjustments: 250 in the 250 bars", "the previous close is"]
+
+
+def factor_beyond_its_bounds(w: Workspace) -> list[str]:
+    rows = w.rows("511380.SH")
+    factors = [1.0] * (len(rows) - 9) + [20_000.0] * 9
+    dated = [row | {"adj_factor": factor} for row, factor in zip(rows, factors, strict=True)]
+    _with_column(w, "511380.SH", dated, "adj_factor")
+    date = _dashed(rows[-9]["trade_date"])
+    return [w.path("511380.SH").name, f"adj is out of 1e-4 to 1e4 from {date}"]
+
+
+def adjusted_prices(w: Workspace) -> list[str]:
+    rows = w.rows("512100.SH")
+    adjusted = dict.fromkeys((*PRICES, "pre_close"), 1.5)
+    w.write("512100.SH", rows[:120] + [_scaled(row, **adjusted) for row in rows[120:240]])
+    return [w.path("512100.SH").name, "is 0.6667 over the 60 bars", "the price paid is"]
+
+
+def adjustment_that_pre_close_does_not_know(w: Workspace) -> list[str]:
+    dates = _with_steps(w, "511260.SH", w.rows("511260.SH"), {200: 1.5})
+    return [w.path("511260.SH").name, f"disagree: 1, to {dates[0]}; their ratios are 1.5 and 1 on"]
+
+
+def adjustments_that_pre_close_does_not_know(w: Workspace) -> list[str]:
+    dates = _with_steps(
+        w, "512000.SH", w.rows("512000.SH"), dict.fromkeys((200, 220, 240, 260), 1.02)
+    )
+    return [w.path("512000.SH").name, f"disagree: 4, to {dates[3]}", f"1.02 and 1 on {dates[0]}"]
+
+
+def adjustments_to_look_at(w: Workspace) -> list[str]:
+    dates = _with_steps(w, "159949.SZ", w.rows("159949.SZ"), {200: 1.02, 220: 0.98})
+    return [w.path("159949.SZ").name, f"1.02 and 1 on {dates[0]}, 0.98 and 1 on {dates[1]}"]
+
+
+def factor_that_starts_late(w: Workspace) -> list[str]:
+    rows = [row | {"adj_factor": 1.0} for row in w.rows("510050.SH")]
+    rows[0]["adj_factor"] = None
+    _with_column(w, "510050.SH", rows, "adj_factor")
+    first, second = (_dashed(row["trade_date"]) for row in rows[:2])
+    said = f"row 1: adj_factor is null on the first bar and begins on {second}; bars to fill: 1"
+    return [f"{w.path('510050.SH').name} {first} {said}"]
+
+
+def _with_steps(w: Workspace, symbol: str, rows: list[dict], steps: dict[int, float]) -> list[str]:
+    """Give a fund an adj_factor with these ratios at these rows, and return the rows' dates."""
+    factor, dated = 1.0, []
+    for position, row in enumerate(rows):
+        factor *= steps.get(position, 1.0)
+        dated.append(row | {"adj_factor": factor})
+    _with_column(w, symbol, dated, "adj_factor")
+    return [_dashed(rows[position]["trade_date"]) for position in steps]
+
+
+def _with_column(w: Workspace, symbol: str, rows: list[dict], name: str) -> None:
+    path = w.path(symbol)
+    schema = pq.read_schema(path).append(pa.field(name, pa.float64()))
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+
+
 def unadjusted_split(w: Workspace) -> list[str]:
     rows = w.rows("159919.SZ")
-    split = [_scaled(row, **dict.fromkeys((*PRICES, "pre_close"), 0.5)) for row in rows[250:]]
+    halved = dict.fromkeys((*PRICES, "pre_close"), 0.5)
+    split = [_scaled(row, vol=2, **halved) for row in rows[250:]]
     split[0]["pre_close"] *= 2
     w.write("159919.SZ", rows[:250] + split)
     return [w.path("159919.SZ").name, _dashed(rows[250]["trade_date"]), "corporate_actions"]
@@ -590,6 +688,7 @@ def _frozen(rows: list[dict], start: int, length: int) -> list[dict]:
     for row in rows[start + length :]:
         for name in (*PRICES, "pre_close"):
             row[name] = round(row[name] / move, 3)
+        row["vol"] *= move
     rows[start + length]["pre_close"] = prices["close"]
     return rows
 
@@ -617,8 +716,8 @@ def adjustment_after_gap(w: Workspace) -> list[str]:
 
 def large_adjustment(w: Workspace) -> list[str]:
     rows = w.rows("159922.SZ")
-    halved = [_scaled(row, **dict.fromkeys((*PRICES, "pre_close"), 0.5)) for row in rows[220:]]
-    w.write("159922.SZ", rows[:220] + halved)
+    halved = dict.fromkeys((*PRICES, "pre_close"), 0.5)
+    w.write("159922.SZ", rows[:220] + [_scaled(row, vol=2, **halved) for row in rows[220:]])
     return [w.path("159922.SZ").name, _dashed(rows[220]["trade_date"]), "ratio 2.0"]
 
 
@@ -686,6 +785,19 @@ def stranger(w: Workspace) -> Path:
     return path
 
 
+def stranger_of_another_basis(w: Workspace) -> list[str]:
+    """The pool is there for research: no finding of it fails, and none stops a model."""
+    other = "588887.SH"
+    path = w.path("510050.SH").with_name(f"{other}_daily.parquet")
+    rows = [
+        _scaled(row, **dict.fromkeys(PRICES, 1.2671)) | {"ts_code": other}
+        for row in w.rows("510050.SH")
+    ]
+    schema = pq.read_schema(w.path("510050.SH"))
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+    return [path.name, "adj is out of 1e-4 to 1e4 from"]
+
+
 def stranger_in_shares(w: Workspace) -> list[str]:
     path = stranger(w)
     w.write(STRANGER, [_scaled(row, vol=100) for row in w.rows(STRANGER)])
@@ -704,7 +816,7 @@ def action_beside_adj_factor(w: Workspace) -> list[str]:
     table = pq.read_table(path)
     date = _dashed(table["trade_date"][100].as_py())
     ones = pa.array([1.0] * table.num_rows)
-    pq.write_table(table.append_column("adj_factor", ones), path)
+    pq.write_table(table.drop_columns(["pre_close"]).append_column("adj_factor", ones), path)
     with (w.project / "seeds" / "corporate_actions.csv").open("a", encoding="utf-8") as file:
         file.write(f"{symbol},{date},2,the file has a factor of its own\n")
     return [symbol, date, "adjusted by its adj_factor, 1.0000"]
@@ -873,8 +985,8 @@ BAD_ROWS = Group(
         Fault(
             "a day twice, alike",
             WARNED,
-            "quarantine_share",
-            more_row("511010.SH", 200, "exact_duplicate"),
+            "expectations_raw",
+            day_twice,
         ),
         Fault(
             "a day twice, with different values",
@@ -889,7 +1001,19 @@ BAD_ROWS = Group(
             more_row("511380.SH", -1, "not_a_session", trade_date="20220502"),
         ),
         Fault("rows without a symbol", WARNED, "expectations_raw", rows_without_symbol),
-        Fault("two files for one fund", WARNED, "quarantine_share", two_files_for_one_fund),
+        Fault("two files for one fund", WARNED, "several_files", two_files_for_one_fund),
+        Fault(
+            "two files that differ on a session",
+            WARNED,
+            "quarantine_share",
+            row_that_differs_in_a_second_file,
+        ),
+        Fault(
+            "a session's file with another day",
+            WARNED,
+            "quarantine_share",
+            session_file_of_another_day,
+        ),
         Fault("rows with the same key", WARNED, "expectations_raw", repeated_key),
     ],
 )
@@ -1065,13 +1189,53 @@ GROUPS = [
                 "quarantine_share",
                 whole_file_of_another_fund,
             ),
-            Fault("shares instead of lots", FAILED, "unit_sanity", shares_instead_of_lots),
+            Fault(
+                "shares instead of lots",
+                FAILED,
+                "unit_sanity",
+                shares_instead_of_lots,
+                besides=("unit_bars", "price_basis"),
+            ),
             Fault("yuan instead of thousand", FAILED, "unit_sanity", yuan_instead_of_thousand),
             Fault("units changed last year", FAILED, "unit_sanity", units_changed_last_year),
             Fault("an unadjusted split", FAILED, "unexplained_move", unadjusted_split),
+            Fault("yuan on one bar", FAILED, "unit_bars", yuan_on_one_bar),
+            Fault("adjusted prices", FAILED, "price_basis", adjusted_prices),
+            Fault(
+                "prices and pre_close on two bases",
+                FAILED,
+                "adjustment_count",
+                prices_of_another_basis,
+            ),
             Fault("a frozen fund", FAILED, "stale_prices", frozen_fund),
             Fault("a late vendor", FAILED, "no_row_last_session", late_vendor),
             Fault("a day missing for all", FAILED, "missing_session", day_missing_for_all),
+        ],
+        STAGING,
+        after_healthy=True,
+    ),
+    Group(
+        [
+            Fault(
+                "an adjustment factor out of bounds",
+                FAILED,
+                "adjustment_count",
+                factor_beyond_its_bounds,
+                besides=("unexplained_move",),
+            ),
+            Fault(
+                "a split that one source does not know",
+                FAILED,
+                "adjustment_sources",
+                adjustment_that_pre_close_does_not_know,
+            ),
+            Fault(
+                "dividends that one source does not know",
+                FAILED,
+                "adjustment_sources",
+                adjustments_that_pre_close_does_not_know,
+            ),
+            Fault("a factor that starts late", FAILED, "late_source", factor_that_starts_late),
         ],
         STAGING,
         after_healthy=True,
@@ -1101,6 +1265,12 @@ GROUPS = [
         [
             Fault("a fund of no pool in shares", WARNED, "unit_sanity", stranger_in_shares),
             Fault(
+                "a fund of no pool on two bases",
+                WARNED,
+                "adjustment_count",
+                stranger_of_another_basis,
+            ),
+            Fault(
                 "a research pool without a panel",
                 WARNED,
                 "factor_coverage",
@@ -1118,6 +1288,12 @@ GROUPS = [
                 "an adjustment after a gap", WARNED, "adjustment_after_gap", adjustment_after_gap
             ),
             Fault("an adjustment of half the price", WARNED, "large_adjustment", large_adjustment),
+            Fault(
+                "two dividends that one source does not know",
+                WARNED,
+                "adjustment_sources",
+                adjustments_to_look_at,
+            ),
             Fault("a bar without pre_close", WARNED, "pre_close_missing", pre_close_missing),
             Fault("a move beyond the price limit", WARNED, "move_beyond_limit", move_beyond_limit),
             Fault("one late file", WARNED, "no_row_last_session", late_file),

@@ -192,6 +192,7 @@ def test_unusual_but_healthy_input_passes(workspace):
     for row in rows[122:]:
         for name in PRICES:
             row[name] = round(row[name] / move, 3)
+        row["vol"] *= move
     for before, row in zip(rows[122:], rows[123:], strict=False):
         row["pre_close"] = before["close"]
     workspace.write("513660.SH", rows)

@@ -6,8 +6,9 @@ import json
 import duckdb
 import pandas as pd
 import pytest
-from etf_rotation import messages, raw
+from etf_rotation import messages, raw, raw_rows
 from etf_rotation.history import Restated, Since, since
+from etf_rotation.pools import Universe
 
 DAYS = pd.bdate_range("2024-01-01", periods=60)
 FUNDS = ("510300.SH", "513100.SH", "518880.SH")
@@ -43,11 +44,11 @@ def build(folder, frames, *, name="{}_daily", code="c", engine="e", as_of=None, 
     daily.mkdir(parents=True)
     for symbol, frame in frames.items():
         frame.to_parquet(daily / f"{name.format(symbol)}.parquet")
-    symbols = set(frames)
-    files = raw.inspect_files(folder / "raw", wanted=symbols, known=symbols, everything=False)
+    funds = Universe(frozenset(FUNDS), frozenset(FUNDS), has_market=True)
+    files = raw.inspect_files(folder / "raw", funds)
     path = folder / "etf_rotation.duckdb"
     with duckdb.connect(str(path)) as connection:
-        rows = raw.read_rows(connection, files, as_of)
+        rows = raw_rows.read_rows(connection, files, funds, as_of)
         connection.execute("create schema staging; create schema gate")
         connection.execute("create table staging.raw_rows as from rows")
         last_date = rows["trade_date"].to_pandas().max()
@@ -103,20 +104,34 @@ def test_a_value_that_went_missing_or_came_is_restated(tmp_path, before):
     ]
 
 
-def test_a_row_taken_out_doubled_or_filled_in_late_is_restated(tmp_path):
+def test_a_row_taken_out_or_filled_in_late_is_restated(tmp_path):
     frames = bars(50)
     late = frames["510300.SH"].drop(index=49)
     before = build(tmp_path / "published", frames | {"510300.SH": late})
     frames = bars(50)
     frames["513100.SH"] = frames["513100.SH"].drop(index=20)
-    frames["518880.SH"] = pd.concat([frames["518880.SH"], frames["518880.SH"].iloc[[11]]])
     found = compared(tmp_path, before, frames)
     assert found.restated == [
         Restated("510300.SH", "restated", LAST, 1),
         Restated("513100.SH", "restated", DAYS[20].date().isoformat(), 1),
-        Restated("518880.SH", "restated", DAYS[11].date().isoformat(), 1),
     ]
     assert found.added_rows == 0
+
+
+def test_rows_that_collapse_are_no_change(tmp_path, before):
+    frames = bars(50)
+    frames["518880.SH"] = pd.concat([frames["518880.SH"], frames["518880.SH"].iloc[[11]]])
+    last = DAYS[49]
+    frames[f"{last:%Y%m%d}"] = pd.concat([frame.tail(1) for frame in frames.values()])
+    frames["513100.SH_again"] = frames["513100.SH"]
+    assert compared(tmp_path, before, frames) == Since("published", LAST)
+
+
+def test_a_row_that_differs_from_its_twin_is_a_change(tmp_path, before):
+    frames = bars(50)
+    frames["513100.SH_again"] = frames["513100.SH"].iloc[[20]].assign(close=9.0)
+    (fund,) = compared(tmp_path, before, frames).restated
+    assert fund == Restated("513100.SH", "restated", DAYS[20].date().isoformat(), 1)
 
 
 def test_a_fund_that_is_new_and_one_that_is_gone(tmp_path, before):

@@ -1,6 +1,7 @@
 """Reading raw files: every layout that is allowed, and one clear line for each that is not."""
 
 import datetime as dt
+import os
 from decimal import Decimal
 
 import duckdb
@@ -8,16 +9,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from etf_rotation.errors import InputError
+from etf_rotation.pools import Universe
 from etf_rotation.raw import (
     FILES_SCHEMA,
     MARKER,
     NUMBERS,
     SYNTHETIC_KEY,
+    file_kind,
     fingerprint,
     inspect_files,
-    read_rows,
     resolve_root,
 )
+from etf_rotation.raw_rows import read_rows
 
 SYMBOL = "510300.SH"
 NAME = f"{SYMBOL}_daily_20210104_20210106.parquet"
@@ -45,13 +48,21 @@ def write(root, name=NAME, *, metadata=None, **changes):
     return path
 
 
-def inspect(root, wanted=(SYMBOL,), known=(SYMBOL,), everything=False):
-    return inspect_files(root, wanted=set(wanted), known=set(known), everything=everything)
+def universe(wanted=(SYMBOL,), known=(SYMBOL,), everything=False):
+    return Universe(frozenset(wanted), frozenset(known), everything)
+
+
+def inspect(root, **choice):
+    return inspect_files(root, universe(**choice))
 
 
 def read(root, as_of=None, **choice):
+    return read_checked(inspect(root, **choice), as_of, **choice)
+
+
+def read_checked(files, as_of=None, **choice):
     with duckdb.connect() as connection:
-        table = read_rows(connection, inspect(root, **choice), as_of)
+        table = read_rows(connection, files, universe(**choice), as_of)
     return table.sort_by([("source_file", "ascending"), ("source_row", "ascending")]).to_pylist()
 
 
@@ -72,6 +83,9 @@ def refused(root, as_of=None, **choice):
     [
         ["20210104", "20210105", "20210106"],
         ["2021-01-04", "2021-01-05", "2021-01-06"],
+        ["2021-01-04 00:00:00", "20210105 00:00:00", "2021-01-06T00:00:00"],
+        ["2021-01-04 00:00", "2021-01-05 00:00:00.000", "2021-01-06 00:00:00.000000000"],
+        ["20210104.0", "2021-01-05.0", "20210106.00"],
         [20210104, 20210105, 20210106],
         pa.array([20210104, 20210105, 20210106], pa.int32()),
         [20210104.0, 20210105.0, 20210106.0],
@@ -80,10 +94,15 @@ def refused(root, as_of=None, **choice):
         pa.array(DAYS).cast(pa.timestamp("ns")),
         pa.array(["20210104", "20210105", "20210106"]).dictionary_encode(),
         pa.array(["20210104", "20210105", "20210106"], pa.large_string()),
+        pa.array(["20210104", "20210105", "20210106"], pa.string_view()),
+        pa.array(["20210104", "20210105", "20210106"], pa.large_string()).dictionary_encode(),
     ],
     ids=[
         "text",
         "text with hyphens",
+        "text with midnight",
+        "text with midnight, shorter and longer",
+        "text with a fraction of zero",
         "int64",
         "int32",
         "double",
@@ -92,6 +111,8 @@ def refused(root, as_of=None, **choice):
         "timestamp ns",
         "dictionary",
         "large text",
+        "text view",
+        "dictionary of large text",
     ],
 )
 def test_every_form_of_a_date_is_read(tmp_path, dates):
@@ -115,6 +136,10 @@ def test_every_form_of_a_date_is_read(tmp_path, dates):
         (
             ["20210104 09:30", "2021-01-05T00:00:00Z", "2021-01-06 00:00+08:00"],
             ["time_of_day", "time_zone", "time_zone"],
+        ),
+        (
+            ["20210104.5", "2021-01-05 00:00:01", "2021-01-06 00:00:00.001"],
+            ["time_of_day"] * 3,
         ),
     ],
 )
@@ -194,6 +219,21 @@ def test_a_files_types_change_nothing_of_another_file(tmp_path, column, types):
             assert [row[column] for row in alone] == exact[column]
 
 
+@pytest.mark.parametrize("type_", [pa.large_string(), pa.string_view()])
+def test_symbols_and_numbers_are_read_from_text_of_every_type(tmp_path, type_):
+    write(
+        tmp_path,
+        ts_code=pa.array([SYMBOL] * 3, type_),
+        close=pa.array(["5.1", "5.2", "5.3"], type_),
+    )
+    rows = read(tmp_path)
+    assert [(row["raw_symbol"], row["close"]) for row in rows] == [
+        (SYMBOL, 5.1),
+        (SYMBOL, 5.2),
+        (SYMBOL, 5.3),
+    ]
+
+
 def test_a_folder_named_like_a_partition_changes_no_column(tmp_path):
     root = tmp_path / "vol=7"
     write(root)
@@ -258,6 +298,7 @@ def test_files_of_other_funds_are_listed_and_not_opened(tmp_path):
     (tmp_path / "ETF" / "daily" / "159999.SZ.parquet").write_bytes(b"not opened")
     files = inspect(tmp_path)
     assert files.schema == FILES_SCHEMA
+    assert files["funds_in_no_pool"].to_pylist() == [None, []]
     assert dict(
         zip(*files.select(["source_file", "is_read"]).to_pydict().values(), strict=True)
     ) == {
@@ -276,7 +317,152 @@ def test_the_fingerprint_is_of_names_and_contents(tmp_path):
     assert fingerprint(inspect(tmp_path)) != before
 
 
+# ---------- which file holds what
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "code"),
+    [
+        ("510300.SH_daily_20120504_20230608.parquet", "fund", "510300.SH"),
+        ("510300_20230608.parquet", "fund", "510300"),
+        ("510300.parquet", "fund", "510300"),
+        ("20230608.parquet", "session", "20230608"),
+        ("20230608_daily.parquet", "session", "20230608"),
+        ("20230608.SH.parquet", "session", "20230608"),
+        ("202306081.parquet", "fund", "202306"),
+        ("2023-06-08.parquet", "other", ""),
+        ("all funds.parquet", "other", ""),
+    ],
+)
+def test_the_name_of_a_file_says_what_it_holds(name, kind, code):
+    assert file_kind(name) == (kind, code)
+
+
+STRANGER, OTHER_POOL = "588888.SH", "513100.SH"
+
+
+@pytest.mark.parametrize("name", ["20210104.parquet", "all.parquet"])
+def test_of_a_file_of_many_funds_only_those_of_the_build_are_read(tmp_path, name):
+    funds = [SYMBOL, OTHER_POOL, STRANGER, None, "510300"]
+    numbers = {key: values[:1] * 5 for key, values in columns().items()}
+    write(tmp_path, name, **numbers | {"ts_code": funds})
+    known = [SYMBOL, OTHER_POOL]
+    rows = read(tmp_path, known=known)
+    # A symbol that cannot be read may be of any fund.
+    assert [(row["source_row"], row["raw_symbol"]) for row in rows] == [
+        (1, SYMBOL),
+        (4, None),
+        (5, "510300"),
+    ]
+    rows = read(tmp_path, known=known, everything=True)
+    assert [row["source_row"] for row in rows] == [1, 3, 4, 5]
+
+
+def test_funds_of_no_pool_are_named_where_no_file_is(tmp_path):
+    write(tmp_path, "all.parquet", ts_code=[STRANGER, OTHER_POOL, SYMBOL])
+    write(tmp_path, "20210104.parquet", ts_code=[STRANGER, OTHER_POOL, SYMBOL])
+    files = inspect(tmp_path, known=[SYMBOL, OTHER_POOL])
+    found = dict(zip(*files.select(["source_file", "funds_in_no_pool"]).columns, strict=True))
+    found = {name.as_py(): funds.as_py() for name, funds in found.items()}
+    # A session's file holds the whole market as a rule.
+    assert found == {"all.parquet": [STRANGER], "20210104.parquet": []}
+
+
+@pytest.mark.parametrize(
+    "name", [f"{SYMBOL} (1).parquet", f"{SYMBOL}[1].parquet", f"{SYMBOL}*.parquet"]
+)
+def test_a_name_is_no_pattern(tmp_path, name):
+    write(tmp_path, f"{SYMBOL}1.parquet")
+    write(tmp_path, name, close=[6.1, 6.2, 6.3])
+    assert {row["source_file"] for row in read(tmp_path)} == {f"{SYMBOL}1.parquet", name}
+    assert [row["close"] for row in read(tmp_path) if row["source_file"] == name] == [6.1, 6.2, 6.3]
+
+
+def test_a_link_keeps_its_own_name(tmp_path):
+    stored = write(tmp_path / "store", "9f2c.parquet")
+    link = tmp_path / "raw" / "ETF" / "daily" / NAME
+    link.parent.mkdir(parents=True)
+    link.symlink_to(stored)
+    assert {row["source_file"] for row in read(tmp_path / "raw")} == {NAME}
+
+
+# ---------- a file that changes meanwhile
+
+CHANGED = (
+    f"{NAME}: changed after the build had checked it; run the whole build again when nothing "
+    "writes into the raw folder"
+)
+
+
+def rewritten(path):
+    """Write other values of the same length, and put the time back."""
+    stat = path.stat()
+    write(path.parents[2], close=[5.1, 5.2, 5.4])
+    assert path.stat().st_size == stat.st_size
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+CHANGES = {
+    "rewritten in the same second and size": rewritten,
+    "touched": lambda path: os.utime(path, ns=(1, 1)),
+    "longer": lambda path: write(path.parents[2], adj_factor=[1.0, 1.0, 1.0]),
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "gone": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_file_that_changes_between_check_and_reading_is_named(tmp_path, change):
+    other = "159915.SZ"
+    write(tmp_path, f"{other}.parquet", ts_code=[other] * 3)
+    path = write(tmp_path)
+    choice = {"wanted": [SYMBOL, other], "known": [SYMBOL, other]}
+    files = inspect(tmp_path, **choice)
+    CHANGES[change](path)
+    with pytest.raises(InputError) as caught:
+        read_checked(files, **choice)
+    assert str(caught.value) == CHANGED
+
+
 # ---------- what is refused
+
+
+def test_a_file_of_too_many_rows_is_refused_before_a_page_is_read(tmp_path):
+    path = tmp_path / "ETF" / "daily" / NAME
+    path.parent.mkdir(parents=True)
+    rows = 100_000
+    data = {key: pa.array(values[:1] * rows) for key, values in columns().items()}
+    with pq.ParquetWriter(path, pa.table(data).schema) as writer:
+        for _ in range(21):
+            writer.write_table(pa.table(data))
+    said = "the file has 2100000 rows, more than max_rows_per_file (2000000)"
+    assert refused(tmp_path) == f"{NAME}: {said}; split it, or set the var higher"
+    assert inspect_files(tmp_path, universe(), max_rows=2_100_000)["rows"].to_pylist() == [
+        2_100_000
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"510300.SH_\xff.parquet", "510300.SH_\\xff.parquet"),
+        ("沪深\n300.parquet".encode(), "沪深\\n300.parquet"),
+        (b"510300.SH\\1.parquet", "510300.SH\\1.parquet"),
+    ],
+)
+def test_a_name_that_no_table_can_hold_is_refused(tmp_path, name, shown):
+    path = write(tmp_path)
+    write(tmp_path, "510500.SH.parquet").write_bytes(b"")
+    os.rename(path, os.path.join(os.fsencode(path.parent), name))
+    said = "the name of the file is not UTF-8, or holds a backslash or a control character"
+    # Before any file is opened: the empty one is not yet found.
+    assert refused(tmp_path) == f"{shown}: {said}; rename it"
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    path = write(tmp_path)
+    os.mkfifo(path.with_name("x.parquet"))
+    assert refused(tmp_path) == "x.parquet: a named pipe and not a file; move it out of ETF/daily"
 
 
 @pytest.mark.parametrize("name", ["ts_code", "trade_date", "close", "vol", "amount"])
@@ -333,7 +519,14 @@ def test_a_damaged_footer_is_named(tmp_path):
 
 def test_a_folder_named_like_a_file_is_named(tmp_path):
     (tmp_path / "ETF" / "daily" / NAME).mkdir(parents=True)
-    assert refused(tmp_path) == f"{NAME}: cannot be read (Is a directory)"
+    assert refused(tmp_path) == f"{NAME}: a folder and not a file; move it out of ETF/daily"
+
+
+def test_a_link_to_nothing_is_named(tmp_path):
+    path = tmp_path / "ETF" / "daily" / NAME
+    path.parent.mkdir(parents=True)
+    path.symlink_to(tmp_path / "nowhere")
+    assert refused(tmp_path) == f"{NAME}: cannot be read (No such file or directory)"
 
 
 def test_every_broken_file_is_named_up_to_five(tmp_path):
@@ -378,8 +571,12 @@ def test_no_file_of_the_builds_funds_is_refused(tmp_path):
 def test_no_row_up_to_as_of_is_refused(tmp_path):
     write(tmp_path)
     assert refused(tmp_path, "2020-01-01") == (
-        "no raw row has a readable trade_date up to as_of 2020-01-01"
+        "no raw row of a fund of the build has a readable trade_date up to as_of 2020-01-01"
     )
+    write(tmp_path, f"{DAYS[0]:%Y%m%d}.parquet", ts_code=[OTHER_POOL] * 3)
+    (tmp_path / "ETF" / "daily" / NAME).unlink()
+    message = refused(tmp_path, known=[SYMBOL, OTHER_POOL])
+    assert message == "no raw row of a fund of the build has a readable trade_date"
 
 
 # ---------- the synthetic sample

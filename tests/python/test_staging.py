@@ -53,12 +53,29 @@ def dirty(tmp_path_factory):
             (fund, "20210115", {"close": float("nan")}),
             (fund, "20210118", {"amount": -1.0}),
             (fund, "20210119", {}),
+            (fund, "20210120", {}),
+            (fund, "20210121", {"vol": 0.0}),
         ],
     )
     # A file that bears no code: a day of the same fund, a fund of no pool, a row of nobody.
-    more = [(fund, "20210119", {}), ("999999.SH", "20210119", {}), (None, "20210119", {})]
+    more = [
+        (fund, "20210119", {"close": 5.15}),
+        ("999999.SH", "20210119", {}),
+        (None, "20210119", {}),
+        (fund, "20210120", {}),
+        (fund, "20210121", {"vol": 0.0}),
+    ]
     write(folder / "raw", "more.parquet", more)
     write(folder / "raw", f"{third}.parquet", [(third, "20210105", {}), (third, "20210112", {})])
+    # A session's file: a fund outside the build, a bar, one that is there already, another day's.
+    session = [
+        ("513100.SH", "20210113", {}),
+        (third, "20210113", {}),
+        (other, "20210113", {}),
+        (fund, "20210120", {}),
+    ]
+    write(folder / "raw", "20210113.parquet", session)
+    write(folder / "raw", "20210120_close.parquet", [(fund, "20210120", {})])
     database = build(folder, folder / "raw", *STAGING, "--vars", "{pools: A_SHARE}")
     with duckdb.connect(str(database), read_only=True) as connection:
         yield connection
@@ -83,13 +100,33 @@ def test_every_fault_is_quarantined_with_its_reason(dirty):
         15: "null_symbol",
         16: "not_finite_close",
         17: "negative_amount",
-        18: "two_files",
+        18: "conflicting_duplicate",
     }
     expected = [("510300.SH.parquet", row, reason, "A_SHARE") for row, reason in reasons.items()]
     assert rows == [
+        ("20210113.parquet", 4, "date_unlike_file", "A_SHARE"),
+        ("20210120_close.parquet", 1, "exact_duplicate", "A_SHARE"),
         *expected,
-        ("more.parquet", 1, "two_files", "A_SHARE"),
+        ("more.parquet", 1, "conflicting_duplicate", "A_SHARE"),
         ("more.parquet", 3, "null_symbol", None),
+        ("more.parquet", 4, "exact_duplicate", "A_SHARE"),
+        ("more.parquet", 5, "exact_duplicate", "A_SHARE"),
+    ]
+
+
+def test_rows_of_funds_outside_the_build_are_not_read(dirty):
+    rows = dirty.execute(
+        "select raw_symbol from staging.raw_rows where source_file in "
+        "('20210113.parquet', 'more.parquet') order by source_file, source_row"
+    ).fetchall()
+    assert [symbol for (symbol,) in rows] == [
+        "510050.SH",
+        "510500.SH",
+        "510300.SH",
+        "510300.SH",
+        None,
+        "510300.SH",
+        "510300.SH",
     ]
 
 
@@ -98,7 +135,10 @@ def test_the_sound_rows_survive(dirty):
     assert bars.fetchall() == [
         ("510050.SH", "2021-01-05"),
         ("510050.SH", "2021-01-12"),
+        ("510050.SH", "2021-01-13"),
         ("510300.SH", "2021-01-05"),
+        ("510300.SH", "2021-01-20"),
+        ("510500.SH", "2021-01-13"),
     ]
 
 
@@ -107,8 +147,11 @@ def test_sessions_without_a_trade_are_suspensions(dirty):
         "select trade_date::text, kind from staging.suspensions where symbol = '510300.SH' "
         "order by all"
     ).fetchall()
-    assert rows[:2] == [("2021-01-04", "before_first_trade"), ("2021-01-07", "no_trade")]
-    assert [row for row in rows[2:] if row[1] != "no_row"] == []
+    assert [row for row in rows if row[1] != "no_row"] == [
+        ("2021-01-04", "before_first_trade"),
+        ("2021-01-07", "no_trade"),
+        ("2021-01-21", "no_trade"),
+    ]
 
 
 def test_volume_in_lots_and_money_in_thousands_become_shares_and_cny(dirty):

@@ -1,11 +1,5 @@
 with
 
-funds as (
-
-    select * from {{ ref('int_funds') }}
-
-),
-
 bars as (
 
     select * from {{ ref('stg_etf_daily') }}
@@ -24,21 +18,14 @@ quarantine as (
 
 ),
 
--- A well-formed symbol outside the build, in a file that bears no fund's code, is none of its rows.
 raw_rows as (
 
     select
-        raw_rows.source_file,
-        raw_rows.source_row,
-        raw_rows.raw_symbol as symbol,
-        raw_rows.trade_date
-    from {{ ref('raw_rows') }} as raw_rows
-    left join funds
-        on raw_rows.raw_symbol = funds.symbol
-    where
-        funds.symbol is not null
-        or regexp_matches(raw_rows.source_file, '^[0-9]{6}')
-        or not coalesce(regexp_full_match(raw_rows.raw_symbol, '[0-9]{6}[.](SH|SZ)'), false)
+        source_file,
+        source_row,
+        raw_symbol as symbol,
+        trade_date
+    from {{ ref('raw_rows') }}
 
 ),
 

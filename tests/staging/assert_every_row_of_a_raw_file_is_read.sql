@@ -1,4 +1,5 @@
--- The rows that the files' footers promise; with as_of there may be fewer, and none is later.
+-- The rows that the files' footers promise; with as_of there may be fewer, and none is later. A file
+-- that is not named after a fund may hold rows of funds outside the build, which are not read.
 
 with
 
@@ -37,5 +38,9 @@ left join read_rows
     on files.source_file = read_rows.source_file
 where
     coalesce(read_rows.row_count, 0) > files.rows
-    or (settings.as_of is null and coalesce(read_rows.row_count, 0) < files.rows)
+    or (
+        settings.as_of is null
+        and files.file_kind = 'fund'
+        and coalesce(read_rows.row_count, 0) < files.rows
+    )
     or read_rows.last_trade_date > settings.as_of

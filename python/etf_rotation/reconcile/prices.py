@@ -11,7 +11,8 @@ from pathlib import Path
 
 import duckdb
 
-from etf_rotation import raw
+from etf_rotation import raw, raw_rows
+from etf_rotation.pools import Universe
 from etf_rotation.reconcile.aliases import Seeds
 from etf_rotation.reconcile.texts import RefusedError
 
@@ -109,11 +110,13 @@ def read_prices(
     wanted = set(symbols)
     if not wanted:
         return Prices({})
-    files = raw.inspect_files(root, wanted=wanted, known=set(seeds.pool_of), everything=False)
+    universe = Universe(frozenset(wanted), frozenset(seeds.pool_of))
+    files = raw.inspect_files(root, universe)
     found: dict[str, list[Bar]] = {}
     if any(files["is_read"].to_pylist()):
         with duckdb.connect() as connection:
-            connection.register("raw_rows", raw.read_rows(connection, files, last.isoformat()))
+            rows = raw_rows.read_rows(connection, files, universe, last.isoformat())
+            connection.register("raw_rows", rows)
             values = {"symbols": sorted(wanted), "first": first, "last": last}
             for symbol, *row in connection.execute(BARS, values).fetchall():
                 found.setdefault(symbol, []).append(_bar(*row))
