@@ -240,25 +240,25 @@ class Production:
         if status == manifest.PASSED:
             progress.stage("publish")
             publish.switch(settings.output_root, run)
-            self._keep_live(outcome)
-        publish.prune(settings.base)
+        try:
+            if status == manifest.PASSED:
+                self._keep_live(outcome)
+        finally:
+            publish.prune(settings.base)
 
     def _keep_live(self, outcome: Outcome) -> None:
         """Keep the published orders and the tracking beyond the run's own life."""
         settings = self.settings
-        try:
-            live.keep_publication(
-                settings.base,
-                settings.project,
-                outcome.orders,
-                run_id=outcome.run_id,
-                published_at=self.clock(),
-                variables=project_vars() | settings.dbt_vars,
-            )
+        live.keep_publication(
+            settings.base,
+            settings.project,
+            outcome.orders,
+            run_id=outcome.run_id,
+            published_at=self.clock(),
+            variables=project_vars() | settings.dbt_vars,
+        )
+        if outcome.live is not None:
             live.keep_tracking(settings.base, outcome.live.filled, self.clock())
-        except (InputError, OSError) as error:
-            why = f"reconcile/: {reason(error)}"
-            outcome.gate += verify.live_files([Bilingual(why, why)])
 
 
 def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome) -> bool:

@@ -141,6 +141,7 @@ def changed(sample, tmp_path_factory):
         "--select",
         "run_settings",
         "int_fund_gaps",
+        "int_price_limits",
         "suspensions",
         *(f"path:models/{layer}" for layer in layers),
     )

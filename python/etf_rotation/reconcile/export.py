@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from etf_rotation import manifest as manifests
 from etf_rotation import publish
 from etf_rotation.dbt import PROJECT
 from etf_rotation.reconcile import orders
@@ -67,7 +68,7 @@ def _export(
         synthetic = output_root(None, environment, is_synthetic=True)
         link = synthetic if synthetic.is_symlink() else link
     run = publish.current(link)
-    manifest = publish.read_manifest(run) if run else None
+    manifest = manifests.read(run) if run else None
     if run is None or manifest is None:
         raise RefusedError("nothing_published", root=link)
     with duckdb.connect(str(run / publish.DATABASE), read_only=True) as connection:

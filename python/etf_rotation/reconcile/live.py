@@ -17,8 +17,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from etf_rotation import manifest as manifests
 from etf_rotation.bilingual import Bilingual
-from etf_rotation.publish import DATABASE, read_manifest
+from etf_rotation.publish import DATABASE
 from etf_rotation.reconcile.aliases import read_seeds
 from etf_rotation.reconcile.model import TABLES, has_tables, read_model, read_weights
 from etf_rotation.reconcile.publications import content_of
@@ -220,7 +221,7 @@ def catch_up(base: Path, project: Path, published: Path | None) -> None:
     A run that was killed right after publishing did not record its orders. The manifest's finish
     time, shortly before publication, stands in for the time of publication.
     """
-    manifest = read_manifest(published) if published else None
+    manifest = manifests.read(published) if published else None
     if published is None or manifest is None:
         return
     kept = {path.stem.partition("_")[2] for path in Store(base).publications()}
