@@ -11,11 +11,11 @@ import duckdb
 from etf_rotation import files, messages, publish, verify
 from etf_rotation import manifest as manifests
 from etf_rotation.compare import compare
-from etf_rotation.dbt import PROJECT
+from etf_rotation.console import Progress
+from etf_rotation.dbt_project import PROJECT
 from etf_rotation.errors import InputError
 from etf_rotation.lock import run_lock
 from etf_rotation.production import GATE, GATE_FAILED, METRICS, PASSED, now, reason
-from etf_rotation.progress import Progress
 from etf_rotation.reconcile.live import keep_publication, published_orders
 from etf_rotation.rendered import project_vars
 from etf_rotation.settings import output_root

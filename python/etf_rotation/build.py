@@ -11,8 +11,8 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
-from etf_rotation import dbt
-from etf_rotation.progress import Progress
+from etf_rotation import dbt_project
+from etf_rotation.console import Progress
 from etf_rotation.publish import DATABASE
 from etf_rotation.settings import Settings
 
@@ -104,7 +104,7 @@ def build(settings: Settings, run: Path, before: Path | None, progress: Progress
         redirect_stdout(nowhere),
         _parsed_before(settings, run) as building,
     ):
-        result = dbt.invoke(
+        result = dbt_project.invoke(
             arguments,
             database=building / DATABASE,
             folder=run / WORK,

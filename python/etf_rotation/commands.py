@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from etf_rotation import channels, messages, process, publish
+from etf_rotation.console import Progress
 from etf_rotation.custom import project_with_pool
 from etf_rotation.errors import InputError
 from etf_rotation.fetch import summary
@@ -23,7 +24,6 @@ from etf_rotation.production import (
     now,
     reason,
 )
-from etf_rotation.progress import Progress
 from etf_rotation.settings import LANGUAGES, Settings, language, output_root, resolve
 
 PANELS = ("+factor_panel", "+factor_summary", "+run_metadata")

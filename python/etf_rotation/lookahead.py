@@ -19,7 +19,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from etf_rotation import dbt
+from etf_rotation import dbt_project
 from etf_rotation.sql import attach, sql_text
 
 # Published tables with a trade_date, and their keys beside it.
@@ -225,7 +225,7 @@ def build(folder: Path, raw_root: str, as_of: dt.date | None = None, **variables
     """
     folder.mkdir(parents=True)
     database = folder / "etf_rotation.duckdb"
-    result = dbt.invoke(
+    result = dbt_project.invoke(
         ["--quiet", "build", "--resource-type", "model", "--resource-type", "seed"]
         + ["--select", *(f"+path:models/{layer}" for layer in LAYERS)],
         database=database,

@@ -15,10 +15,10 @@ import duckdb
 from etf_rotation import files, manifest, metadata, process, publish, report, verify
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.build import WORK, Build, Builder, build
+from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
 from etf_rotation.history import Since, since
 from etf_rotation.lock import raw_read_lock, run_lock
-from etf_rotation.progress import Progress
 from etf_rotation.reconcile import live
 from etf_rotation.rendered import memory_limit, project_vars
 from etf_rotation.settings import Settings, claim

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import yaml
 from jinja2 import Environment, StrictUndefined, Template
 
-from etf_rotation.dbt import PROJECT
+from etf_rotation.dbt_project import PROJECT
 from etf_rotation.errors import InputError
 
 # Files of macros that a model rendered here may use.

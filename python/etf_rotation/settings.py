@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from etf_rotation import raw
-from etf_rotation.dbt import PROJECT
+from etf_rotation.dbt_project import PROJECT
 from etf_rotation.errors import InputError
 from etf_rotation.publish import SNAPSHOTS, check_root
 from etf_rotation.rendered import project_vars

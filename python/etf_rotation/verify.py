@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from etf_rotation.bilingual import Bilingual
-from etf_rotation.dbt import PROJECT
+from etf_rotation.dbt_project import PROJECT
 from etf_rotation.manifest import MANIFEST, UNFINISHED, faults
 from etf_rotation.publish import DATABASE, SNAPSHOTS
 from etf_rotation.report import REPORT

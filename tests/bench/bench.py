@@ -22,7 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pages
-from etf_rotation.dbt import PROJECT
+from etf_rotation.dbt_project import PROJECT
 from measure import BenchError, by_stage, read_nodes, run, wall
 
 HERE = Path(__file__).parent

@@ -7,14 +7,14 @@ from types import SimpleNamespace
 
 import duckdb
 import pytest
-from etf_rotation import dbt
+from etf_rotation import dbt_project
 from etf_rotation.sample import write_sample
 
 # hypothesis would keep its examples in the project's folder.
 os.environ.setdefault(
     "HYPOTHESIS_STORAGE_DIRECTORY", str(Path(tempfile.gettempdir()) / "etf-rotation-hypothesis")
 )
-PROJECT = dbt.PROJECT
+PROJECT = dbt_project.PROJECT
 SEEDS = PROJECT / "seeds"
 
 
@@ -27,7 +27,7 @@ def run_dbt(folder, raw_root, *arguments, callbacks=()):
     with pytest.MonkeyPatch.context() as patch:
         for name in [n for n in os.environ if n.startswith("ETF_")]:
             patch.delenv(name)
-        return dbt.invoke(
+        return dbt_project.invoke(
             ["--quiet", *arguments],
             database=folder / "etf_rotation.duckdb",
             folder=folder,

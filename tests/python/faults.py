@@ -22,7 +22,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from etf_rotation import dbt
+from etf_rotation import dbt_project
 from etf_rotation.sample import write_sample
 
 PROJECT = Path(__file__).parents[2]
@@ -152,7 +152,7 @@ class Workspace:
     def build(self, *arguments: str, command: str = "build", **variables: str) -> Built:
         """Run dbt as a user would and return what came of it."""
         began = time.monotonic()
-        done = dbt.invoke(
+        done = dbt_project.invoke(
             [command, "--log-level", "none", "--no-write-json", *arguments],
             database=self.database,
             folder=self.folder / "dbt",

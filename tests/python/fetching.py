@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
+from etf_rotation.console import Progress
 from etf_rotation.fetch import command, store
 from etf_rotation.fetch.command import SHANGHAI, Wish
 from etf_rotation.fetch.http import Client
 from etf_rotation.fetch.texts import Texts
-from etf_rotation.progress import Progress
 from vendors import Vendors, make_market, sessions
 
 LAST = dt.date(2024, 6, 28)

@@ -21,9 +21,9 @@ from pathlib import Path
 import duckdb
 from etf_rotation import cli, commands, messages, process
 from etf_rotation.build import Build, Node
+from etf_rotation.console import Progress
 from etf_rotation.metadata import code_version
 from etf_rotation.production import SHANGHAI, Outcome, Production
-from etf_rotation.progress import Progress
 from etf_rotation.settings import PROJECT, Settings
 
 POOLS = ("A_SHARE", "QDII")

@@ -7,7 +7,7 @@ import re
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from etf_rotation.dbt import PROJECT
+from etf_rotation.dbt_project import PROJECT
 from faults import (
     BAD_ROWS,
     ELSEWHERE,

@@ -4,10 +4,10 @@ import datetime as dt
 import shutil
 
 import pytest
-from etf_rotation import dbt, lookahead
+from etf_rotation import dbt_project, lookahead
 from etf_rotation.sample import write_sample
 
-POOLS = dbt.PROJECT / "seeds" / "etf_pools.csv"
+POOLS = dbt_project.PROJECT / "seeds" / "etf_pools.csv"
 # The eve of a rebalance, and before a split of 513100.SH.
 AS_OF = dt.date(2021, 12, 31)
 
@@ -94,9 +94,9 @@ def test_a_peek_is_found_and_named(peek, builds, tmp_path):
     file, formula, peeking, models, (table, column) = PEEKS[peek]
     project = tmp_path / "project"
     for part in ("models", "macros", "seeds", "python"):
-        shutil.copytree(dbt.PROJECT / part, project / part)
+        shutil.copytree(dbt_project.PROJECT / part, project / part)
     for part in ("dbt_project.yml", "profiles.yml"):
-        shutil.copy(dbt.PROJECT / part, project / part)
+        shutil.copy(dbt_project.PROJECT / part, project / part)
     text = (project / file).read_text()
     assert formula in text
     (project / file).write_text(text.replace(formula, peeking))
@@ -106,7 +106,7 @@ def test_a_peek_is_found_and_named(peek, builds, tmp_path):
         database = tmp_path / build / "etf_rotation.duckdb"
         database.parent.mkdir()
         shutil.copy(builds[build], database)
-        result = dbt.invoke(
+        result = dbt_project.invoke(
             ["--quiet", "run", "--select", *models.split()],
             database=database,
             folder=tmp_path,

@@ -19,9 +19,9 @@ import pytest
 from etf_rotation import manifest, publish, settings
 from etf_rotation.build import build, plain
 from etf_rotation.cli import main
+from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
 from etf_rotation.history import Since, since
-from etf_rotation.progress import Progress
 from etf_rotation.raw import MARKER
 from etf_rotation.sample import write_sample
 from etf_rotation.tables import render

@@ -17,11 +17,11 @@ import pytest
 from conftest import damage
 from etf_rotation import files, manifest, publish, verify
 from etf_rotation.compare import compare
+from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
 from etf_rotation.lock import LOCK_FILE, RunningError, run_lock
 from etf_rotation.messages import closing, compose
 from etf_rotation.production import SHANGHAI, Production
-from etf_rotation.progress import Progress
 from finished_build import NOON, FinishedBuild, produce, settings, start
 
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from etf_rotation.dbt import PROJECT
+from etf_rotation.dbt_project import PROJECT
 
 PAGE = (PROJECT / "docs" / "queries.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^(\d+)\. (.+?)\n\n```sql\n(.+?)```", PAGE, flags=re.DOTALL | re.MULTILINE)

@@ -9,8 +9,8 @@ import duckdb
 import pytest
 from broker import SEEDS, Account, slip, trade, write_bars
 from etf_rotation import publish
+from etf_rotation.console import Progress
 from etf_rotation.production import SHANGHAI, Production
-from etf_rotation.progress import Progress
 from etf_rotation.reconcile import live
 from etf_rotation.report import REPORT, write_report
 from etf_rotation.settings import PROJECT

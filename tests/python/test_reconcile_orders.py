@@ -10,8 +10,8 @@ import pytest
 from broker import MON, SEEDS, TUE, WED, Account, slip, trade, write_bars
 from etf_rotation import browse, publish
 from etf_rotation.cli import main
+from etf_rotation.console import Progress
 from etf_rotation.production import SHANGHAI, Production
-from etf_rotation.progress import Progress
 from etf_rotation.reconcile import live
 from etf_rotation.reconcile import orders as out
 from etf_rotation.reconcile.costs import cost_of

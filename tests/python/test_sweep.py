@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from etf_rotation import dbt, sweep, sweep_grid, sweep_table
+from etf_rotation import dbt_project, sweep, sweep_grid, sweep_table
 from etf_rotation.cli import main
 from etf_rotation.errors import InputError
 from faults import copy_project
 
 POOLS = ("A_SHARE", "OTHER", "QDII")
-COMMAND = dbt.PROJECT / "bin" / "etf-rotation"
+COMMAND = dbt_project.PROJECT / "bin" / "etf-rotation"
 # Cheap, and of every kind.
 OPTIONS = {
     "factors": "all,single,bias_60+ret_20",
@@ -73,7 +73,7 @@ VARIED = ("rebalance", "slippage_bps", "commission_bps", "min_weight_change")
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep") / "project"
-    copy_project(dbt.PROJECT, folder)
+    copy_project(dbt_project.PROJECT, folder)
     return folder
 
 
@@ -96,14 +96,14 @@ def test_a_variant_is_what_a_build_with_its_settings_gives(name, sample, builds,
     factors = asked.pop("factors", None) or tuple(f for f in scored if f != left_out)
 
     for seed in ("factor_catalog", "pool_constraints"):
-        shutil.copy(dbt.PROJECT / "seeds" / f"{seed}.csv", project / "seeds")
+        shutil.copy(dbt_project.PROJECT / "seeds" / f"{seed}.csv", project / "seeds")
     edit(
         project / "seeds" / "factor_catalog.csv",
         lambda row: {} if row["factor_id"] in factors else {"score_direction": ""},
     )
     edit(project / "seeds" / "pool_constraints.csv", lambda row: {"top_n": top_n[row["pool"]]})
     shutil.copy(sample.database, tmp_path / "etf_rotation.duckdb")
-    done = dbt.invoke(
+    done = dbt_project.invoke(
         [
             "build",
             "--quiet",

@@ -16,9 +16,9 @@ from itertools import product
 import pytest
 from etf_rotation import files, manifest, metadata, process, publish
 from etf_rotation.cli import main
+from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
 from etf_rotation.production import Outcome, Production
-from etf_rotation.progress import Progress
 from finished_build import NOON, FinishedBuild, fail_at, leave_little, produce, settings, start
 from robot import Robot
 

@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
-from etf_rotation.dbt import PROJECT
+from etf_rotation.console import Progress
+from etf_rotation.dbt_project import PROJECT
 from etf_rotation.errors import InputError
 from etf_rotation.fetch import eastmoney, exchange, state, store, summary, tushare
 from etf_rotation.fetch.http import TIMEOUT, Client, SourceStoppedError, address
@@ -24,7 +25,6 @@ from etf_rotation.fetch.texts import RefusedError, Texts, in_each_language
 from etf_rotation.fetch.update import SOURCES, Job, readable, update
 from etf_rotation.lock import RAW_LOCK, RunningError, run_lock
 from etf_rotation.pools import SYMBOL
-from etf_rotation.progress import Progress
 from etf_rotation.settings import language, raw_folder
 from etf_rotation.trading_calendar import sessions_between
 

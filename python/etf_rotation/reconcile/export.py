@@ -11,7 +11,7 @@ import duckdb
 
 from etf_rotation import manifest as manifests
 from etf_rotation import publish
-from etf_rotation.dbt import PROJECT
+from etf_rotation.dbt_project import PROJECT
 from etf_rotation.reconcile import orders
 from etf_rotation.reconcile.aliases import read_seeds
 from etf_rotation.reconcile.live import published_orders
