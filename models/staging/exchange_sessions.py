@@ -1,5 +1,5 @@
-from etf_rotation import trading_calendar
 from etf_rotation.errors import InputError
+from etf_rotation.staging import trading_calendar
 
 
 def model(dbt, session):

@@ -1,4 +1,4 @@
-from etf_rotation import pools, raw
+from etf_rotation.staging import raw_files, seed_checks
 
 
 def model(dbt, session):
@@ -8,12 +8,12 @@ def model(dbt, session):
         "raw_root, sample_root, universe, selected_pools, max_rows_per_file"
     )
     raw_root, sample_root, universe, selected_pools, max_rows = settings.fetchall()[0]
-    funds = dbt.ref("etf_pools").project(", ".join(pools.FIELDS)).fetchall()
+    funds = dbt.ref("etf_pools").project(", ".join(seed_checks.FIELDS)).fetchall()
     weights = dbt.ref("pool_constraints").project("pool, portfolio_weight").fetchall()
     selected = set(selected_pools.split(",")) if selected_pools else set()
-    pools.check_seeds(funds, weights, selected)
-    return raw.inspect_files(
-        raw.resolve_root(raw_root, sample_root),
-        pools.Universe.of_seed(funds, selected, takes_all=universe == "all"),
+    seed_checks.check_seeds(funds, weights, selected)
+    return raw_files.inspect_files(
+        raw_files.resolve_root(raw_root, sample_root),
+        seed_checks.Universe.of_seed(funds, selected, takes_all=universe == "all"),
         max_rows=max_rows,
     )

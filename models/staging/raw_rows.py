@@ -1,4 +1,4 @@
-from etf_rotation import pools, raw_rows
+from etf_rotation.staging import raw_rows, seed_checks
 
 
 def model(dbt, session):
@@ -11,8 +11,10 @@ def model(dbt, session):
     rows = raw_rows.read_rows(
         session,
         dbt.ref("raw_files").to_arrow_table(),
-        pools.Universe.of_seed(funds, selected, takes_all=universe == "all"),
+        seed_checks.Universe.of_seed(funds, selected, takes_all=universe == "all"),
         as_of,
     )
-    pools.check_every_pool_has_rows(funds, set(rows["raw_symbol"].unique().to_pylist()), selected)
+    seed_checks.check_every_pool_has_rows(
+        funds, set(rows["raw_symbol"].unique().to_pylist()), selected
+    )
     return rows

@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from etf_rotation.errors import InputError
-from etf_rotation.pools import SYMBOL, check_name
-from etf_rotation.raw import FUND, file_kind
+from etf_rotation.staging.raw_files import FUND, file_kind
+from etf_rotation.staging.seed_checks import SYMBOL, check_name
 
 SHARED = ("dbt_project.yml", "profiles.yml", "macros", "models", "python", "tests")
 POOLS, CONSTRAINTS = "etf_pools.csv", "pool_constraints.csv"

@@ -16,9 +16,9 @@ import duckdb
 
 from etf_rotation.errors import InputError
 from etf_rotation.panel import KEYS
-from etf_rotation.pools import POOL
-from etf_rotation.raw import MARKER
 from etf_rotation.sql import sql_text
+from etf_rotation.staging.raw_files import MARKER
+from etf_rotation.staging.seed_checks import POOL
 
 # What a spreadsheet takes for a formula when it opens a CSV file.
 FORMULA = r"^[=+\-@\t\r]"

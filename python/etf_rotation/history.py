@@ -8,8 +8,8 @@ from pathlib import Path
 
 import duckdb
 
-from etf_rotation.raw import NUMBERS
 from etf_rotation.sql import attach
+from etf_rotation.staging.raw_files import NUMBERS
 
 # Settings that differ between runs and change no number.
 NOT_COMPARED = (

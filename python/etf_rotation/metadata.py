@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import yaml
 
-from etf_rotation.raw import fingerprint
+from etf_rotation.staging.raw_files import fingerprint
 
 SCHEMA = pa.schema(
     [
@@ -41,7 +41,7 @@ def describe_run(settings: dict, files: pa.Table, columns: list[tuple[str, str]]
     settings : dict
         The row of run_settings; `given_vars` is the command line's vars as JSON.
     files : pa.Table
-        As `etf_rotation.raw.inspect_files` returns it.
+        As `etf_rotation.staging.raw_files.inspect_files` returns it.
     columns : list of (name, type)
         The panel's columns in order.
     """

@@ -46,8 +46,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from etf_rotation.errors import InputError
-from etf_rotation.raw import MARKER, SYNTHETIC_KEY
-from etf_rotation.trading_calendar import sessions_between
+from etf_rotation.staging.raw_files import MARKER, SYNTHETIC_KEY
+from etf_rotation.staging.trading_calendar import sessions_between
 
 VERSION = 1
 

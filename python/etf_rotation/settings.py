@@ -11,11 +11,11 @@ from pathlib import Path
 
 import yaml
 
-from etf_rotation import raw
 from etf_rotation.dbt_project import PROJECT
 from etf_rotation.errors import InputError
 from etf_rotation.publish import SNAPSHOTS, check_root
 from etf_rotation.rendered import project_vars
+from etf_rotation.staging import raw_files
 from etf_rotation.texts import LANGUAGES
 
 OUTPUT_ROOT = "factor_output/etf_rotation_production"
@@ -96,8 +96,8 @@ def resolve(given: Mapping, environment: Mapping[str, str]) -> Settings:
     raw_root = raw_root or _path(setting("raw_root", dbt_vars, environment), PROJECT)
     # A folder that was named and is empty is a fault: a run on synthetic data tells nobody.
     sample = None if raw_root else str(PROJECT / "sample")
-    raw_root = raw.resolve_root(str(raw_root or PROJECT / "raw"), sample)
-    is_synthetic = (raw_root / raw.MARKER).is_file()
+    raw_root = raw_files.resolve_root(str(raw_root or PROJECT / "raw"), sample)
+    is_synthetic = (raw_root / raw_files.MARKER).is_file()
     dbt_vars["raw_root"] = str(raw_root)
     dbt_vars["language"] = language(dbt_vars, environment)
 
@@ -148,7 +148,7 @@ def claim(settings: Settings) -> None:
     InputError
         If the folder already holds runs of the other kind.
     """
-    base, marker = settings.base, settings.base / raw.MARKER
+    base, marker = settings.base, settings.base / raw_files.MARKER
     base.mkdir(parents=True, exist_ok=True)
     is_used = (base / SNAPSHOTS).exists()
     if settings.is_synthetic and not marker.is_file():

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from etf_rotation.errors import InputError
-from etf_rotation.trading_calendar import sessions_between
+from etf_rotation.staging.trading_calendar import sessions_between
 
 PRICES = ("pre_close", "open", "high", "low", "close", "adj_close")
 FIRST_YEAR = dt.date(1990, 1, 1)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import PROJECT
 from etf_rotation.errors import InputError
-from etf_rotation.trading_calendar import sessions_between
+from etf_rotation.staging.trading_calendar import sessions_between
 from reference_factors import reference_factors
 
 BENCH = PROJECT / "tests" / "bench"

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import PROJECT, SEEDS, build
-from etf_rotation.trading_calendar import sessions_between
+from etf_rotation.staging.trading_calendar import sessions_between
 from reference_factors import pool_columns, reference_factors
 
 TOLERANCE = 1e-9  # of the factor's largest |value| for the fund

@@ -10,7 +10,7 @@ import pytest
 from etf_rotation.fetch import command, store
 from etf_rotation.fetch.bars import SCHEMA
 from etf_rotation.fetch.texts import TEXTS, sentences
-from etf_rotation.raw import MARKER
+from etf_rotation.staging.raw_files import MARKER
 from fetching import DAYS, DIVIDEND_DAY, FUNDS, LAST, SPLIT_DAY, column, digests, place, rows
 from vendors import TOKEN, make_market, rounded, sessions
 

@@ -6,9 +6,10 @@ import json
 import duckdb
 import pandas as pd
 import pytest
-from etf_rotation import messages, raw, raw_rows
+from etf_rotation import messages
 from etf_rotation.history import Restated, Since, since
-from etf_rotation.pools import Universe
+from etf_rotation.staging import raw_files, raw_rows
+from etf_rotation.staging.seed_checks import Universe
 
 DAYS = pd.bdate_range("2024-01-01", periods=60)
 FUNDS = ("510300.SH", "513100.SH", "518880.SH")
@@ -45,7 +46,7 @@ def build(folder, frames, *, name="{}_daily", code="c", engine="e", as_of=None, 
     for symbol, frame in frames.items():
         frame.to_parquet(daily / f"{name.format(symbol)}.parquet")
     funds = Universe(frozenset(FUNDS), frozenset(FUNDS), has_market=True)
-    files = raw.inspect_files(folder / "raw", funds)
+    files = raw_files.inspect_files(folder / "raw", funds)
     path = folder / "etf_rotation.duckdb"
     with duckdb.connect(str(path)) as connection:
         rows = raw_rows.read_rows(connection, files, funds, as_of)

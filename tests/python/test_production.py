@@ -22,8 +22,8 @@ from etf_rotation.cli import main
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
 from etf_rotation.history import Since, since
-from etf_rotation.raw import MARKER
 from etf_rotation.sample import write_sample
+from etf_rotation.staging.raw_files import MARKER
 from etf_rotation.tables import render
 
 PROJECT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from etf_rotation.errors import InputError
-from etf_rotation.raw import MARKER, SYNTHETIC_KEY, resolve_root
 from etf_rotation.sample import main, write_sample
+from etf_rotation.staging.raw_files import MARKER, SYNTHETIC_KEY, resolve_root
 
 SEEDS = Path(__file__).parents[2] / "seeds"
 POOLS = pd.read_csv(SEEDS / "etf_pools.csv").set_index("symbol")

@@ -9,9 +9,9 @@ from etf_rotation import files
 from etf_rotation.console import Progress
 from etf_rotation.custom import project_with_pool
 from etf_rotation.errors import InputError
-from etf_rotation.pools import check_seeds
 from etf_rotation.production import Production
 from etf_rotation.settings import PROJECT, resolve
+from etf_rotation.staging.seed_checks import check_seeds
 from etf_rotation.sweep_table import write
 from finished_build import FinishedBuild, settings
 

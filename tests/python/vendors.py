@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from etf_rotation.trading_calendar import sessions_between
+from etf_rotation.staging.trading_calendar import sessions_between
 
 TOKEN = "token-7f3a91c2e5"
 

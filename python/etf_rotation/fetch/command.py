@@ -24,9 +24,9 @@ from etf_rotation.fetch.state import ENDED, FAILED, LATE, Result
 from etf_rotation.fetch.texts import RefusedError, Texts, in_each_language
 from etf_rotation.fetch.update import SOURCES, Job, readable, update
 from etf_rotation.lock import RAW_LOCK, RunningError, run_lock
-from etf_rotation.pools import SYMBOL
 from etf_rotation.settings import language, raw_folder
-from etf_rotation.trading_calendar import sessions_between
+from etf_rotation.staging.seed_checks import SYMBOL
+from etf_rotation.staging.trading_calendar import sessions_between
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 DONE, NOT_ALL, COULD_NOT_BEGIN = 0, 1, 2

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from etf_rotation.fetch.bars import NUMBERS, SCHEMA, Answer, dates, numbers
 from etf_rotation.fetch.texts import RefusedError
-from etf_rotation.raw import MARKER, SYNTHETIC_KEY
+from etf_rotation.staging.raw_files import MARKER, SYNTHETIC_KEY
 
 KEY = "etf_rotation."  # of the metadata that fetch and import write
 SESSION_FILE = re.compile(r"\d{8}")

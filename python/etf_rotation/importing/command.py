@@ -22,8 +22,8 @@ from etf_rotation.fetch.update import SOURCES, number, readable
 from etf_rotation.importing.converting import Fund, convert
 from etf_rotation.importing.reading import read
 from etf_rotation.settings import language, raw_folder
+from etf_rotation.staging.trading_calendar import sessions_between
 from etf_rotation.tables import render
-from etf_rotation.trading_calendar import sessions_between
 
 DONE, NOT_ALL, NOTHING = 0, 1, 2
 SOURCE = "import"

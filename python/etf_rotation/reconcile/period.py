@@ -15,7 +15,7 @@ from etf_rotation.reconcile.session import identities_of
 from etf_rotation.reconcile.statements import TRADES, Entry, Flow
 from etf_rotation.reconcile.storage import Store
 from etf_rotation.reconcile.texts import RefusedError
-from etf_rotation.trading_calendar import sessions_between
+from etf_rotation.staging.trading_calendar import sessions_between
 
 
 @dataclass

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import duckdb
 
-from etf_rotation import raw, raw_rows
-from etf_rotation.pools import Universe
 from etf_rotation.reconcile.aliases import Seeds
 from etf_rotation.reconcile.texts import RefusedError
+from etf_rotation.staging import raw_files, raw_rows
+from etf_rotation.staging.seed_checks import Universe
 
 # As in the build, a bar has positive volume and prices and is unique for its session. The last bar
 # before the first session is included, however old.
@@ -111,7 +111,7 @@ def read_prices(
     if not wanted:
         return Prices({})
     universe = Universe(frozenset(wanted), frozenset(seeds.pool_of))
-    files = raw.inspect_files(root, universe)
+    files = raw_files.inspect_files(root, universe)
     found: dict[str, list[Bar]] = {}
     if any(files["is_read"].to_pylist()):
         with duckdb.connect() as connection:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from etf_rotation.trading_calendar import SCHEMA, _library_sessions, sessions_between
+from etf_rotation.staging.trading_calendar import SCHEMA, _library_sessions, sessions_between
 
 
 def day(text):

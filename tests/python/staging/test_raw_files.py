@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from etf_rotation.errors import InputError
-from etf_rotation.pools import Universe
-from etf_rotation.raw import (
+from etf_rotation.staging.raw_files import (
     FILES_SCHEMA,
     MARKER,
     NUMBERS,
@@ -20,7 +19,8 @@ from etf_rotation.raw import (
     inspect_files,
     resolve_root,
 )
-from etf_rotation.raw_rows import read_rows
+from etf_rotation.staging.raw_rows import read_rows
+from etf_rotation.staging.seed_checks import Universe
 
 SYMBOL = "510300.SH"
 NAME = f"{SYMBOL}_daily_20210104_20210106.parquet"

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from etf_rotation.errors import InputError
-from etf_rotation.pools import SYMBOL, Universe
-from etf_rotation.raw import (
+from etf_rotation.sql import sql_text
+from etf_rotation.staging.raw_files import (
     FUND,
     LISTED,
     NUMBERS,
@@ -21,7 +21,7 @@ from etf_rotation.raw import (
     first_line,
     unreadable,
 )
-from etf_rotation.sql import sql_text
+from etf_rotation.staging.seed_checks import SYMBOL, Universe
 
 # A date in text, and what may follow it without adding a time of day or a time zone.
 DAY = "([0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2})"

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from etf_rotation.errors import InputError
-from etf_rotation.pools import SYMBOL, Universe
+from etf_rotation.staging.seed_checks import SYMBOL, Universe
 
 MARKER = "SYNTHETIC"
 SYNTHETIC_KEY = b"etf_rotation.synthetic"

@@ -1,0 +1,1 @@
+"""Read and check the raw files, the seeds and the calendar."""
