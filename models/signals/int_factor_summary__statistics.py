@@ -1,5 +1,5 @@
 from dbt.flags import get_flags
-from etf_rotation import panel
+from etf_rotation.signals import factor_summary
 
 ROWS_AT_A_TIME = 8_192
 
@@ -12,8 +12,8 @@ def model(dbt, session):
     names = [factor for factor, _ in factors]
     lagged = dbt.ref("int_factors__lagged")
     published = dbt.ref("factor_panel")
-    panel.check_catalog(names, lagged.columns)
-    panel.check_published(names, published.columns)
-    rows = lagged.project(f"pool, {panel.score_form(factors, panel.CLOSE)}")
+    factor_summary.check_catalog(names, lagged.columns)
+    factor_summary.check_published(names, published.columns)
+    rows = lagged.project(f"pool, {factor_summary.score_form(factors, factor_summary.CLOSE)}")
     batches = rows.to_arrow_reader(ROWS_AT_A_TIME)
-    return panel.summarise(names, batches, limit, may_be_empty=get_flags().EMPTY)
+    return factor_summary.summarise(names, batches, limit, may_be_empty=get_flags().EMPTY)

@@ -1,4 +1,4 @@
-from etf_rotation import selection
+from etf_rotation.signals import selection
 
 
 def model(dbt, session):

@@ -29,7 +29,7 @@ from etf_rotation.prices import (
     lay_out,
     read_prices,
 )
-from etf_rotation.selection import FundKey, read_checked, refuse, schema_of
+from etf_rotation.signals.selection import FundKey, read_checked, refuse, schema_of
 
 
 class Session(NamedTuple):

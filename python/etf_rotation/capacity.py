@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from etf_rotation.backtest import PARAMETERS_SCHEMA
 from etf_rotation.errors import InputError
-from etf_rotation.selection import LIMIT_TOLERANCE, FundKey, read_checked, refuse, schema_of
+from etf_rotation.signals.selection import LIMIT_TOLERANCE, FundKey, read_checked, refuse, schema_of
 
 INFORMATIVE = "informative"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from etf_rotation.errors import InputError
-from etf_rotation.panel import KEYS
+from etf_rotation.signals.factor_summary import KEYS
 from etf_rotation.sql import sql_text
 from etf_rotation.staging.raw_files import MARKER
 from etf_rotation.staging.seed_checks import POOL

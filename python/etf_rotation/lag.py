@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pyarrow as pa
 
-from etf_rotation.panel import KEYS
+from etf_rotation.signals.factor_summary import KEYS
 
 SCHEMA = pa.schema(
     [

@@ -12,7 +12,7 @@ from etf_rotation.backtest import PARAMETERS_SCHEMA, Session, plan
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.holdings import Holdings
 from etf_rotation.prices import Bar
-from etf_rotation.selection import read_checked, refuse, schema_of
+from etf_rotation.signals.selection import read_checked, refuse, schema_of
 
 SIMULATED = "simulated"
 HOLDINGS_FILE = "holdings_file"

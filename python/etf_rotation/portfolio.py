@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from etf_rotation.selection import read_checked, schema_of
+from etf_rotation.signals.selection import read_checked, schema_of
 
 
 class _SessionKey(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etf_rotation.selection import FundKey, refuse, schema_of
+from etf_rotation.signals.selection import FundKey, refuse, schema_of
 
 
 class Bar(NamedTuple):

@@ -22,11 +22,11 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from etf_rotation import selection
 from etf_rotation.account import Attempt, Closes, Parameters, Selection, Target, follow
 from etf_rotation.errors import InputError
 from etf_rotation.prices import BARS_SCHEMA, read_prices
 from etf_rotation.rendered import project_vars, render
+from etf_rotation.signals import selection
 from etf_rotation.sql import attach, sql_text
 
 # One query over many variants costs little more than over one; more than these only take memory.

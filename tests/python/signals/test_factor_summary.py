@@ -5,7 +5,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from etf_rotation.errors import InputError
-from etf_rotation.panel import Summary, check_catalog, check_published, score_form, summarise
+from etf_rotation.signals.factor_summary import (
+    Summary,
+    check_catalog,
+    check_published,
+    score_form,
+    summarise,
+)
 
 
 @pytest.fixture(scope="module")

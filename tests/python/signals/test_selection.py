@@ -4,8 +4,13 @@ from datetime import date
 
 import pyarrow as pa
 import pytest
-from etf_rotation.selection import CANDIDATES_SCHEMA, SELECTION_SCHEMA, select_all, select_funds
-from etf_rotation.selection import Candidate as Fund
+from etf_rotation.signals.selection import (
+    CANDIDATES_SCHEMA,
+    SELECTION_SCHEMA,
+    select_all,
+    select_funds,
+)
+from etf_rotation.signals.selection import Candidate as Fund
 
 # Two funds of 0.2 fill a sector of 0.4.
 A_SHARE = {

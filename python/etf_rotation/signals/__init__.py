@@ -1,0 +1,1 @@
+"""Summarize the factors and select the funds."""
