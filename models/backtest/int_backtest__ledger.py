@@ -1,10 +1,10 @@
-from etf_rotation import backtest
+from etf_rotation.backtest import ledger
 
 
 def model(dbt, session):
     """Walk every pool through its sessions."""
     dbt.config(materialized="table")
-    return backtest.run(
+    return ledger.run(
         bars=dbt.ref("int_backtest__bars").to_arrow_table(),
         targets=dbt.ref("target_weights")
         .project("pool, trade_date, symbol, as_of_date, target_weight, rank::bigint as rank, adv20")

@@ -1,4 +1,4 @@
-from etf_rotation import portfolio
+from etf_rotation.backtest import sleeves
 
 
 def model(dbt, session):
@@ -8,4 +8,4 @@ def model(dbt, session):
         "pool, trade_date, equity / previous_equity - 1 as daily_return, benchmark_return"
     )
     shares = dbt.ref("pool_constraints").project("pool, target_capital, portfolio_weight")
-    return portfolio.run(sessions.to_arrow_table(), shares.to_arrow_table())
+    return sleeves.run(sessions.to_arrow_table(), shares.to_arrow_table())

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etf_rotation.backtest import PARAMETERS_SCHEMA
+from etf_rotation.backtest.ledger import PARAMETERS_SCHEMA
 from etf_rotation.errors import InputError
 from etf_rotation.signals.selection import LIMIT_TOLERANCE, FundKey, read_checked, refuse, schema_of
 

@@ -22,9 +22,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from etf_rotation.account import Attempt, Closes, Parameters, Selection, Target, follow
+from etf_rotation.backtest.account import Attempt, Closes, Parameters, Selection, Target, follow
+from etf_rotation.backtest.prices import BARS_SCHEMA, read_prices
 from etf_rotation.errors import InputError
-from etf_rotation.prices import BARS_SCHEMA, read_prices
 from etf_rotation.rendered import project_vars, render
 from etf_rotation.signals import selection
 from etf_rotation.sql import attach, sql_text

@@ -5,7 +5,7 @@ from datetime import date
 import pyarrow as pa
 import pytest
 from etf_rotation import capacity
-from etf_rotation.backtest import PARAMETERS_SCHEMA
+from etf_rotation.backtest.ledger import PARAMETERS_SCHEMA
 from etf_rotation.capacity import Fill, Holding, Limits
 from etf_rotation.errors import InputError
 

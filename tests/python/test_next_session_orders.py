@@ -7,11 +7,11 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pytest
 from etf_rotation import orders
-from etf_rotation.account import Parameters, Target
-from etf_rotation.backtest import PARAMETERS_SCHEMA, Session, walk
+from etf_rotation.backtest.account import Parameters, Target
+from etf_rotation.backtest.ledger import PARAMETERS_SCHEMA, Session, walk
+from etf_rotation.backtest.prices import Bar
 from etf_rotation.holdings import Holdings
 from etf_rotation.orders import Fund, NextSession
-from etf_rotation.prices import Bar
 
 THURSDAY, FRIDAY, MONDAY = date(2021, 4, 1), date(2021, 4, 2), date(2021, 4, 5)
 LATIN, ISO = re.compile("[A-Za-z]"), re.compile(r"\d{4}-\d\d-\d\d")

@@ -10,9 +10,9 @@ import bt
 import numpy as np
 import pandas as pd
 import pytest
-from etf_rotation.account import Parameters, Target
-from etf_rotation.backtest import Session, walk
-from etf_rotation.prices import Bar
+from etf_rotation.backtest.account import Parameters, Target
+from etf_rotation.backtest.ledger import Session, walk
+from etf_rotation.backtest.prices import Bar
 
 FUNDS = ["A", "B", "C", "D"]
 DAYS = [date(2021, 3, 1) + timedelta(days=n) for n in range(300)]

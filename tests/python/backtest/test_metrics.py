@@ -12,8 +12,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
-from etf_rotation import backtest, portfolio
-from etf_rotation.prices import ENDINGS_SCHEMA
+from etf_rotation.backtest import ledger
+from etf_rotation.backtest import sleeves as portfolio
+from etf_rotation.backtest.prices import ENDINGS_SCHEMA
 from etf_rotation.rendered import project_vars, render
 
 EQUITY_COLUMNS = (
@@ -378,7 +379,7 @@ def walked(pools, n_sessions=N_SESSIONS):
     load(con, "int_backtest__parameters", parameters)
     build(con, "int_backtest__bars")
     bars = con.table("int_backtest__bars").to_arrow_table()
-    load(con, "int_backtest__ledger", backtest.run(bars, targets, sessions, endings, parameters))
+    load(con, "int_backtest__ledger", ledger.run(bars, targets, sessions, endings, parameters))
     build(con, "trades", "positions_daily", "int_backtest__benchmark", "int_backtest__pool_equity")
     returns = con.table("int_backtest__pool_equity").project(
         "pool, trade_date, equity / previous_equity - 1 as daily_return, benchmark_return"

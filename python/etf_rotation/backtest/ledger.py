@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etf_rotation.account import (
+from etf_rotation.backtest.account import (
     ENDED,
     Account,
     Attempt,
@@ -20,7 +20,7 @@ from etf_rotation.account import (
     Target,
     follow,
 )
-from etf_rotation.prices import (
+from etf_rotation.backtest.prices import (
     BARS_SCHEMA,
     ENDINGS_SCHEMA,
     Bar,

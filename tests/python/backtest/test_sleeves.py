@@ -4,7 +4,7 @@ from datetime import date
 
 import pyarrow as pa
 import pytest
-from etf_rotation.portfolio import SESSIONS_SCHEMA, SHARES_SCHEMA, SLEEVES_SCHEMA, run
+from etf_rotation.backtest.sleeves import SESSIONS_SCHEMA, SHARES_SCHEMA, SLEEVES_SCHEMA, run
 
 JAN_28, JAN_29, FEB_1, FEB_2 = (
     date(2021, 1, 28),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from etf_rotation.prices import Prices
+from etf_rotation.backtest.prices import Prices
 
 # In lots: a quotient that misses a whole lot by the last bits of a double is that lot.
 LOT_TOLERANCE = 1e-9

@@ -7,8 +7,8 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from etf_rotation.account import Parameters, Target
-from etf_rotation.backtest import (
+from etf_rotation.backtest.account import Parameters, Target
+from etf_rotation.backtest.ledger import (
     LEDGER_SCHEMA,
     PARAMETERS_SCHEMA,
     SESSIONS_SCHEMA,
@@ -17,7 +17,7 @@ from etf_rotation.backtest import (
     run,
     walk,
 )
-from etf_rotation.prices import BARS_SCHEMA, ENDINGS_SCHEMA, Bar
+from etf_rotation.backtest.prices import BARS_SCHEMA, ENDINGS_SCHEMA, Bar
 
 DAYS = [date(2021, 3, 1) + timedelta(days=n) for n in range(400)]
 PARAMETERS = {

@@ -1,0 +1,1 @@
+"""Simulate the accounts, session by session."""
