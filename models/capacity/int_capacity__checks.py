@@ -1,7 +1,7 @@
-from etf_rotation import capacity
+from etf_rotation.capacity import limits
 
 
 def model(dbt, session):
     """Hold every rebalance, and what is held, against the pools' limits."""
     dbt.config(materialized="table")
-    return capacity.check_all(dbt.ref("int_capacity__weights").to_arrow_table())
+    return limits.check_all(dbt.ref("int_capacity__weights").to_arrow_table())

@@ -1,4 +1,4 @@
-from etf_rotation import capacity
+from etf_rotation.capacity import limits
 
 
 def model(dbt, session):
@@ -8,7 +8,7 @@ def model(dbt, session):
         "capacity_capitals, impact_coefficient, sessions_per_year"
     )
     capitals, impact_coefficient, sessions_per_year = settings.fetchall()[0]
-    return capacity.curves_of_all(
+    return limits.curves_of_all(
         fills=dbt.ref("int_capacity__fills").to_arrow_table(),
         equity=dbt.ref("equity_daily").project("pool, trade_date, equity").to_arrow_table(),
         parameters=dbt.ref("int_backtest__parameters").to_arrow_table(),

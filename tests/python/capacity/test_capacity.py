@@ -4,9 +4,9 @@ from datetime import date
 
 import pyarrow as pa
 import pytest
-from etf_rotation import capacity
 from etf_rotation.backtest.ledger import PARAMETERS_SCHEMA
-from etf_rotation.capacity import Fill, Holding, Limits
+from etf_rotation.capacity import limits as capacity
+from etf_rotation.capacity.limits import Fill, Holding, Limits
 from etf_rotation.errors import InputError
 
 LIMITS = Limits(0.25, 0.40, 3, 0.05)

@@ -1,0 +1,1 @@
+"""Check limits, and estimate how much capital a pool carries."""
