@@ -1,4 +1,4 @@
-from etf_rotation import holdings, orders
+from etf_rotation.marts import holdings, next_session
 
 
 def model(dbt, session):
@@ -15,7 +15,7 @@ def model(dbt, session):
             pools={pool for (pool,) in parameters.project("pool").fetchall()},
             priced={symbol for (symbol,) in funds.project("symbol").fetchall()},
         )
-    return orders.next_orders_of_all(
+    return next_session.next_orders_of_all(
         sessions=dbt.ref("int_next_session").to_arrow_table(),
         funds=funds.to_arrow_table(),
         parameters=parameters.to_arrow_table(),

@@ -21,7 +21,7 @@ from broker import (
     trade,
     write_bars,
 )
-from etf_rotation import holdings
+from etf_rotation.marts import holdings
 from etf_rotation.reconcile.books import Books, split_by_weight, transfers
 from etf_rotation.reconcile.identities import Day, Statement, settle
 from etf_rotation.reconcile.prices import Bar, Prices

@@ -18,8 +18,9 @@ import duckdb
 import pytest
 from broker import SEEDS, Account, business, slip, trade
 from conftest import PROJECT, build
-from etf_rotation import holdings, report
-from etf_rotation.orders import next_orders_of_all
+from etf_rotation import report
+from etf_rotation.marts import holdings
+from etf_rotation.marts.next_session import next_orders_of_all
 from etf_rotation.reconcile import live
 from etf_rotation.reconcile.cells import SHANGHAI
 from etf_rotation.reconcile.tracking import PARTS

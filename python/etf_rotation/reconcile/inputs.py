@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from etf_rotation import holdings
 from etf_rotation.errors import InputError
+from etf_rotation.marts import holdings
 from etf_rotation.reconcile import orders
 from etf_rotation.reconcile.aliases import Seeds
 from etf_rotation.reconcile.books import Books

@@ -1,8 +1,8 @@
 """A holdings file: what is read from it, and what is said about each fault."""
 
 import pytest
-from etf_rotation import holdings
 from etf_rotation.errors import InputError
+from etf_rotation.marts import holdings
 
 POOL_OF = {
     "510300.SH": "A_SHARE",

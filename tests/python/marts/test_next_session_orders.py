@@ -6,12 +6,12 @@ from datetime import date, timedelta
 
 import pyarrow as pa
 import pytest
-from etf_rotation import orders
 from etf_rotation.backtest.account import Parameters, Target
 from etf_rotation.backtest.ledger import PARAMETERS_SCHEMA, Session, walk
 from etf_rotation.backtest.prices import Bar
-from etf_rotation.holdings import Holdings
-from etf_rotation.orders import Fund, NextSession
+from etf_rotation.marts import next_session
+from etf_rotation.marts.holdings import Holdings
+from etf_rotation.marts.next_session import Fund, NextSession
 
 THURSDAY, FRIDAY, MONDAY = date(2021, 4, 1), date(2021, 4, 2), date(2021, 4, 5)
 LATIN, ISO = re.compile("[A-Za-z]"), re.compile(r"\d{4}-\d\d-\d\d")
@@ -49,7 +49,7 @@ def unfilled(symbol, side, open_shares, sequence=1, why="suspended", **values):
 
 def plan(*funds, session=REBALANCE, holdings=None, **parameters):
     parameters = Parameters(**{**vars(PARAMETERS), **parameters})
-    found = orders.next_orders(session, funds, parameters, holdings)
+    found = next_session.next_orders(session, funds, parameters, holdings)
     for order in found:
         assert not LATIN.search(CODE.sub("", order.reason_zh)), order.reason_zh
         assert sorted(ISO.findall(order.reason_zh)) == sorted(ISO.findall(order.reason))
@@ -313,13 +313,15 @@ def test_orders_are_what_the_walk_does_where_funds_open_at_their_last_close(seed
 def tables(**changes):
     sessions = pa.Table.from_pylist(
         [s._asdict() for s in (REBALANCE, REBALANCE._replace(pool="QDII", cash=50_000.0))],
-        schema=orders.SESSIONS_SCHEMA,
+        schema=next_session.SESSIONS_SCHEMA,
     )
     funds = [selected("A", 0.5), selected("B", 0.5)._replace(pool="QDII")]
     parameters = [{**vars(PARAMETERS), "pool": pool} for pool in ("QDII", "A_SHARE")]
     return {
         "sessions": sessions,
-        "funds": pa.Table.from_pylist([f._asdict() for f in funds], schema=orders.FUNDS_SCHEMA),
+        "funds": pa.Table.from_pylist(
+            [f._asdict() for f in funds], schema=next_session.FUNDS_SCHEMA
+        ),
         "parameters": pa.Table.from_pylist(parameters, schema=PARAMETERS_SCHEMA),
         "holdings": {},
         **changes,
@@ -327,8 +329,8 @@ def tables(**changes):
 
 
 def test_every_pool_of_a_table_is_planned_with_its_own_basis():
-    table = orders.next_orders_of_all(**tables(holdings={"QDII": Holdings(10_000.0, {})}))
-    assert table.schema == orders.ORDERS_SCHEMA
+    table = next_session.next_orders_of_all(**tables(holdings={"QDII": Holdings(10_000.0, {})}))
+    assert table.schema == next_session.ORDERS_SCHEMA
     assert [(o["pool"], o["basis"], o["symbol"], o["shares"]) for o in table.to_pylist()] == [
         ("A_SHARE", "simulated", "A", 25_000),
         ("QDII", "holdings_file", "B", 2_500),
@@ -337,6 +339,6 @@ def test_every_pool_of_a_table_is_planned_with_its_own_basis():
 
 def test_a_rebalance_without_a_count_of_eligible_funds_is_refused():
     broken = REBALANCE._replace(n_eligible=None)
-    sessions = pa.Table.from_pylist([broken._asdict()], schema=orders.SESSIONS_SCHEMA)
+    sessions = pa.Table.from_pylist([broken._asdict()], schema=next_session.SESSIONS_SCHEMA)
     with pytest.raises(ValueError, match="pool A_SHARE.*a rebalance without n_eligible"):
-        orders.next_orders_of_all(**tables(sessions=sessions))
+        next_session.next_orders_of_all(**tables(sessions=sessions))

@@ -11,7 +11,7 @@ from etf_rotation.backtest.account import Order, Parameters, Target
 from etf_rotation.backtest.ledger import PARAMETERS_SCHEMA, Session, plan
 from etf_rotation.backtest.prices import Bar
 from etf_rotation.bilingual import Bilingual
-from etf_rotation.holdings import Holdings
+from etf_rotation.marts.holdings import Holdings
 from etf_rotation.signals.selection import read_checked, refuse, schema_of
 
 SIMULATED = "simulated"

@@ -1,0 +1,1 @@
+"""Plan the next session's orders."""
