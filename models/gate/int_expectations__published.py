@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from etf_rotation import expectations
+from etf_rotation.gate import expectations
 
 
 def model(dbt, session):

@@ -1,4 +1,4 @@
-from etf_rotation import lag
+from etf_rotation.gate import lag
 
 
 def model(dbt, session):

@@ -1,4 +1,4 @@
-from etf_rotation import metadata
+from etf_rotation.gate import run_metadata
 
 
 def model(dbt, session):
@@ -8,4 +8,4 @@ def model(dbt, session):
     files = dbt.ref("raw_files").filter("is_read").to_arrow_table()
     panel = dbt.ref("factor_panel").limit(0)
     columns = [(name, str(type_)) for name, type_ in zip(panel.columns, panel.types, strict=True)]
-    return metadata.describe_run(settings.to_pylist()[0], files, columns)
+    return run_metadata.describe_run(settings.to_pylist()[0], files, columns)

@@ -12,11 +12,12 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from etf_rotation import files, manifest, metadata, process, publish, report, verify
+from etf_rotation import files, manifest, process, publish, report, verify
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.build import WORK, Build, Builder, build
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
+from etf_rotation.gate import run_metadata
 from etf_rotation.history import Since, since
 from etf_rotation.lock import raw_read_lock, run_lock
 from etf_rotation.reconcile import live
@@ -285,7 +286,7 @@ def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome)
 
 def _facts(settings: Settings, run: Path, *, is_whole: bool) -> dict:
     facts = {
-        "code_version": metadata.code_version(settings.project),
+        "code_version": run_metadata.code_version(settings.project),
         "input_fingerprint": None,
         "vars": settings.dbt_vars,
         "row_counts": {},

@@ -23,9 +23,9 @@ from markupsafe import Markup
 
 from etf_rotation import report_plots as plots
 from etf_rotation.errors import InputError
+from etf_rotation.gate.standing import is_standing
 from etf_rotation.reconcile.section import section as live_section
 from etf_rotation.sql import sql_text
-from etf_rotation.standing import is_standing
 from etf_rotation.texts import LANGUAGES, texts
 
 REPORT = "report.html"

@@ -22,7 +22,7 @@ import duckdb
 from etf_rotation import cli, commands, messages, process
 from etf_rotation.build import Build, Node
 from etf_rotation.console import Progress
-from etf_rotation.metadata import code_version
+from etf_rotation.gate.run_metadata import code_version
 from etf_rotation.production import SHANGHAI, Outcome, Production
 from etf_rotation.settings import PROJECT, Settings
 

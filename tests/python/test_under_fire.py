@@ -14,10 +14,11 @@ from functools import partial
 from itertools import product
 
 import pytest
-from etf_rotation import files, manifest, metadata, process, publish
+from etf_rotation import files, manifest, process, publish
 from etf_rotation.cli import main
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
+from etf_rotation.gate import run_metadata
 from etf_rotation.production import Outcome, Production
 from finished_build import NOON, FinishedBuild, fail_at, leave_little, produce, settings, start
 from robot import Robot
@@ -34,7 +35,7 @@ def root(tmp_path):
 def quick(monkeypatch):
     """Runs of two small files in place of a build's, for tests of what surrounds them."""
     monkeypatch.setattr(Production, "_fill", leave_little)
-    monkeypatch.setattr(metadata, "code_version", lambda project: "abc")
+    monkeypatch.setattr(run_metadata, "code_version", lambda project: "abc")
 
 
 @pytest.fixture

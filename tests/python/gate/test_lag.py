@@ -4,7 +4,7 @@ import datetime as dt
 
 import duckdb
 import pytest
-from etf_rotation import lag
+from etf_rotation.gate import lag
 
 # Four sessions. Fund B is suspended on the second: its values go to the exchange's next session.
 TABLES = """

@@ -5,7 +5,7 @@ import shutil
 import duckdb
 import pytest
 from conftest import damage, run_dbt
-from etf_rotation import published
+from etf_rotation.gate import published_figures
 
 QUERIES = {
     "signals.factor_summary": "figure",
@@ -25,8 +25,8 @@ def kinds(table):
 
 
 def test_figures_checks_and_findings_are_read(sample):
-    table = published.read(str(sample.database))
-    assert table.schema == published.SCHEMA
+    table = published_figures.read(str(sample.database))
+    assert table.schema == published_figures.SCHEMA
     assert set(table["kind"].to_pylist()) == {"figure", "check", "finding"}
     ((coverage,),) = sample.connection.execute(
         "select avg(coverage) from signals.factor_summary where pool = 'QDII'"
@@ -41,15 +41,15 @@ def test_figures_checks_and_findings_are_read(sample):
 
 
 def test_before_the_first_run_there_is_nothing(tmp_path):
-    assert published.read("").num_rows == 0
-    assert published.read(str(tmp_path / "none.duckdb")).num_rows == 0
+    assert published_figures.read("").num_rows == 0
+    assert published_figures.read(str(tmp_path / "none.duckdb")).num_rows == 0
 
 
 @pytest.mark.parametrize("table", QUERIES)
 def test_a_bad_block_takes_no_more_than_its_table(table, copy):
-    whole = published.read(str(copy))
+    whole = published_figures.read(str(copy))
     damage(copy, table)
-    read = published.read(str(copy))
+    read = published_figures.read(str(copy))
     assert kinds(read) == {("fault", table)}
     (fault,) = [row for row in read.to_pylist() if row["kind"] == "fault"]
     assert f"{copy}: {table} cannot be read (Corrupt database file" in fault["detail"]
@@ -63,13 +63,13 @@ def test_a_bad_block_takes_no_more_than_its_table(table, copy):
 def test_a_table_that_is_not_there_is_named(copy):
     with duckdb.connect(str(copy)) as connection:
         connection.execute("drop table gate.gate_violations")
-    assert kinds(published.read(str(copy))) == {("fault", "gate.gate_violations")}
+    assert kinds(published_figures.read(str(copy))) == {("fault", "gate.gate_violations")}
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path):
     path = tmp_path / "published.duckdb"
     path.write_text("no database")
-    (row,) = published.read(str(path)).to_pylist()
+    (row,) = published_figures.read(str(path)).to_pylist()
     assert (row["kind"], row["name"]) == ("fault", None)
     assert "published.duckdb: the file cannot be read" in row["detail"]
 

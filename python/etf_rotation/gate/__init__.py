@@ -1,0 +1,1 @@
+"""Collect what the gate judges."""
