@@ -3,7 +3,7 @@
 import sys
 from typing import NoReturn
 
-from etf_rotation import process
+from etf_rotation.production import process
 
 
 def main() -> NoReturn:

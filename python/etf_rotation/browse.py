@@ -8,17 +8,18 @@ from pathlib import Path
 
 import duckdb
 
-from etf_rotation import files, messages, publish, verify
-from etf_rotation import manifest as manifests
-from etf_rotation.compare import compare
+from etf_rotation import messages
 from etf_rotation.console import Progress
 from etf_rotation.dbt_project import PROJECT
 from etf_rotation.errors import InputError
-from etf_rotation.lock import run_lock
-from etf_rotation.production import GATE, GATE_FAILED, METRICS, PASSED, now, reason
+from etf_rotation.production import export, export_checks, snapshots
+from etf_rotation.production import manifest as manifests
+from etf_rotation.production.diff import compare
+from etf_rotation.production.lock import run_lock
+from etf_rotation.production.run import GATE, GATE_FAILED, METRICS, PASSED, now, reason
+from etf_rotation.production.settings import output_root
 from etf_rotation.reconcile.live import keep_publication, published_orders
 from etf_rotation.rendered import project_vars
-from etf_rotation.settings import output_root
 from etf_rotation.tables import render
 
 
@@ -31,14 +32,14 @@ def gate(given: argparse.Namespace) -> int:
         if not folder.is_dir():
             raise InputError(f"no folder {folder}")
         manifest = manifests.read(folder)
-        database = folder / publish.DATABASE
+        database = folder / snapshots.DATABASE
         # What panels and backtest copy into a folder has neither manifest nor database.
         is_full = database.is_file() if manifest is None else not manifest["partial"]
-        rows = verify.check_folder(folder, is_full=is_full)
+        rows = export_checks.check_folder(folder, is_full=is_full)
     if given.database is not None or Path(database).is_file():
         with _connect(database) as connection:
-            if files.has(connection, GATE):
-                rows = files.records(connection, f"select * from {GATE} order by all") + rows
+            if export.has(connection, GATE):
+                rows = export.records(connection, f"select * from {GATE} order by all") + rows
             elif given.database is not None:
                 raise InputError(f"{database} has no {GATE}: build it with 'dbt build' first")
     print(messages.gate_table(rows), messages.gate_counts(rows), sep="\n\n")
@@ -47,11 +48,11 @@ def gate(given: argparse.Namespace) -> int:
 
 def pools(given: argparse.Namespace) -> int:
     """Show the table of the pools."""
-    database = given.database or _published(given) / publish.DATABASE
+    database = given.database or _published(given) / snapshots.DATABASE
     with _connect(database) as connection:
-        if not files.has(connection, METRICS):
+        if not export.has(connection, METRICS):
             raise InputError(f"{database} has no {METRICS}: build it with 'dbt build' first")
-        rows = files.records(
+        rows = export.records(
             connection, f"select * from {METRICS} order by pool = 'PORTFOLIO', pool"
         )
     print(messages.metrics_table(rows))
@@ -68,7 +69,7 @@ def sweep(given: argparse.Namespace) -> int:
         raise InputError(f"--processes is {given.processes}, which must be 1 or more")
     if given.output:
         sweep_table.check_output(Path(given.output))
-    database = Path(given.database or _published(given) / publish.DATABASE)
+    database = Path(given.database or _published(given) / snapshots.DATABASE)
     build = sweep.read_build(database, given.pool)
     variants = sweep_grid.variants(build, vars(given))
     progress.stage(f"{database}, pool {build.pool}, {len(variants):,} variants")
@@ -92,9 +93,9 @@ def sweep(given: argparse.Namespace) -> int:
 def list_runs(given: argparse.Namespace) -> int:
     """List the runs that are there."""
     root = _root(given)
-    published = publish.current(root)
+    published = snapshots.current(root)
     columns = ("", "run", "status", "output_root", "partial", "seconds", "synthetic", "gate")
-    found = publish.survey(root.parent)
+    found = snapshots.survey(root.parent)
     rows = [
         ("*" if run.path.name == (published and published.name) else "", *_row(run.manifest))
         for run in found
@@ -103,7 +104,7 @@ def list_runs(given: argparse.Namespace) -> int:
     print(render(columns, rows))
     for run in found:
         if run.manifest is None:
-            is_published = publish.is_published(root, run.path)
+            is_published = snapshots.is_published(root, run.path)
             print(f"{run.path.name}{' (published)' if is_published else ''}: {run.why.en}")
     print(f"* published as {root}" if published else _nothing(root))
     return PASSED
@@ -133,7 +134,7 @@ def _row(manifest: dict) -> tuple:
 def diff(given: argparse.Namespace) -> int:
     """Show what differs between two runs."""
     base = _root(given).parent
-    runs = [publish.find(base, run_id)[0] for run_id in (given.a, given.b)]
+    runs = [snapshots.find(base, run_id)[0] for run_id in (given.a, given.b)]
     for name, rows in compare(*runs).items():
         print(f"{name}: {len(rows)} differ")
         if rows:
@@ -147,7 +148,7 @@ def restore(given: argparse.Namespace) -> int:
     if not root.parent.is_dir():
         raise InputError(f"no runs in {root.parent}")
     with run_lock(root.parent, f"restore {given.run_id}", now(), print):
-        error = publish.restore(root, given.run_id)
+        error = snapshots.restore(root, given.run_id)
         try:
             _keep_orders(root, given.run_id)
         except (InputError, OSError, duckdb.Error) as after:
@@ -159,8 +160,8 @@ def restore(given: argparse.Namespace) -> int:
 
 
 def _keep_orders(root: Path, run_id: str) -> None:
-    _, manifest = publish.find(root.parent, run_id)
-    with _connect(root / publish.DATABASE) as connection:
+    _, manifest = snapshots.find(root.parent, run_id)
+    with _connect(root / snapshots.DATABASE) as connection:
         rows = published_orders(connection)
     keep_publication(
         root.parent,
@@ -183,7 +184,7 @@ def _root(given: argparse.Namespace) -> Path:
 
 def _published(given: argparse.Namespace) -> Path:
     root = _root(given)
-    published = publish.current(root)
+    published = snapshots.current(root)
     if published is None:
         raise InputError(_nothing(root))
     return published

@@ -6,9 +6,10 @@ import argparse
 import os
 import sys
 
-from etf_rotation import browse, channels, commands, process
+from etf_rotation import browse, channels, commands
 from etf_rotation.fetch import cli as fetch_cli
-from etf_rotation.production import COULD_NOT_RUN, reason
+from etf_rotation.production import process
+from etf_rotation.production.run import COULD_NOT_RUN, reason
 
 CODES = "Exit codes: 0 it passed, 1 the gate failed, 2 it could not run."
 # Commands that do something; of all others the output is the result.

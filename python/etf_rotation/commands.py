@@ -10,13 +10,15 @@ from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
-from etf_rotation import channels, messages, process, publish
+from etf_rotation import channels, messages
 from etf_rotation.console import Progress
-from etf_rotation.custom import project_with_pool
 from etf_rotation.errors import InputError
 from etf_rotation.fetch import summary
 from etf_rotation.notify import SPOOL, tell
-from etf_rotation.production import (
+from etf_rotation.production import process
+from etf_rotation.production import snapshots as publish
+from etf_rotation.production.custom_pool import project_with_pool
+from etf_rotation.production.run import (
     COULD_NOT_RUN,
     PASSED,
     Outcome,
@@ -24,7 +26,7 @@ from etf_rotation.production import (
     now,
     reason,
 )
-from etf_rotation.settings import LANGUAGES, Settings, language, output_root, resolve
+from etf_rotation.production.settings import LANGUAGES, Settings, language, output_root, resolve
 
 PANELS = ("+factor_panel", "+factor_summary", "+run_metadata")
 BACKTEST = ("+path:models/backtest", "+path:models/capacity", "+pool_metrics_summary")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from etf_rotation.build import WORK
 from etf_rotation.channels import Message
 from etf_rotation.gate.standing import is_standing, named
-from etf_rotation.history import Since
-from etf_rotation.production import COULD_NOT_RUN, GATE_FAILED, PASSED, Outcome
-from etf_rotation.publish import SNAPSHOTS
-from etf_rotation.settings import Settings
+from etf_rotation.production.dbt_build import WORK
+from etf_rotation.production.input_changes import Since
+from etf_rotation.production.run import COULD_NOT_RUN, GATE_FAILED, PASSED, Outcome
+from etf_rotation.production.settings import Settings
+from etf_rotation.production.snapshots import SNAPSHOTS
 from etf_rotation.tables import render
 from etf_rotation.texts import texts
 

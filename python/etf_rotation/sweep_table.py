@@ -21,7 +21,7 @@ from etf_rotation.deflated_sharpe import (
     shape,
 )
 from etf_rotation.errors import InputError
-from etf_rotation.files import csv_cell
+from etf_rotation.production.export import csv_cell
 from etf_rotation.sweep import Build, Result, Variant
 from etf_rotation.tables import render
 

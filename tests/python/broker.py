@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from etf_rotation.production.settings import PROJECT
 from etf_rotation.reconcile.aliases import read_seeds
 from etf_rotation.reconcile.cells import SHANGHAI
 from etf_rotation.reconcile.command import reconcile
 from etf_rotation.reconcile.inputs import Given
 from etf_rotation.reconcile.storage import Store
-from etf_rotation.settings import PROJECT
 
 SEEDS = read_seeds(PROJECT / "seeds")
 THEN = dt.datetime(2023, 6, 8, 20, 0, tzinfo=SHANGHAI)

@@ -19,12 +19,13 @@ from functools import partial
 from pathlib import Path
 
 import duckdb
-from etf_rotation import cli, commands, messages, process
-from etf_rotation.build import Build, Node
+from etf_rotation import cli, commands, messages
 from etf_rotation.console import Progress
 from etf_rotation.gate.run_metadata import code_version
-from etf_rotation.production import SHANGHAI, Outcome, Production
-from etf_rotation.settings import PROJECT, Settings
+from etf_rotation.production import process
+from etf_rotation.production.dbt_build import Build, Node
+from etf_rotation.production.run import SHANGHAI, Outcome, Production
+from etf_rotation.production.settings import PROJECT, Settings
 
 POOLS = ("A_SHARE", "QDII")
 NOON = dt.datetime(2026, 3, 2, 12, 0, 0, tzinfo=SHANGHAI)

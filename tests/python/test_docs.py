@@ -12,9 +12,10 @@ import pytest
 import yaml
 from conftest import PROJECT, SEEDS, run_dbt
 from dbt_coverage import CoverageType, compute_coverage, load_files
-from etf_rotation import files, report
+from etf_rotation import report
 from etf_rotation.cli import parser
-from etf_rotation.production import GATE, METRICS, RESOLVED
+from etf_rotation.production import export
+from etf_rotation.production.run import GATE, METRICS, RESOLVED
 
 ROOT_PAGES = ("README.md", "README.zh-CN.md")
 TWINS = (
@@ -179,7 +180,7 @@ def test_exposures_read_what_the_code_reads(manifest):
 
     assert depends("report") == read_by(report)
     # Written out in the code as capacity.{table}.
-    assert depends("files") == read_by(files) | {"capacity.pool_capacity"}
+    assert depends("files") == read_by(export) | {"capacity.pool_capacity"}
     assert depends("notification") == {GATE, RESOLVED, METRICS, "marts.next_session_orders"}
 
 

@@ -24,12 +24,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from etf_rotation import channels, messages, notify, verify
+from etf_rotation import channels, messages, notify
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.channels import DingTalk, Email, Message
 from etf_rotation.notify import tell
-from etf_rotation.production import Outcome
-from etf_rotation.settings import PROJECT
+from etf_rotation.production import export_checks
+from etf_rotation.production.run import Outcome
+from etf_rotation.production.settings import PROJECT
 from etf_rotation.texts import LANGUAGES, texts
 from robot import TOKEN, Robot
 
@@ -722,7 +723,7 @@ def check(name, status, message, message_zh=None, pool="QDII", **values):
     """A row of the gate, as the database and the checks of the files give it."""
     text = Bilingual(message, message_zh or message)
     title = Bilingual(name, "价格停滞" if name == "stale_prices" else name)
-    return verify.check_row(pool, name, status, text, title=title, **values)
+    return export_checks.check_row(pool, name, status, text, title=title, **values)
 
 
 OUTCOME = Outcome(

@@ -8,12 +8,12 @@ import re
 import duckdb
 import pytest
 from broker import SEEDS, Account, slip, trade, write_bars
-from etf_rotation import publish
 from etf_rotation.console import Progress
-from etf_rotation.production import SHANGHAI, Production
+from etf_rotation.production import snapshots
+from etf_rotation.production.run import SHANGHAI, Production
+from etf_rotation.production.settings import PROJECT
 from etf_rotation.reconcile import live
 from etf_rotation.report import REPORT, write_report
-from etf_rotation.settings import PROJECT
 from finished_build import FinishedBuild, settings
 
 # The stand-in build ends on 2020-02-22, a Saturday.
@@ -43,7 +43,7 @@ def produce(account, *, at=NOON, **options):
 
 
 def query(account, sql):
-    with duckdb.connect(str(account.root / publish.DATABASE), read_only=True) as connection:
+    with duckdb.connect(str(account.root / snapshots.DATABASE), read_only=True) as connection:
         return connection.execute(sql).fetchall()
 
 
@@ -176,7 +176,7 @@ def test_a_failed_run_does_not_fill_in_the_model(account):
 def test_the_report_has_a_section_of_the_account(account, tmp_path, language, words):
     produce(account, is_synthetic=False)
     path = tmp_path / "report.html"
-    database = account.root / publish.DATABASE
+    database = account.root / snapshots.DATABASE
     write_report(database, path, language=language, is_synthetic=False)
     page = path.read_text(encoding="utf-8")
     (section,) = re.findall(r'<section id="live">.*?</section>', page, flags=re.DOTALL)

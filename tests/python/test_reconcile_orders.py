@@ -8,10 +8,12 @@ from decimal import Decimal
 import duckdb
 import pytest
 from broker import MON, SEEDS, TUE, WED, Account, slip, trade, write_bars
-from etf_rotation import browse, publish
+from etf_rotation import browse
 from etf_rotation.cli import main
 from etf_rotation.console import Progress
-from etf_rotation.production import SHANGHAI, Production
+from etf_rotation.production import snapshots
+from etf_rotation.production.run import SHANGHAI, Production
+from etf_rotation.production.settings import PROJECT
 from etf_rotation.reconcile import live
 from etf_rotation.reconcile import orders as out
 from etf_rotation.reconcile.costs import cost_of
@@ -21,7 +23,6 @@ from etf_rotation.reconcile.orders import Costs, Order, as_csv, parts
 from etf_rotation.reconcile.prices import Bar, Prices
 from etf_rotation.reconcile.statements import Entry
 from etf_rotation.rendered import project_vars
-from etf_rotation.settings import PROJECT
 from finished_build import FinishedBuild, settings
 
 ASSUMED = Costs(Decimal(10), Decimal("2.5"), Decimal(5))
@@ -266,7 +267,7 @@ def test_fills_are_held_against_the_orders_last_published_before_0915(account):
 
 def test_published_orders_outlive_their_run(account, monkeypatch):
     published(account.root, ("A_SHARE", "510300.SH", "buy", 1000.0), at=at(5, 18))
-    monkeypatch.setitem(publish.KEPT, publish.PASSED, 1)
+    monkeypatch.setitem(snapshots.KEPT, snapshots.PASSED, 1)
     published(account.root, ("QDII", None, None, None, WED), at=at(5, 19))
     assert not (account.root.parent / "snapshots" / "20230605T180000").exists()
     done = account.reconcile(slip(), date="2023-06-06", opening=account.opening(*OPENING))
@@ -308,7 +309,7 @@ def test_a_published_run_that_cannot_be_read_has_no_orders(account):
     published(account.root, ("A_SHARE", "510300.SH", "buy", 1000.0), at=at(5, 18))
     for path in account.store.publications():
         path.unlink()
-    (account.root / publish.DATABASE).write_bytes(b"no database")
+    (account.root / snapshots.DATABASE).write_bytes(b"no database")
     done = account.reconcile(slip(), date="2023-06-06", opening=account.opening(*OPENING))
     assert done.code == 0
     assert "no orders were published for 2023-06-06" in done.text

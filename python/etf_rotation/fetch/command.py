@@ -23,8 +23,8 @@ from etf_rotation.fetch.sources import CHECKS, FIRST_DATE
 from etf_rotation.fetch.state import ENDED, FAILED, LATE, Result
 from etf_rotation.fetch.texts import RefusedError, Texts, in_each_language
 from etf_rotation.fetch.update import SOURCES, Job, readable, update
-from etf_rotation.lock import RAW_LOCK, RunningError, run_lock
-from etf_rotation.settings import language, raw_folder
+from etf_rotation.production.lock import RAW_LOCK, RunningError, run_lock
+from etf_rotation.production.settings import language, raw_folder
 from etf_rotation.staging.seed_checks import SYMBOL
 from etf_rotation.staging.trading_calendar import sessions_between
 

@@ -21,7 +21,7 @@ from etf_rotation.fetch.texts import RefusedError, Texts
 from etf_rotation.fetch.update import SOURCES, number, readable
 from etf_rotation.importing.converting import Fund, convert
 from etf_rotation.importing.reading import read
-from etf_rotation.settings import language, raw_folder
+from etf_rotation.production.settings import language, raw_folder
 from etf_rotation.staging.trading_calendar import sessions_between
 from etf_rotation.tables import render
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from etf_rotation import publish
 from etf_rotation.errors import InputError
+from etf_rotation.production import snapshots
+from etf_rotation.production.settings import Settings, claim, language, resolve
 from etf_rotation.reconcile import console
 from etf_rotation.reconcile.aliases import Seeds, read_seeds
 from etf_rotation.reconcile.books import Books, sum_of
@@ -36,7 +37,6 @@ from etf_rotation.reconcile.storage import Days, Store, replace_file, tracked_da
 from etf_rotation.reconcile.texts import RefusedError, text
 from etf_rotation.reconcile.tracking import Tracked
 from etf_rotation.rendered import project_vars
-from etf_rotation.settings import Settings, claim, language, resolve
 
 HELD, BROKEN, UNREADABLE = 0, 1, 2
 # A trade without an order is compared with the open orders of this many earlier sessions.
@@ -78,7 +78,7 @@ def reconcile(
         settings = resolve(options, _without_as_of(environment))
         claim(settings)
         store = Store(settings.base)
-        catch_up(settings.base, settings.project, publish.current(settings.output_root))
+        catch_up(settings.base, settings.project, snapshots.current(settings.output_root))
         with store.locked("reconcile", clock()):
             result = _reconcile(given, settings, store)
             _keep(result, store, clock())

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import duckdb
 
-from etf_rotation import manifest as manifests
-from etf_rotation import publish
 from etf_rotation.dbt_project import PROJECT
+from etf_rotation.production import manifest as manifests
+from etf_rotation.production import snapshots
+from etf_rotation.production.settings import language, output_root
 from etf_rotation.reconcile import orders
 from etf_rotation.reconcile.aliases import read_seeds
 from etf_rotation.reconcile.live import published_orders
 from etf_rotation.reconcile.storage import replace_file
 from etf_rotation.reconcile.texts import RefusedError, text
 from etf_rotation.rendered import project_vars
-from etf_rotation.settings import language, output_root
 
 COULD_NOT_RUN = 2
 
@@ -67,11 +67,11 @@ def _export(
     if root is None and not link.is_symlink():
         synthetic = output_root(None, environment, is_synthetic=True)
         link = synthetic if synthetic.is_symlink() else link
-    run = publish.current(link)
+    run = snapshots.current(link)
     manifest = manifests.read(run) if run else None
     if run is None or manifest is None:
         raise RefusedError("nothing_published", root=link)
-    with duckdb.connect(str(run / publish.DATABASE), read_only=True) as connection:
+    with duckdb.connect(str(run / snapshots.DATABASE), read_only=True) as connection:
         rows = published_orders(connection)
     in_words = spoken if dialect == "plain" else "en"
     sent = orders.sendable(rows, read_seeds(PROJECT / "seeds").name_of, in_words)

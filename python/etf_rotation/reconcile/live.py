@@ -17,9 +17,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from etf_rotation import manifest as manifests
 from etf_rotation.bilingual import Bilingual
-from etf_rotation.publish import DATABASE
+from etf_rotation.production import manifest as manifests
+from etf_rotation.production.snapshots import DATABASE
 from etf_rotation.reconcile.aliases import read_seeds
 from etf_rotation.reconcile.model import TABLES, has_tables, read_model, read_weights
 from etf_rotation.reconcile.publications import content_of

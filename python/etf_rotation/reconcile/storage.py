@@ -20,7 +20,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from etf_rotation.lock import RunningError, run_lock
+from etf_rotation.production.lock import RunningError, run_lock
 from etf_rotation.reconcile.texts import RefusedError
 from etf_rotation.reconcile.tracking import PARTS, Live, Tracked, row_of
 

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from conftest import PROJECT, build
-from etf_rotation.custom import project_with_pool
 from etf_rotation.errors import InputError
+from etf_rotation.production.custom_pool import project_with_pool
 from numpy.lib.stride_tricks import sliding_window_view
 
 STAGING = ["--select", "+stg_etf_daily", "+suspensions", "+quarantine", "--indirect-selection"]

@@ -14,12 +14,12 @@ from functools import partial
 from itertools import product
 
 import pytest
-from etf_rotation import files, manifest, process, publish
 from etf_rotation.cli import main
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
 from etf_rotation.gate import run_metadata
-from etf_rotation.production import Outcome, Production
+from etf_rotation.production import export, manifest, process, snapshots
+from etf_rotation.production.run import Outcome, Production
 from finished_build import NOON, FinishedBuild, fail_at, leave_little, produce, settings, start
 from robot import Robot
 
@@ -65,7 +65,7 @@ def snapshot(root, run_id):
 
 def assert_says_what_is_on_the_disk(root, code, output, before):
     """The link names a whole run, and code and output agree with it."""
-    run = publish.current(root)
+    run = snapshots.current(root)
     assert run is not None
     assert manifest.faults(run) == []
     is_new = run.name != before
@@ -93,13 +93,13 @@ def test_an_error_at_any_step_never_deletes_what_the_link_names(quick, root, mon
                 except (OSError, KeyboardInterrupt):
                     outcome = Outcome()  # before the run had begun
                 is_reached = calls.has_failed
-            run = publish.current(root)
+            run = snapshots.current(root)
             assert manifest.faults(run) == []
             assert outcome.is_published is (run.name == outcome.run_id)
             assert outcome.code == (0 if outcome.is_published else 2)
             assert bool(outcome.afterwards) is (is_reached and outcome.is_published)
             seen.add((outcome.is_published, is_reached))
-            publish.switch(root, snapshot(root, first))
+            snapshots.switch(root, snapshot(root, first))
             for left in (root.parent / "snapshots").iterdir():
                 if left.name != first:
                     shutil.rmtree(left)
@@ -144,7 +144,7 @@ def test_many_signals_end_a_run_once(quick, root):
     assert (code, errors) == (2, "")
     assert output.strip().splitlines()[-2].startswith("Could not run, nothing published: interr")
     assert_says_what_is_on_the_disk(root, code, output, before)
-    failed = publish.runs(root.parent)[-1]
+    failed = snapshots.runs(root.parent)[-1]
     assert (failed["status"], failed["fault"]) == ("failed", "interrupted")
 
 
@@ -153,10 +153,10 @@ def test_a_run_that_cannot_be_published_is_kept_and_can_be_restored(quick, root)
     code, output, _ = ended(start(root, "--quick", "--fault", "os.symlink:1:before:EIO"))
     assert code == 2
     assert "nothing published: Input/output error" in output
-    kept = publish.runs(root.parent)[-1]
-    assert publish.current(root).name != kept["run_id"]
-    publish.restore(root, kept["run_id"])
-    assert publish.current(root).name == kept["run_id"]
+    kept = snapshots.runs(root.parent)[-1]
+    assert snapshots.current(root).name != kept["run_id"]
+    snapshots.restore(root, kept["run_id"])
+    assert snapshots.current(root).name == kept["run_id"]
 
 
 @pytest.mark.parametrize("what", ["EIO", "KeyboardInterrupt", "SIGINT"])
@@ -169,12 +169,12 @@ def test_restore_says_what_is_true(quick, root, capsys, monkeypatch, step, what)
     fail_at(f"{step}:{what}")
     code = main(["restore", first, "--output-root", str(root)])
     said = capsys.readouterr()
-    is_restored = publish.current(root).name == first
+    is_restored = snapshots.current(root).name == first
     assert is_restored is (step != "os.replace:1:before")
     assert code == (0 if is_restored else 2)
     assert (f"Published {first} again" in said.out) is is_restored
     assert ("but then this failed: " in said.out) is is_restored
-    assert publish.current(root).name in (first, second)
+    assert snapshots.current(root).name in (first, second)
 
 
 def test_a_link_or_run_that_is_removed_meanwhile_is_not_claimed(root):
@@ -194,11 +194,11 @@ def test_a_link_or_run_that_is_removed_meanwhile_is_not_claimed(root):
 def test_what_a_link_names_is_never_removed(quick, root):
     run = snapshot(root, produce(root).run_id)
     (root.parent / "mine").symlink_to(run)
-    publish.switch(root, snapshot(root, produce(root, at=LATER).run_id))
+    snapshots.switch(root, snapshot(root, produce(root, at=LATER).run_id))
     for path in (run, root.resolve()):
         with pytest.raises(InputError, match="is published, and stays"):
-            publish.remove(path)
-    assert publish.current(root).name == root.resolve().name
+            snapshots.remove(path)
+    assert snapshots.current(root).name == root.resolve().name
 
 
 # ---------------------------------------------------------------- damaged, unfinished, foreign
@@ -239,7 +239,7 @@ def test_a_run_with_a_damaged_manifest_is_kept_and_named(quick, root, capsys, se
         assert (snapshot(root, run_id) / "pool_metrics_summary.csv").is_file()
         assert f"{run_id}: manifest.json" in said
     assert third.is_published
-    publish.prune(root.parent)
+    snapshots.prune(root.parent)
     place = ["--output-root", str(root)]
     assert main(["list", *place]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -254,14 +254,14 @@ def test_a_run_with_a_damaged_manifest_is_kept_and_named(quick, root, capsys, se
 def test_a_published_run_with_a_damaged_manifest_stays_and_fails_its_gate(quick, root, capsys):
     run_id = produce(root).run_id
     flip(snapshot(root, run_id) / "manifest.json", random.Random(1))
-    publish.clean_up(root.parent, print)
-    publish.prune(root.parent)
-    assert publish.current(root).name == run_id
+    snapshots.clean_up(root.parent, print)
+    snapshots.prune(root.parent)
+    assert snapshots.current(root).name == run_id
     place = ["--output-root", str(root)]
     assert main(["gate", *place]) == 1
     assert "files_unchanged" in capsys.readouterr().out
     (snapshot(root, run_id) / "manifest.json").unlink()
-    publish.clean_up(root.parent, print)
+    snapshots.clean_up(root.parent, print)
     assert main(["gate", *place]) == 1
     assert "manifest.json is missing" in capsys.readouterr().out
     assert main(["list", *place]) == 0
@@ -271,14 +271,14 @@ def test_a_published_run_with_a_damaged_manifest_stays_and_fails_its_gate(quick,
 @pytest.mark.parametrize("is_marked", [True, False], ids=["marked", "empty"])
 def test_what_a_killed_run_left_is_removed(quick, root, is_marked):
     produce(root)
-    run = publish.new_run(root.parent, LATER)
+    run = snapshots.new_run(root.parent, LATER)
     if is_marked:
         (run / "etf_rotation.duckdb").write_text("half")
         (run / "panel_A").mkdir()
     else:
         (run / "manifest.unfinished").unlink()
     said = []
-    publish.clean_up(root.parent, said.append)
+    snapshots.clean_up(root.parent, said.append)
     assert said == [f"Removing {run.name}, which a run left unfinished."]
     assert not run.exists()
 
@@ -300,7 +300,7 @@ def test_a_removal_that_is_killed_is_finished_by_the_next_run(quick, root):
     """Whatever call of a removal is the last, what is left never looks damaged."""
     produce(root)
     for steps in range(30):
-        run = publish.new_run(root.parent, LATER)
+        run = snapshots.new_run(root.parent, LATER)
         (run / "panel_A").mkdir()
         for name in ("etf_rotation.duckdb", "panel_A/a.csv", "z.csv"):
             (run / name).write_text("x")
@@ -308,15 +308,15 @@ def test_a_removal_that_is_killed_is_finished_by_the_next_run(quick, root):
         child = os.fork()
         if child == 0:
             die_after(steps)
-            publish.remove(run)
+            snapshots.remove(run)
             os._exit(0)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if code == 0:
             break
         assert code == 9
-        (found,) = (one for one in publish.survey(root.parent) if one.path == run)
+        (found,) = (one for one in snapshots.survey(root.parent) if one.path == run)
         assert found.is_unfinished or (steps == 0 and found.manifest)
-        publish.remove(run)
+        snapshots.remove(run)
         assert not run.exists()
     assert steps > 4
 
@@ -334,15 +334,15 @@ def test_no_manifest_names_what_is_deleted(quick, root):
     victim.mkdir(parents=True)
     (victim / "precious").write_text("x")
     for minute in range(13):
-        run = publish.new_run(root.parent, NOON + dt.timedelta(minutes=minute))
+        run = snapshots.new_run(root.parent, NOON + dt.timedelta(minutes=minute))
         content = {"format": manifest.FORMAT, **manifest_of("../victim"), "output_root": root.name}
         (run / "manifest.unfinished").unlink()
         (run / "manifest.json").write_text(sealed(content))
         produce(root, at=NOON + dt.timedelta(minutes=30 + minute))
     assert (victim / "precious").is_file()
-    assert publish.runs(root.parent)[0]["run_id"] != "../victim"
-    assert len(publish.runs(root.parent)) == 10
-    assert len(publish.survey(root.parent)) == 23
+    assert snapshots.runs(root.parent)[0]["run_id"] != "../victim"
+    assert len(snapshots.runs(root.parent)) == 10
+    assert len(snapshots.survey(root.parent)) == 23
 
 
 def manifest_of(run_id, **changes):
@@ -407,8 +407,8 @@ def test_what_is_no_run_of_ours_is_one_line_in_every_command(quick, root, tmp_pa
         assert f"run {path.name} cannot be used: " in line
     assert main(["gate", "--output-dir", str(path), *place]) in (1, 2)
     assert "Traceback" not in "".join(capsys.readouterr())
-    assert publish.prune(root.parent) == []
-    assert publish.current(root).name == outcome.run_id
+    assert snapshots.prune(root.parent) == []
+    assert snapshots.current(root).name == outcome.run_id
 
 
 def test_a_published_link_to_a_foreign_manifest_stays(quick, root, capsys):
@@ -425,8 +425,8 @@ def test_only_names_that_new_run_makes_are_runs(quick, root):
     produce(root)
     for name in ("20260302T120000-1", "20260302T120000-02", "２0260302T120000", "20260302T1200"):
         (root.parent / "snapshots" / name).mkdir()
-    assert len(publish.survey(root.parent)) == 1
-    publish.clean_up(root.parent, print)
+    assert len(snapshots.survey(root.parent)) == 1
+    snapshots.clean_up(root.parent, print)
     assert len(list((root.parent / "snapshots").iterdir())) == 5
 
 
@@ -443,19 +443,19 @@ def test_a_dangling_link_is_said_to_be_one(quick, root, capsys):
 def test_an_old_run_that_cannot_be_removed_keeps_no_other(quick, root, monkeypatch):
     for minute in range(12):
         produce(root, at=NOON + dt.timedelta(minutes=minute))
-    original, stuck = shutil.rmtree, publish.survey(root.parent)[0].path
+    original, stuck = shutil.rmtree, snapshots.survey(root.parent)[0].path
 
     def rmtree(path, *arguments, **keywords):
         if stuck in path.parents:
             raise PermissionError(1, "Operation not permitted", str(path))
         original(path, *arguments, **keywords)
 
-    monkeypatch.setitem(publish.KEPT, "passed", 5)
+    monkeypatch.setitem(snapshots.KEPT, "passed", 5)
     monkeypatch.setattr(shutil, "rmtree", rmtree)
     outcome = produce(root, at=LATER + dt.timedelta(hours=1))
     assert (outcome.code, outcome.is_published) == (0, True)
     assert outcome.afterwards.startswith("Operation not permitted: ")
-    assert len(publish.runs(root.parent)) == 5
+    assert len(snapshots.runs(root.parent)) == 5
 
 
 # ---------------------------------------------------------------- standard output, being told
@@ -482,7 +482,7 @@ def test_a_run_that_cannot_print_publishes_and_tells_the_truth(root, robot, kind
         running = start(root, "--quick", env=env, prefix=["sh", "-c", 'exec "$@" >&-', "-"])
         _, _, errors = ended(running)
     assert running.returncode == 0
-    assert publish.current(root) is not None
+    assert snapshots.current(root) is not None
     (title,) = published_titles(robot)
     assert title.startswith("ETF rotation: published")
     incomplete = "standard output is incomplete: No space left on device\n"
@@ -560,7 +560,7 @@ def test_a_signal_inside_a_query_of_a_look_is_one_line(root, capsys, monkeypatch
         # As DuckDB answers a signal.
         raise RuntimeError("Query interrupted")
 
-    monkeypatch.setattr(files, "records", interrupted)
+    monkeypatch.setattr(export, "records", interrupted)
     monkeypatch.setattr(process, "received", lambda: 1)
     assert main(["pools", "--output-root", str(root)]) == 2
     assert capsys.readouterr().err == "interrupted\n"
@@ -570,7 +570,7 @@ def test_a_signal_inside_a_query_of_a_look_is_one_line(root, capsys, monkeypatch
 def test_a_signal_before_the_build_is_told(quick, root, robot, fault):
     """While what a killed run left is removed, and while the new directory is made."""
     produce(root)
-    left = publish.new_run(root.parent, LATER)
+    left = snapshots.new_run(root.parent, LATER)
     env = {"DINGTALK_WEBHOOK": robot.webhook}
     code, output, errors = ended(start(root, "--quick", "--fault", fault, env=env))
     assert code == 2
@@ -591,7 +591,7 @@ def test_a_signal_while_people_are_told_ends_the_wait(root, robot):
     code, output, errors = ended(running, 20)
     assert (code, errors) == (0, "")
     assert "1 not delivered (interrupted), kept for the next run" in output
-    assert publish.current(root) is not None
+    assert snapshots.current(root) is not None
     assert len(list((root.parent / "undelivered").glob("*.json"))) == 1
 
 

@@ -16,12 +16,12 @@ import duckdb
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from etf_rotation import manifest, publish, settings
-from etf_rotation.build import build, plain
 from etf_rotation.cli import main
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
-from etf_rotation.history import Since, since
+from etf_rotation.production import manifest, settings, snapshots
+from etf_rotation.production.dbt_build import build, plain
+from etf_rotation.production.input_changes import Since, since
 from etf_rotation.sample import write_sample
 from etf_rotation.staging.raw_files import MARKER
 from etf_rotation.tables import render
@@ -222,7 +222,7 @@ def test_the_robot_is_told_and_nothing_shows_a_secret(published, robot):
 
 def test_looking_at_what_was_published(published, capsys):
     root, _ = published
-    run_id = publish.current(root).name
+    run_id = snapshots.current(root).name
     place = ["--output-root", str(root)]
     assert main(["list", *place]) == 0
     assert f"*  {run_id}  passed" in capsys.readouterr().out
@@ -350,7 +350,7 @@ def test_backtest_only_of_one_pool(parts, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SYNTHETIC DATA" in done.stdout
     assert "Not published (--pools, backtest)" in done.stdout
-    snapshot = publish.runs(root.parent)[-1]
+    snapshot = snapshots.runs(root.parent)[-1]
     files = snapshot["files"]
     assert "panel_QDII/backtest_metrics.json" in files
     assert "panel_QDII/capacity_constraints_report.json" in files
@@ -368,7 +368,7 @@ def test_a_run_that_skips_is_not_published(parts, robot, tmp_path, skipped):
     assert f"Not published (--skip-{skipped}, --pools)" in done.stdout
     assert "nobody is notified" in done.stdout
     assert len(robot[1]) == told
-    files = publish.runs(root.parent)[-1]["files"]
+    files = snapshots.runs(root.parent)[-1]["files"]
     assert ("panel_QDII/backtest_metrics.json" in files) is (skipped == "capacity")
     assert not root.exists()
 
@@ -386,7 +386,7 @@ def damaged(real, folder):
 def test_bad_input_ends_with_one_line_and_a_message(real, published, robot, tmp_path):
     name = damaged(real, tmp_path / "bad")
     root = published[0]
-    before = publish.current(root)
+    before = snapshots.current(root)
     done = run(
         "run",
         "--output-root",
@@ -402,26 +402,26 @@ def test_bad_input_ends_with_one_line_and_a_message(real, published, robot, tmp_
     assert "Traceback" not in done.stdout + done.stderr
     assert robot[1][-1]["title"] == "ETF 轮动：运行失败，未发布"
     assert name in robot[1][-1]["text"]
-    assert publish.current(root) == before
+    assert snapshots.current(root) == before
     assert manifest.faults(root) == []
 
 
 def test_a_killed_build_is_cleaned_up_by_the_next(real, published, tmp_path):
     root = published[0]
-    before = publish.current(root)
+    before = snapshots.current(root)
     arguments = [str(COMMAND), "run", "--raw-root", str(real), "--output-root", str(root)]
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
     while "nodes" not in process.stdout.readline():
         pass
     process.kill()
     process.communicate()
-    assert publish.current(root) == before
+    assert snapshots.current(root) == before
     assert manifest.faults(root) == []
     (left,) = [
         p for p in (root.parent / "snapshots").iterdir() if not (p / "manifest.json").exists()
     ]
     said = []
-    publish.clean_up(root.parent, said.append)
+    snapshots.clean_up(root.parent, said.append)
     assert not left.exists()
     assert said == [f"Removing {left.name}, which a run left unfinished."]
 

@@ -13,7 +13,7 @@ import yaml
 
 from etf_rotation.dbt_project import PROJECT
 from etf_rotation.errors import InputError
-from etf_rotation.publish import SNAPSHOTS, check_root
+from etf_rotation.production.snapshots import SNAPSHOTS, check_root
 from etf_rotation.rendered import project_vars
 from etf_rotation.staging import raw_files
 from etf_rotation.texts import LANGUAGES

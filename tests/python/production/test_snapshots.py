@@ -15,13 +15,13 @@ import duckdb
 import pandas as pd
 import pytest
 from conftest import damage
-from etf_rotation import files, manifest, publish, verify
-from etf_rotation.compare import compare
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
-from etf_rotation.lock import LOCK_FILE, RunningError, run_lock
 from etf_rotation.messages import closing, compose
-from etf_rotation.production import SHANGHAI, Production
+from etf_rotation.production import export, export_checks, manifest, snapshots
+from etf_rotation.production.diff import compare
+from etf_rotation.production.lock import LOCK_FILE, RunningError, run_lock
+from etf_rotation.production.run import SHANGHAI, Production
 from finished_build import NOON, FinishedBuild, produce, settings, start
 
 
@@ -35,10 +35,10 @@ def status_of(root, run_id):
 
 
 def assert_whole(root):
-    run = publish.current(root)
+    run = snapshots.current(root)
     assert run is not None
     assert manifest.faults(run) == []
-    assert all(row["status"] == "pass" for row in verify.check_folder(root, is_full=True))
+    assert all(row["status"] == "pass" for row in export_checks.check_folder(root, is_full=True))
     return run.name
 
 
@@ -215,12 +215,12 @@ def test_a_partial_run_never_moves_the_link(root):
     assert assert_whole(root) == "20260302T120000"
     assert status_of(root, outcome.run_id) == "partial"
     with pytest.raises(InputError, match="only a passed run"):
-        publish.restore(root, outcome.run_id)
+        snapshots.restore(root, outcome.run_id)
 
 
 def test_an_export_out_of_order_fails_the_gate(root, monkeypatch):
     monkeypatch.setattr(
-        files, "_write_parquet", lambda c, query, path, _: _write_reversed(c, query, path)
+        export, "_write_parquet", lambda c, query, path, _: _write_reversed(c, query, path)
     )
     outcome = produce(root)
     assert outcome.code == 1
@@ -235,7 +235,7 @@ def _write_reversed(connection, query, path):
 
 
 def test_metadata_that_is_missing_fails_the_gate(root, monkeypatch):
-    monkeypatch.setattr(files, "run_metadata", lambda connection: {})
+    monkeypatch.setattr(export, "run_metadata", lambda connection: {})
     outcome = produce(root)
     assert outcome.code == 1
     messages = [row["message"] for row in outcome.gate if row["check_name"] == "export_metadata"]
@@ -252,7 +252,7 @@ def test_what_is_not_our_link_is_refused(root, kind):
     else:
         root.symlink_to("/tmp")
     with pytest.raises(InputError, match=str(root)):
-        publish.check_root(root)
+        snapshots.check_root(root)
 
 
 # ---------------------------------------------------------------- kept, restored, compared
@@ -273,12 +273,12 @@ def content_of(root, status="passed"):
 
 def finished(root, minute, status="passed"):
     """A run directory as one leaves it, without the build."""
-    run = publish.new_run(root.parent, NOON + dt.timedelta(minutes=minute))
+    run = snapshots.new_run(root.parent, NOON + dt.timedelta(minutes=minute))
     (run / "pool_metrics_summary.csv").write_text("pool\n")
     manifest.write(run, content_of(root, status))
     if status == "passed":
-        publish.switch(root, run)
-    publish.prune(root.parent)
+        snapshots.switch(root, run)
+    snapshots.prune(root.parent)
     return run.name
 
 
@@ -289,7 +289,7 @@ def test_ten_passed_runs_one_partial_and_one_failed_are_kept(root):
         finished(root, minute, "failed")
     for minute in (30, 31):
         finished(root, minute, "partial")
-    kept = publish.runs(root.parent)
+    kept = snapshots.runs(root.parent)
     by_status = pd.Series([run["status"] for run in kept]).value_counts().to_dict()
     assert by_status == {"passed": 10, "failed": 1, "partial": 1}
     assert kept[0]["run_id"] == "20260302T120200"
@@ -301,7 +301,7 @@ def test_two_output_roots_of_one_folder_keep_ten_each(root):
     for minute in range(12):
         finished(root, minute)
     finished(other, 30)
-    names = [run["output_root"] for run in publish.runs(root.parent)]
+    names = [run["output_root"] for run in snapshots.runs(root.parent)]
     assert names.count(root.name) == 10
     assert names.count("other") == 1
 
@@ -310,18 +310,18 @@ def test_a_restored_run_is_kept_though_it_is_old(root):
     first = finished(root, 0)
     for minute in range(1, 10):
         finished(root, minute)
-    publish.restore(root, first)
+    snapshots.restore(root, first)
     # An eleventh that was killed between its manifest and the link.
-    run = publish.new_run(root.parent, NOON + dt.timedelta(minutes=10))
+    run = snapshots.new_run(root.parent, NOON + dt.timedelta(minutes=10))
     manifest.write(run, content_of(root))
     for minute in range(11, 20):
         finished(root, minute, "failed")
-    assert publish.current(root).name == first
-    statuses = [run["status"] for run in publish.runs(root.parent)]
+    assert snapshots.current(root).name == first
+    statuses = [run["status"] for run in snapshots.runs(root.parent)]
     assert (statuses.count("passed"), statuses.count("failed")) == (10, 1)
     # The next passed run moves the link on.
     finished(root, 21)
-    assert publish.current(root).name == "20260302T122100"
+    assert snapshots.current(root).name == "20260302T122100"
 
 
 def test_a_changed_run_is_not_restored(root):
@@ -330,9 +330,9 @@ def test_a_changed_run_is_not_restored(root):
     path = root.parent / "snapshots" / first / "pool_metrics_summary.csv"
     path.write_text(path.read_text().replace("0.2871", "0.3871"))
     with pytest.raises(InputError, match=r"pool_metrics_summary.csv: changed"):
-        publish.restore(root, first)
+        snapshots.restore(root, first)
     with pytest.raises(InputError, match="no finished run"):
-        publish.restore(root, "../../etc")
+        snapshots.restore(root, "../../etc")
 
 
 def test_diff_shows_metrics_weights_and_factors(root):
@@ -381,7 +381,7 @@ def test_runs_around_midnight_and_new_year_stay_in_order(root):
     ]
     ids = [produce(root, at=at).run_id for at in times]
     assert ids == ["20261231T235959", "20270101T000000", "20270101T000000-2"]
-    assert [run["run_id"] for run in publish.runs(root.parent)] == ids
+    assert [run["run_id"] for run in snapshots.runs(root.parent)] == ids
     assert assert_whole(root) == ids[-1]
 
 
@@ -407,7 +407,7 @@ def test_a_clock_that_goes_back_overwrites_nothing(root):
 
 def test_run_ids_sort_by_number():
     ids = [f"20260302T120000-{number}" for number in (10, 9, 2)] + ["20260302T120000"]
-    assert sorted(ids, key=publish.order_of)[-1] == "20260302T120000-10"
+    assert sorted(ids, key=snapshots.order_of)[-1] == "20260302T120000-10"
 
 
 # ---------------------------------------------------------------- two at once, readers
@@ -537,7 +537,7 @@ def test_killed_at_any_moment_what_is_published_is_whole(root):
         os.kill(child, signal.SIGKILL)
         killed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
         after = assert_whole(root)
-        assert publish.order_of(after) >= publish.order_of(before)
+        assert snapshots.order_of(after) >= snapshots.order_of(before)
         before = after
     assert killed >= 10
 
@@ -545,7 +545,7 @@ def test_killed_at_any_moment_what_is_published_is_whole(root):
     assert outcome.is_published
     assert assert_whole(root) == outcome.run_id
     names = {path.name for path in (root.parent / "snapshots").iterdir()}
-    assert names == {run["run_id"] for run in publish.runs(root.parent)}
+    assert names == {run["run_id"] for run in snapshots.runs(root.parent)}
     assert not list(root.parent.glob(".*.new"))
 
 
@@ -576,7 +576,7 @@ def test_every_step_of_publishing_can_be_the_last(root):
             break
         seen.add("old" if run == first else "new")
         # Back to the start for the next step.
-        publish.switch(root, root.parent / "snapshots" / first)
+        snapshots.switch(root, root.parent / "snapshots" / first)
         for left in (root.parent / "snapshots").iterdir():
             if left.name != first:
                 shutil.rmtree(left)
@@ -726,15 +726,15 @@ def test_checks_see_each_damage_to_a_folder(root):
     ]:
         kept = (folder / name).read_bytes()
         (folder / name).unlink()
-        rows = verify.check_folder(folder, is_full=True)
+        rows = export_checks.check_folder(folder, is_full=True)
         assert check in {row["check_name"] for row in rows if row["status"] == "fail"}, name
         (folder / name).write_bytes(kept)
-    assert {row["status"] for row in verify.check_folder(folder, is_full=True)} == {"pass"}
+    assert {row["status"] for row in export_checks.check_folder(folder, is_full=True)} == {"pass"}
 
 
 def test_status_words_are_those_of_the_gate(root):
     produce(root)
-    rows = verify.check_folder(root, is_full=True)
+    rows = export_checks.check_folder(root, is_full=True)
     with duckdb.connect(str(root / "etf_rotation.duckdb"), read_only=True) as connection:
         columns = connection.sql("from gate.gate_checks").columns
     assert all(list(row) == columns for row in rows)

@@ -12,17 +12,18 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from etf_rotation import files, manifest, process, publish, report, verify
+from etf_rotation import report
 from etf_rotation.bilingual import Bilingual
-from etf_rotation.build import WORK, Build, Builder, build
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
 from etf_rotation.gate import run_metadata
-from etf_rotation.history import Since, since
-from etf_rotation.lock import raw_read_lock, run_lock
+from etf_rotation.production import export, export_checks, manifest, process, snapshots
+from etf_rotation.production.dbt_build import WORK, Build, Builder, build
+from etf_rotation.production.input_changes import Since, since
+from etf_rotation.production.lock import raw_read_lock, run_lock
+from etf_rotation.production.settings import Settings, claim
 from etf_rotation.reconcile import live
 from etf_rotation.rendered import memory_limit, project_vars
-from etf_rotation.settings import Settings, claim
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 PASSED, GATE_FAILED, COULD_NOT_RUN = 0, 1, 2
@@ -97,8 +98,8 @@ class Production:
             run_lock(base, self.command, started_at, self.progress.say),
             raw_read_lock(self.settings.raw_root),
         ):
-            publish.clean_up(base, self.progress.say)
-            run = publish.new_run(base, started_at)
+            snapshots.clean_up(base, self.progress.say)
+            run = snapshots.new_run(base, started_at)
             outcome = Outcome(run_id=run.name)
             try:
                 try:
@@ -130,14 +131,14 @@ class Production:
         except BaseException as error:
             why = reason(error)
         try:
-            outcome.is_published = publish.is_published(self.settings.output_root, run)
+            outcome.is_published = snapshots.is_published(self.settings.output_root, run)
             if outcome.is_published:
                 outcome.afterwards = why
             elif why:
                 outcome.code, outcome.fault = COULD_NOT_RUN, outcome.fault or why
                 # A run without a manifest is of no use, and its disk may be full.
                 if not (run / manifest.MANIFEST).exists():
-                    publish.remove(run)
+                    snapshots.remove(run)
         except (OSError, InputError) as error:
             outcome.code = COULD_NOT_RUN
             outcome.fault = "; ".join(filter(None, [outcome.fault or why, reason(error)]))
@@ -148,11 +149,11 @@ class Production:
         progress.stage(f"run {run.name}: {data}{settings.raw_root}")
         before = self._published_database(outcome)
         built = self.builder(settings, run, before, progress)
-        if not (run / publish.DATABASE).is_file():
+        if not (run / snapshots.DATABASE).is_file():
             outcome.fault = built.fault or "the build left no database"
             return
         with duckdb.connect(
-            str(run / publish.DATABASE), read_only=True, config={"memory_limit": memory_limit()}
+            str(run / snapshots.DATABASE), read_only=True, config={"memory_limit": memory_limit()}
         ) as connection:
             has_gate = _read(connection, built, outcome)
             if before is not None and not settings.partial:
@@ -161,19 +162,21 @@ class Production:
             if outcome.code != PASSED:
                 return
             progress.stage("files")
-            files.write_all(connection, run, is_synthetic=settings.is_synthetic)
+            export.write_all(connection, run, is_synthetic=settings.is_synthetic)
         if not settings.select:
-            outcome.live = live.copy_into(run / publish.DATABASE, settings.base, run.name)
-            outcome.gate += verify.live_files(outcome.live.warnings)
+            outcome.live = live.copy_into(run / snapshots.DATABASE, settings.base, run.name)
+            outcome.gate += export_checks.live_files(outcome.live.warnings)
         report.write_report(
-            run / publish.DATABASE,
+            run / snapshots.DATABASE,
             run / report.REPORT,
             language=settings.language,
             run_id=run.name,
             is_synthetic=settings.is_synthetic,
         )
         is_full = not settings.partial
-        checks = verify.check_folder(run, is_full=is_full, is_synthetic=settings.is_synthetic)
+        checks = export_checks.check_folder(
+            run, is_full=is_full, is_synthetic=settings.is_synthetic
+        )
         outcome.gate += checks
         if any(check["status"] == "fail" for check in checks):
             outcome.code = GATE_FAILED
@@ -183,10 +186,10 @@ class Production:
 
         The gate says what of the published database cannot be read.
         """
-        published = publish.current(self.settings.output_root)
+        published = snapshots.current(self.settings.output_root)
         if published is None:
             return None
-        database = published / publish.DATABASE
+        database = published / snapshots.DATABASE
         try:
             with duckdb.connect(str(database), read_only=True) as connection:
                 outcome.metrics_before = _metrics(connection)
@@ -240,12 +243,12 @@ class Production:
         manifest.write(run, content)
         if status == manifest.PASSED:
             progress.stage("publish")
-            publish.switch(settings.output_root, run)
+            snapshots.switch(settings.output_root, run)
         try:
             if status == manifest.PASSED:
                 self._keep_live(outcome)
         finally:
-            publish.prune(settings.base)
+            snapshots.prune(settings.base)
 
     def _keep_live(self, outcome: Outcome) -> None:
         """Keep the published orders and the tracking beyond the run's own life."""
@@ -264,23 +267,23 @@ class Production:
 
 def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome) -> bool:
     """Take gate, metrics and orders from the database; return whether there is a gate."""
-    has_gate = files.has(connection, GATE)
+    has_gate = export.has(connection, GATE)
     if has_gate:
-        outcome.gate = files.records(connection, f"select * from {GATE} order by all")
+        outcome.gate = export.records(connection, f"select * from {GATE} order by all")
     outcome.gate += [
-        verify.check_row(
-            verify.BUILD, node.name, node.check_status, Bilingual(node.message, node.message)
+        export_checks.check_row(
+            export_checks.BUILD, node.name, node.check_status, Bilingual(node.message, node.message)
         )
         for node in built.notable
         if node.check_status and not (has_gate and node.reads_gate)
     ]
-    if files.has(connection, RESOLVED):
-        outcome.resolved = files.records(connection, f"select * from {RESOLVED} order by all")
-    if files.has(connection, METRICS):
+    if export.has(connection, RESOLVED):
+        outcome.resolved = export.records(connection, f"select * from {RESOLVED} order by all")
+    if export.has(connection, METRICS):
         outcome.metrics = _metrics(connection)
-    if files.has(connection, "marts.next_session_orders"):
+    if export.has(connection, "marts.next_session_orders"):
         query = "select * from marts.next_session_orders order by is_simulated_pool, pool, sequence"
-        outcome.orders = files.records(connection, query)
+        outcome.orders = export.records(connection, query)
     return has_gate
 
 
@@ -291,14 +294,14 @@ def _facts(settings: Settings, run: Path, *, is_whole: bool) -> dict:
         "vars": settings.dbt_vars,
         "row_counts": {},
     }
-    if not (run / publish.DATABASE).is_file():
+    if not (run / snapshots.DATABASE).is_file():
         return facts
     try:
-        with duckdb.connect(str(run / publish.DATABASE), read_only=True) as connection:
-            described = files.run_metadata(connection)
+        with duckdb.connect(str(run / snapshots.DATABASE), read_only=True) as connection:
+            described = export.run_metadata(connection)
             facts["input_fingerprint"] = described.get("input_fingerprint")
             facts["code_version"] = described.get("code_version") or facts["code_version"]
-            facts["row_counts"] = files.row_counts(connection)
+            facts["row_counts"] = export.row_counts(connection)
     except Exception:
         # An interruption may leave a database, or a library that it cut short, of no use. What
         # the failed run left is worth a look all the same.
@@ -308,7 +311,7 @@ def _facts(settings: Settings, run: Path, *, is_whole: bool) -> dict:
 
 
 def _metrics(connection: duckdb.DuckDBPyConnection) -> list[dict]:
-    return files.records(connection, f"select * from {METRICS} order by pool = 'PORTFOLIO', pool")
+    return export.records(connection, f"select * from {METRICS} order by pool = 'PORTFOLIO', pool")
 
 
 def reason(error: BaseException) -> str:

@@ -11,8 +11,8 @@ import duckdb
 
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.dbt_project import PROJECT
-from etf_rotation.manifest import MANIFEST, UNFINISHED, faults
-from etf_rotation.publish import DATABASE, SNAPSHOTS
+from etf_rotation.production.manifest import MANIFEST, UNFINISHED, faults
+from etf_rotation.production.snapshots import DATABASE, SNAPSHOTS
 from etf_rotation.report import REPORT
 
 LISTED = 5

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from etf_rotation import dbt_project
 from etf_rotation.console import Progress
-from etf_rotation.publish import DATABASE
-from etf_rotation.settings import Settings
+from etf_rotation.production.settings import Settings
+from etf_rotation.production.snapshots import DATABASE
 
 # Besides the database, what dbt writes on the way: kept of a failed run only.
 WORK = "dbt"

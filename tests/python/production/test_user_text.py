@@ -5,12 +5,12 @@ import csv
 import duckdb
 import pandas as pd
 import pytest
-from etf_rotation import files
 from etf_rotation.console import Progress
-from etf_rotation.custom import project_with_pool
 from etf_rotation.errors import InputError
-from etf_rotation.production import Production
-from etf_rotation.settings import PROJECT, resolve
+from etf_rotation.production import export
+from etf_rotation.production.custom_pool import project_with_pool
+from etf_rotation.production.run import Production
+from etf_rotation.production.settings import PROJECT, resolve
 from etf_rotation.staging.seed_checks import check_seeds
 from etf_rotation.sweep_table import write
 from finished_build import FinishedBuild, settings
@@ -107,7 +107,7 @@ def cells(tmp_path):
             "insert into cells values (?, ?, ?)",
             [(-0.5 - number, text, None) for number, text in enumerate(texts)],
         )
-        files._write_csv(connection, "select * from cells order by number desc", path, False)
+        export._write_csv(connection, "select * from cells order by number desc", path, False)
     with path.open(encoding="utf-8", newline="") as file:
         return texts, list(csv.DictReader(file))
 

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from etf_rotation import manifest as manifests
-from etf_rotation import process
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.errors import InputError
-from etf_rotation.manifest import FAILED, MANIFEST, PARTIAL, PASSED, UNFINISHED
+from etf_rotation.production import manifest as manifests
+from etf_rotation.production import process
+from etf_rotation.production.manifest import FAILED, MANIFEST, PARTIAL, PASSED, UNFINISHED
 
 SNAPSHOTS = "snapshots"
 DATABASE = "etf_rotation.duckdb"

@@ -7,8 +7,8 @@ from pathlib import Path
 import duckdb
 
 from etf_rotation.errors import InputError
-from etf_rotation.files import records
-from etf_rotation.publish import DATABASE
+from etf_rotation.production.export import records
+from etf_rotation.production.snapshots import DATABASE
 from etf_rotation.sql import attach
 
 TABLES = (

@@ -1,0 +1,1 @@
+"""Build, judge, publish and keep production runs."""
