@@ -8,10 +8,10 @@ from pathlib import Path
 
 import duckdb
 
-from etf_rotation import messages
 from etf_rotation.console import Progress
 from etf_rotation.dbt_project import PROJECT
 from etf_rotation.errors import InputError
+from etf_rotation.notification import messages
 from etf_rotation.production import export, export_checks, snapshots
 from etf_rotation.production import manifest as manifests
 from etf_rotation.production.diff import compare

@@ -6,8 +6,9 @@ import argparse
 import os
 import sys
 
-from etf_rotation import browse, channels, commands
+from etf_rotation import browse, commands
 from etf_rotation.fetch import cli as fetch_cli
+from etf_rotation.notification import channels
 from etf_rotation.production import process
 from etf_rotation.production.run import COULD_NOT_RUN, reason
 

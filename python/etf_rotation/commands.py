@@ -10,11 +10,11 @@ from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
-from etf_rotation import channels, messages
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
 from etf_rotation.fetch import summary
-from etf_rotation.notify import SPOOL, tell
+from etf_rotation.notification import channels, messages
+from etf_rotation.notification.delivery import SPOOL, tell
 from etf_rotation.production import process
 from etf_rotation.production import snapshots as publish
 from etf_rotation.production.custom_pool import project_with_pool

@@ -19,9 +19,10 @@ from functools import partial
 from pathlib import Path
 
 import duckdb
-from etf_rotation import cli, commands, messages
+from etf_rotation import cli, commands
 from etf_rotation.console import Progress
 from etf_rotation.gate.run_metadata import code_version
+from etf_rotation.notification import messages
 from etf_rotation.production import process
 from etf_rotation.production.dbt_build import Build, Node
 from etf_rotation.production.run import SHANGHAI, Outcome, Production

@@ -17,7 +17,7 @@ from etf_rotation.errors import InputError
 from etf_rotation.fetch import command, store
 from etf_rotation.fetch.command import SHANGHAI
 from etf_rotation.fetch.texts import RefusedError
-from etf_rotation.messages import compose
+from etf_rotation.notification.messages import compose
 from etf_rotation.production.lock import raw_read_lock
 from etf_rotation.production.run import Outcome
 from etf_rotation.sample import write_sample

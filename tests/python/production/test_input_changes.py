@@ -6,7 +6,7 @@ import json
 import duckdb
 import pandas as pd
 import pytest
-from etf_rotation import messages
+from etf_rotation.notification import messages
 from etf_rotation.production.input_changes import Restated, Since, since
 from etf_rotation.staging import raw_files, raw_rows
 from etf_rotation.staging.seed_checks import Universe

@@ -17,7 +17,7 @@ import pytest
 from conftest import damage
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
-from etf_rotation.messages import closing, compose
+from etf_rotation.notification.messages import closing, compose
 from etf_rotation.production import export, export_checks, manifest, snapshots
 from etf_rotation.production.diff import compare
 from etf_rotation.production.lock import LOCK_FILE, RunningError, run_lock

@@ -24,10 +24,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from etf_rotation import channels, messages, notify
 from etf_rotation.bilingual import Bilingual
-from etf_rotation.channels import DingTalk, Email, Message
-from etf_rotation.notify import tell
+from etf_rotation.notification import channels, delivery, messages
+from etf_rotation.notification.channels import DingTalk, Email, Message
+from etf_rotation.notification.delivery import tell
 from etf_rotation.production import export_checks
 from etf_rotation.production.run import Outcome
 from etf_rotation.production.settings import PROJECT
@@ -500,7 +500,7 @@ def test_older_messages_leave_time_for_the_new_one(robot, tmp_path, monkeypatch)
     send(Message("old", ""), to, tmp_path, waits=())
     robot.requests.clear()
     robot.answers = ["ok"]
-    monkeypatch.setattr(notify, "OLDER_SHARE", 0.0)  # their share of the time is over
+    monkeypatch.setattr(delivery, "OLDER_SHARE", 0.0)  # their share of the time is over
     send(HELLO, to, tmp_path)
     assert titles(robot) == [HELLO.title]
 

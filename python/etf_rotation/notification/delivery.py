@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from etf_rotation.channels import Channel, DeliveryError, Message
+from etf_rotation.notification.channels import Channel, DeliveryError, Message
 
 SPOOL = "undelivered"
 KEPT_DAYS = 30
