@@ -13,7 +13,7 @@ from etf_rotation.production import snapshots
 from etf_rotation.production.run import SHANGHAI, Production
 from etf_rotation.production.settings import PROJECT
 from etf_rotation.reconcile import live
-from etf_rotation.report import REPORT, write_report
+from etf_rotation.report.page import REPORT, write_report
 from finished_build import FinishedBuild, settings
 
 # The stand-in build ends on 2020-02-22, a Saturday.

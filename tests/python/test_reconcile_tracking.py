@@ -18,13 +18,13 @@ import duckdb
 import pytest
 from broker import SEEDS, Account, business, slip, trade
 from conftest import PROJECT, build
-from etf_rotation import report
 from etf_rotation.marts import holdings
 from etf_rotation.marts.next_session import next_orders_of_all
 from etf_rotation.reconcile import live
 from etf_rotation.reconcile.cells import SHANGHAI
 from etf_rotation.reconcile.tracking import PARTS
 from etf_rotation.rendered import project_vars
+from etf_rotation.report import page as report
 from etf_rotation.sample import write_sample
 
 FIRST, LAST = dt.date(2022, 1, 4), dt.date(2022, 3, 31)

@@ -13,7 +13,7 @@ from etf_rotation.bilingual import Bilingual
 from etf_rotation.dbt_project import PROJECT
 from etf_rotation.production.manifest import MANIFEST, UNFINISHED, faults
 from etf_rotation.production.snapshots import DATABASE, SNAPSHOTS
-from etf_rotation.report import REPORT
+from etf_rotation.report.page import REPORT
 
 LISTED = 5
 OF_A_POOL = (

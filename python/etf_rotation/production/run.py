@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from etf_rotation import report
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
@@ -24,6 +23,7 @@ from etf_rotation.production.lock import raw_read_lock, run_lock
 from etf_rotation.production.settings import Settings, claim
 from etf_rotation.reconcile import live
 from etf_rotation.rendered import memory_limit, project_vars
+from etf_rotation.report import page
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 PASSED, GATE_FAILED, COULD_NOT_RUN = 0, 1, 2
@@ -166,9 +166,9 @@ class Production:
         if not settings.select:
             outcome.live = live.copy_into(run / snapshots.DATABASE, settings.base, run.name)
             outcome.gate += export_checks.live_files(outcome.live.warnings)
-        report.write_report(
+        page.write_report(
             run / snapshots.DATABASE,
-            run / report.REPORT,
+            run / page.REPORT,
             language=settings.language,
             run_id=run.name,
             is_synthetic=settings.is_synthetic,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from etf_rotation import report_plots as plots
 from etf_rotation.reconcile.texts import words
 from etf_rotation.reconcile.tracking import PARTS
+from etf_rotation.report import plots
 
 SHOWN = 20  # sessions in the table
 

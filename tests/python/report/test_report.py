@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from conftest import SEEDS
 from etf_rotation.errors import InputError
-from etf_rotation.report import (
+from etf_rotation.report.page import (
     main,
     measured,
     money,
@@ -26,7 +26,7 @@ from etf_rotation.report import (
     rolling_statistics,
     write_report,
 )
-from etf_rotation.report_plots import Columns, growth, is_log, rounded
+from etf_rotation.report.plots import Columns, growth, is_log, rounded
 from etf_rotation.texts import LANGUAGES, texts
 
 POOLS = ("PORTFOLIO", "A_SHARE", "OTHER", "QDII")

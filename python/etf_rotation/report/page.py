@@ -1,6 +1,6 @@
 """`report.html`: what a finished database says, on one page that needs nothing else.
 
-As a program: `python -m etf_rotation.report DATABASE PATH [--language zh]`.
+As a program: `python -m etf_rotation.report.page DATABASE PATH [--language zh]`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from etf_rotation import report_plots as plots
 from etf_rotation.errors import InputError
 from etf_rotation.gate.standing import is_standing
 from etf_rotation.reconcile.section import section as live_section
+from etf_rotation.report import plots
 from etf_rotation.sql import sql_text
 from etf_rotation.texts import LANGUAGES, texts
 
