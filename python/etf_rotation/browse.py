@@ -62,7 +62,8 @@ def pools(given: argparse.Namespace) -> int:
 def sweep(given: argparse.Namespace) -> int:
     """Try many variants of a pool's strategy on a finished build."""
     # numpy and the models are only read where they are needed: the other commands start at once.
-    from etf_rotation import sweep, sweep_grid, sweep_table
+    from etf_rotation.research import grid, sweep
+    from etf_rotation.research import results as sweep_table
 
     progress = Progress()
     if given.processes < 1:
@@ -71,7 +72,7 @@ def sweep(given: argparse.Namespace) -> int:
         sweep_table.check_output(Path(given.output))
     database = Path(given.database or _published(given) / snapshots.DATABASE)
     build = sweep.read_build(database, given.pool)
-    variants = sweep_grid.variants(build, vars(given))
+    variants = grid.variants(build, vars(given))
     progress.stage(f"{database}, pool {build.pool}, {len(variants):,} variants")
     sweep.check(build)
     results = sweep.evaluate(

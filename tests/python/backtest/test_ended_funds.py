@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from conftest import build
-from etf_rotation import lookahead, sweep
+from etf_rotation import lookahead
+from etf_rotation.research import sweep
 
 # In sessions: of the held funds' last row, before the last of the data; and of the gap.
 LAST_ROW, GAP = 120, 70

@@ -11,8 +11,8 @@ from etf_rotation.production import export
 from etf_rotation.production.custom_pool import project_with_pool
 from etf_rotation.production.run import Production
 from etf_rotation.production.settings import PROJECT, resolve
+from etf_rotation.research.results import write
 from etf_rotation.staging.seed_checks import check_seeds
-from etf_rotation.sweep_table import write
 from finished_build import FinishedBuild, settings
 
 NAMES = [

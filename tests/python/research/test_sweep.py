@@ -16,9 +16,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from etf_rotation import dbt_project, sweep, sweep_grid, sweep_table
+from etf_rotation import dbt_project
 from etf_rotation.cli import main
 from etf_rotation.errors import InputError
+from etf_rotation.research import grid, sweep
+from etf_rotation.research import results as sweep_table
 from faults import copy_project
 
 POOLS = ("A_SHARE", "OTHER", "QDII")
@@ -180,7 +182,7 @@ def same(one, other):
 
 def test_neither_processes_nor_order_nor_company_change_a_bit(builds, monkeypatch):
     build = builds["QDII"]
-    variants = sweep_grid.variants(build, OPTIONS)
+    variants = grid.variants(build, OPTIONS)
     alone = sweep.evaluate(build, variants, 1)
     shuffled = list(range(len(variants)))
     random.Random(5).shuffle(shuffled)
@@ -200,7 +202,7 @@ def test_neither_processes_nor_order_nor_company_change_a_bit(builds, monkeypatc
 
 
 def test_a_process_that_is_killed_ends_the_sweep_with_one_line(builds, monkeypatch):
-    variants = sweep_grid.variants(builds["QDII"], OPTIONS)
+    variants = grid.variants(builds["QDII"], OPTIONS)
     monkeypatch.setattr(sweep, "VARIANTS_AT_A_TIME", 2)
 
     def kill(done, total):
@@ -216,7 +218,7 @@ def test_a_process_that_is_killed_ends_the_sweep_with_one_line(builds, monkeypat
 
 def test_the_default_grid_has_a_thousand_variants_and_the_builds_own(builds):
     for build in builds.values():
-        variants = sweep_grid.variants(
+        variants = grid.variants(
             build, {"factors": "all,single,pair,all-but-one", "rebalance": "monthly,weekly"}
         )
         assert len(variants) == len(set(variants)) >= 1000
@@ -226,7 +228,7 @@ def test_the_default_grid_has_a_thousand_variants_and_the_builds_own(builds):
 def test_the_builds_own_variant_comes_first_where_nobody_asked_for_it(builds):
     build = builds["A_SHARE"]
     options = {"factors": "ret_20, volatility_20+ret_20,ret_20", "rebalance": "daily"}
-    variants = sweep_grid.variants(build, options | {"top_n": "4,4", "slippage_bps": "1e1"})
+    variants = grid.variants(build, options | {"top_n": "4,4", "slippage_bps": "1e1"})
     assert variants == [
         build.variant,
         sweep.Variant(("ret_20",), 4, "daily", 10.0, 2.5, 0.01),
@@ -244,7 +246,7 @@ def test_subsets_by_size_are_all_of_them(builds):
         ("pair", count * (count - 1) // 2 + 1),
         ("all-but-one", count + 1),
     ):
-        assert len(sweep_grid.variants(build, others | {"factors": text})) == expected
+        assert len(grid.variants(build, others | {"factors": text})) == expected
 
 
 @pytest.mark.parametrize(
@@ -263,7 +265,7 @@ def test_subsets_by_size_are_all_of_them(builds):
 def test_an_option_that_means_nothing_is_refused(option, value, message, builds):
     options = {"factors": "all", "rebalance": "monthly"} | {option: value}
     with pytest.raises(InputError, match=message):
-        sweep_grid.variants(builds["QDII"], options)
+        grid.variants(builds["QDII"], options)
 
 
 # ---------------------------------------------------------------- the command
@@ -312,7 +314,7 @@ def test_the_number_of_processes_changes_no_byte_of_the_table(swept):
 def test_the_table_has_a_row_for_each_variant_with_its_metrics(swept, sample, builds):
     folder, _ = swept
     rows = pq.read_table(folder / "one.parquet").to_pylist()
-    variants = sweep_grid.variants(builds["QDII"], OPTIONS)
+    variants = grid.variants(builds["QDII"], OPTIONS)
     assert len(rows) == len(variants)
     for number, (row, variant) in enumerate(zip(rows, variants, strict=True), start=1):
         assert row["variant"] == number

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from etf_rotation.deflated_sharpe import (
+from etf_rotation.research.deflated_sharpe import (
     effective_trials,
     expected_max_sharpe,
     mean_correlation,

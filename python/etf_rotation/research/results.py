@@ -13,16 +13,16 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from etf_rotation.deflated_sharpe import (
+from etf_rotation.errors import InputError
+from etf_rotation.production.export import csv_cell
+from etf_rotation.research.deflated_sharpe import (
     effective_trials,
     expected_max_sharpe,
     mean_correlation,
     probabilistic_sharpe,
     shape,
 )
-from etf_rotation.errors import InputError
-from etf_rotation.production.export import csv_cell
-from etf_rotation.sweep import Build, Result, Variant
+from etf_rotation.research.sweep import Build, Result, Variant
 from etf_rotation.tables import render
 
 BEST = 10

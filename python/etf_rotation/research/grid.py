@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations, product
 
 from etf_rotation.errors import InputError
-from etf_rotation.sweep import Build, Variant
+from etf_rotation.research.sweep import Build, Variant
 
 REBALANCES = ("monthly", "weekly", "daily")
 

@@ -1,0 +1,1 @@
+"""Try many variants of a strategy."""
