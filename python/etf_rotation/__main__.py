@@ -12,7 +12,7 @@ def main() -> NoReturn:
     try:
         process.take_over()
         # Imports take half a second: a signal must find its answer before.
-        from etf_rotation import cli  # noqa: PLC0415
+        from etf_rotation.cli import main as cli  # noqa: PLC0415
 
         code = cli.main()
     except KeyboardInterrupt:

@@ -19,7 +19,8 @@ from functools import partial
 from pathlib import Path
 
 import duckdb
-from etf_rotation import cli, commands
+from etf_rotation.cli import main as cli
+from etf_rotation.cli import run as commands
 from etf_rotation.console import Progress
 from etf_rotation.gate.run_metadata import code_version
 from etf_rotation.notification import messages

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from conftest import PROJECT, SEEDS, run_dbt
 from dbt_coverage import CoverageType, compute_coverage, load_files
-from etf_rotation.cli import parser
+from etf_rotation.cli.main import parser
 from etf_rotation.production import export
 from etf_rotation.production.run import GATE, METRICS, RESOLVED
 from etf_rotation.report import page as report

@@ -8,8 +8,8 @@ from decimal import Decimal
 import duckdb
 import pytest
 from broker import MON, SEEDS, TUE, WED, Account, slip, trade, write_bars
-from etf_rotation import browse
-from etf_rotation.cli import main
+from etf_rotation.cli import inspect
+from etf_rotation.cli.main import main
 from etf_rotation.console import Progress
 from etf_rotation.production import snapshots
 from etf_rotation.production.run import SHANGHAI, Production
@@ -288,7 +288,7 @@ def test_orders_published_too_late_are_named_as_such(account):
 def test_an_earlier_run_that_was_restored_is_published_again(account, monkeypatch):
     published(account.root, ("A_SHARE", "510300.SH", "buy", 900.0), at=at(5, 18))
     published(account.root, ("A_SHARE", "510300.SH", "buy", 1000.0), at=at(5, 19))
-    monkeypatch.setattr(browse, "now", lambda: at(6, 8))
+    monkeypatch.setattr(inspect, "now", lambda: at(6, 8))
     assert main(["restore", "20230605T180000", "--output-root", str(account.root)]) == 0
     done = account.reconcile(
         slip(trade("510300", "买入", 3.93, 900)), opening=account.opening(*OPENING)

@@ -16,7 +16,7 @@ import duckdb
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from etf_rotation.cli import main
+from etf_rotation.cli.main import main
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
 from etf_rotation.production import manifest, settings, snapshots
@@ -665,7 +665,7 @@ def test_the_command_without_an_environment_says_how_to_make_one(tmp_path):
 
 def test_imports_of_a_look_are_light():
     """Commands that only look must not pay for dbt."""
-    code = "import sys, etf_rotation.cli; print({'dbt.cli', 'pandas'} & set(sys.modules))"
+    code = "import sys, etf_rotation.cli.main; print({'dbt.cli', 'pandas'} & set(sys.modules))"
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "python")}
     begin = time.monotonic()
     done = subprocess.run(

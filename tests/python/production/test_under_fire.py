@@ -14,7 +14,7 @@ from functools import partial
 from itertools import product
 
 import pytest
-from etf_rotation.cli import main
+from etf_rotation.cli.main import main
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
 from etf_rotation.gate import run_metadata

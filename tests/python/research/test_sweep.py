@@ -17,7 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from etf_rotation import dbt_project
-from etf_rotation.cli import main
+from etf_rotation.cli.main import main
 from etf_rotation.errors import InputError
 from etf_rotation.research import grid, sweep
 from etf_rotation.research import results as sweep_table

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from etf_rotation import browse, commands
+from etf_rotation.cli import inspect, run
 from etf_rotation.fetch import cli as fetch_cli
 from etf_rotation.notification import channels
 from etf_rotation.production import process
@@ -15,12 +15,12 @@ from etf_rotation.production.run import COULD_NOT_RUN, reason
 CODES = "Exit codes: 0 it passed, 1 the gate failed, 2 it could not run."
 # Commands that do something; of all others the output is the result.
 ACTING = (
-    commands.run,
-    commands.panels,
-    commands.backtest,
-    commands.notify_test,
-    commands.reconcile,
-    browse.restore,
+    run.run,
+    run.panels,
+    run.backtest,
+    run.notify_test,
+    run.reconcile,
+    inspect.restore,
     fetch_cli.fetch,
     fetch_cli.import_,
 )
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     secrets = channels.take_settings(os.environ)
     token = fetch_cli.take_token(os.environ)
     try:
-        if given.action in (commands.run, commands.notify_test):
+        if given.action in (run.run, run.notify_test):
             code = given.action(given, secrets)
         elif given.action is fetch_cli.fetch:
             code = fetch_cli.fetch(given, token)
@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
 
     full = command(
         "run",
-        commands.run,
+        run.run,
         "Build everything, judge it by the gate, publish it whole or not at all, and tell.",
         _input,
         _output,
@@ -102,29 +102,29 @@ def parser() -> argparse.ArgumentParser:
     )
 
     panels = command(
-        "panels", commands.panels, "Build panels and factor summaries only.", _input, _output
+        "panels", run.panels, "Build panels and factor summaries only.", _input, _output
     )
     panels.add_argument("--symbols", help="a panel of these funds instead, separated by commas")
     panels.add_argument("--pool-name", help="the name of the pool that they form")
     backtest = command(
-        "backtest", commands.backtest, "Build backtest and capacity only.", _input, _output
+        "backtest", run.backtest, "Build backtest and capacity only.", _input, _output
     )
     for part in (panels, backtest):
         part.add_argument("--output-dir", help="copy the folders panel_{POOL} here too")
 
-    judged = command("gate", browse.gate, "Show the gate over a finished folder or a database.")
+    judged = command("gate", inspect.gate, "Show the gate over a finished folder or a database.")
     _output(judged)
     place = judged.add_mutually_exclusive_group()
     place.add_argument("--output-dir", help="a run's folder (default: what is published)")
     place.add_argument("--database", help="a database, such as dbt build leaves")
 
-    table = command("pools", browse.pools, "Show the metrics of the pools and of PORTFOLIO.")
+    table = command("pools", inspect.pools, "Show the metrics of the pools and of PORTFOLIO.")
     _output(table)
     table.add_argument("--database", help="a database (default: the published one)")
 
     swept = command(
         "sweep",
-        browse.sweep,
+        inspect.sweep,
         "Try many variants of a pool's strategy on a finished build, and judge the best as such.",
     )
     swept.description += (
@@ -158,7 +158,7 @@ def parser() -> argparse.ArgumentParser:
 
     _raw_files(command)
     sent = command(
-        "orders", commands.orders, "Write the published orders of the traded pools as one CSV."
+        "orders", run.orders, "Write the published orders of the traded pools as one CSV."
     )
     sent.add_argument(
         "--format", choices=("plain", "qmt"), default="plain", help="(default: %(default)s)"
@@ -167,13 +167,13 @@ def parser() -> argparse.ArgumentParser:
     _output(sent)
     _reconcile(command)
 
-    command("notify-test", commands.notify_test, "Send a test message.").epilog += SETTINGS
-    _output(command("list", browse.list_runs, "List the runs that are kept."))
-    compared = command("diff", browse.diff, "Compare two runs: metrics, weights, factors.")
+    command("notify-test", run.notify_test, "Send a test message.").epilog += SETTINGS
+    _output(command("list", inspect.list_runs, "List the runs that are kept."))
+    compared = command("diff", inspect.diff, "Compare two runs: metrics, weights, factors.")
     compared.add_argument("a", metavar="A", help="a run's id, see list")
     compared.add_argument("b", metavar="B", help="another's")
     _output(compared)
-    restored = command("restore", browse.restore, "Publish an earlier run again.")
+    restored = command("restore", inspect.restore, "Publish an earlier run again.")
     restored.add_argument("run_id", metavar="ID", help="the run's id, see list")
     _output(restored)
     return top
@@ -191,7 +191,7 @@ def _raw_files(command) -> None:
 def _reconcile(command) -> None:
     reconciled = command(
         "reconcile",
-        commands.reconcile,
+        run.reconcile,
         "Check the broker's fills, positions and cash against orders and books, and keep the day.",
     )
     reconciled.epilog = (
