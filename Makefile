@@ -47,4 +47,4 @@ faults: ## put every fault into the data and see which check catches it
 bench: ## time everything side by side with TA-Lib and vectorbt (ETF_MARKET_ROOT, ETF_RAW_ROOT), into docs/benchmarks.md
 	@bin/setup requirements.lock
 	@bin/setup requirements-bench.lock .venv-bench
-	@PYTHONPATH=python .venv/bin/python tests/bench/bench.py $(BENCH)
+	@PYTHONPATH=python .venv/bin/python benchmarks/bench.py $(BENCH)

@@ -2,19 +2,19 @@ with
 
 orders as (
 
-    select * from {{ ref('int_next_session__orders') }}
+    select * from {{ ref('int_orders__planned') }}
 
 ),
 
 next_sessions as (
 
-    select * from {{ ref('int_next_session') }}
+    select * from {{ ref('int_orders__pools') }}
 
 ),
 
 funds as (
 
-    select * from {{ ref('int_next_session__funds') }}
+    select * from {{ ref('int_orders__funds') }}
 
 ),
 

@@ -1,6 +1,6 @@
 """The faults that the gate must catch, each put into data made from the sample, and who caught it.
 
-`make faults` prints them as a table; test_faults.py runs them one by one.
+`make faults` prints them as a table; gate/test_faults.py runs them one by one.
 """
 
 from __future__ import annotations
@@ -1701,15 +1701,17 @@ ELSEWHERE = {
         "test_lookahead.py::test_a_peek_is_found_and_named[a factor]",
     ),
     "disk full": (
-        "test_publish.py::test_a_full_disk_leaves_what_was_published",
-        "test_publish.py::test_a_limit_on_file_size_leaves_what_was_published",
+        "production/test_snapshots.py::test_a_full_disk_leaves_what_was_published",
+        "production/test_snapshots.py::test_a_limit_on_file_size_leaves_what_was_published",
     ),
     "the process killed at any moment": (
-        "test_publish.py::test_killed_at_any_moment_what_is_published_is_whole",
+        "production/test_snapshots.py::test_killed_at_any_moment_what_is_published_is_whole",
     ),
-    "two builds at once": ("test_publish.py::test_a_second_run_is_refused_and_names_the_first",),
+    "two builds at once": (
+        "production/test_snapshots.py::test_a_second_run_is_refused_and_names_the_first",
+    ),
     "a failed build, what is published untouched": (
-        "test_publish.py::test_a_failed_gate_publishes_nothing",
+        "production/test_snapshots.py::test_a_failed_gate_publishes_nothing",
     ),
 }
 

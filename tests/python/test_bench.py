@@ -15,7 +15,7 @@ from etf_rotation.errors import InputError
 from etf_rotation.staging.trading_calendar import sessions_between
 from reference_factors import reference_factors
 
-BENCH = PROJECT / "tests" / "bench"
+BENCH = PROJECT / "benchmarks"
 sys.path[:0] = [str(BENCH), str(BENCH / "peers")]
 
 import agreement  # noqa: E402

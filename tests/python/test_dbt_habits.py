@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 from conftest import PROJECT, SEEDS, run_dbt
-from etf_rotation.rendered import memory_limit
+from etf_rotation.dbt_project import memory_limit
 from etf_rotation.sql import attach
 from faults import copy_project
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import duckdb
 
-from etf_rotation.console import Progress
-from etf_rotation.dbt_project import PROJECT
+from etf_rotation.console import Progress, render_table
+from etf_rotation.dbt_project import PROJECT, project_vars
 from etf_rotation.errors import InputError
 from etf_rotation.notification import messages
 from etf_rotation.production import export, export_checks, snapshots
@@ -19,8 +19,6 @@ from etf_rotation.production.lock import run_lock
 from etf_rotation.production.run import GATE, GATE_FAILED, METRICS, PASSED, now, reason
 from etf_rotation.production.settings import output_root
 from etf_rotation.reconcile.live import keep_publication, published_orders
-from etf_rotation.rendered import project_vars
-from etf_rotation.tables import render
 
 
 def gate(given: argparse.Namespace) -> int:
@@ -102,7 +100,7 @@ def list_runs(given: argparse.Namespace) -> int:
         for run in found
         if run.manifest is not None
     ]
-    print(render(columns, rows))
+    print(render_table(columns, rows))
     for run in found:
         if run.manifest is None:
             is_published = snapshots.is_published(root, run.path)
@@ -139,7 +137,7 @@ def diff(given: argparse.Namespace) -> int:
     for name, rows in compare(*runs).items():
         print(f"{name}: {len(rows)} differ")
         if rows:
-            print(render(list(rows[0]), [list(row.values()) for row in rows]) + "\n")
+            print(render_table(list(rows[0]), [list(row.values()) for row in rows]) + "\n")
     return PASSED
 
 

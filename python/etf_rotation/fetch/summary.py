@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from etf_rotation.console import render_table
 from etf_rotation.fetch import state, store
 from etf_rotation.fetch.state import RESTATED, Result
 from etf_rotation.fetch.texts import LIST_LENGTH, RefusedError, Texts
 from etf_rotation.fetch.update import Job
-from etf_rotation.tables import render
 
 # The file through which cron_daily.sh hands the summary to the notification of the run.
 SUMMARY_FILE = "ETF_FETCH_SUMMARY"
@@ -110,4 +110,4 @@ def status_table(
             except RefusedError as error:
                 reason = texts.refusal(error)
         rows.append([symbol, last or "-", source or "-", reason or texts.text("status_never")])
-    return "\n".join([texts.text("status_head", root=root), render(headings, rows)])
+    return "\n".join([texts.text("status_head", root=root), render_table(headings, rows)])

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from etf_rotation.console import render_table
 from etf_rotation.errors import InputError
 from etf_rotation.fetch import bars, store
 from etf_rotation.fetch.bars import Answer
@@ -23,7 +24,6 @@ from etf_rotation.importing.converting import Fund, convert
 from etf_rotation.importing.reading import read
 from etf_rotation.production.settings import language, raw_folder
 from etf_rotation.staging.trading_calendar import sessions_between
-from etf_rotation.tables import render
 
 DONE, NOT_ALL, NOTHING = 0, 1, 2
 SOURCE = "import"
@@ -308,7 +308,7 @@ def _preview(texts: Texts, ready: list[Imported]) -> str:
                 texts.names([part.file for part in one.funds]),
             ]
         )
-    return render([texts.text(f"import_head_{name}") for name in headings], rows)
+    return render_table([texts.text(f"import_head_{name}") for name in headings], rows)
 
 
 def _notes(texts: Texts, ready: list[Imported]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from etf_rotation.console import render_table
 from etf_rotation.gate.standing import is_standing, named
 from etf_rotation.notification.channels import Message
 from etf_rotation.production.dbt_build import WORK
@@ -9,7 +10,6 @@ from etf_rotation.production.input_changes import Since
 from etf_rotation.production.run import COULD_NOT_RUN, GATE_FAILED, PASSED, Outcome
 from etf_rotation.production.settings import Settings
 from etf_rotation.production.snapshots import SNAPSHOTS
-from etf_rotation.tables import render
 from etf_rotation.texts import texts
 
 SHOWN = (
@@ -228,7 +228,7 @@ def closing(outcome: Outcome, settings: Settings) -> str:
         parts.append(metrics_table(outcome.metrics))
     if outcome.orders and outcome.code == PASSED:
         rows = [[row.get(name) for name in ORDER] for row in outcome.orders]
-        parts.append("Orders for the next session\n" + render(ORDER, rows))
+        parts.append("Orders for the next session\n" + render_table(ORDER, rows))
     if outcome.since:
         parts.append(since_line(outcome.since, "en"))
     if outcome.not_compared:
@@ -287,10 +287,12 @@ def gate_table(rows: list[dict]) -> str:
         *(["since"] if any(row.get("since") for row in rows) else []),
         "message",
     )
-    return render(columns, [[row.get(name) for name in columns] for row in _worst_first(rows)])
+    return render_table(
+        columns, [[row.get(name) for name in columns] for row in _worst_first(rows)]
+    )
 
 
 def metrics_table(rows: list[dict]) -> str:
     """Return metrics as a table."""
     columns = ("pool", "first_date", "last_date", *SHOWN)
-    return render(columns, [[row.get(name) for name in columns] for row in rows])
+    return render_table(columns, [[row.get(name) for name in columns] for row in rows])

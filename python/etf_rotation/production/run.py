@@ -14,6 +14,7 @@ import duckdb
 
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.console import Progress
+from etf_rotation.dbt_project import memory_limit, project_vars
 from etf_rotation.errors import InputError
 from etf_rotation.gate import run_metadata
 from etf_rotation.production import export, export_checks, manifest, process, snapshots
@@ -22,7 +23,6 @@ from etf_rotation.production.input_changes import Since, since
 from etf_rotation.production.lock import raw_read_lock, run_lock
 from etf_rotation.production.settings import Settings, claim
 from etf_rotation.reconcile import live
-from etf_rotation.rendered import memory_limit, project_vars
 from etf_rotation.report import page
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import yaml
 
-from etf_rotation.dbt_project import PROJECT
+from etf_rotation.dbt_project import PROJECT, project_vars
 from etf_rotation.errors import InputError
 from etf_rotation.production.snapshots import SNAPSHOTS, check_root
-from etf_rotation.rendered import project_vars
 from etf_rotation.staging import raw_files
 from etf_rotation.texts import LANGUAGES
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+from etf_rotation.dbt_project import project_vars
 from etf_rotation.errors import InputError
 from etf_rotation.production import snapshots
 from etf_rotation.production.settings import Settings, claim, language, resolve
@@ -36,7 +37,6 @@ from etf_rotation.reconcile.session import (
 from etf_rotation.reconcile.storage import Days, Store, replace_file, tracked_days
 from etf_rotation.reconcile.texts import RefusedError, text
 from etf_rotation.reconcile.tracking import Tracked
-from etf_rotation.rendered import project_vars
 
 HELD, BROKEN, UNREADABLE = 0, 1, 2
 # A trade without an order is compared with the open orders of this many earlier sessions.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
+from etf_rotation.console import render_table
 from etf_rotation.reconcile.costs import Cost
 from etf_rotation.reconcile.findings import Finding
 from etf_rotation.reconcile.identities import ACCOUNT, CashLine, PositionLine
@@ -15,7 +16,6 @@ from etf_rotation.reconcile.matching import Match
 from etf_rotation.reconcile.session import Session
 from etf_rotation.reconcile.texts import text, words
 from etf_rotation.reconcile.tracking import Tracked
-from etf_rotation.tables import render
 
 if TYPE_CHECKING:
     from etf_rotation.reconcile.command import Result
@@ -72,7 +72,7 @@ def _table(
     headings = [columns[name] for name in names]
     aligned = [_aligned(*column) for column in zip(headings, *rows, strict=True)]
     first, *rest = zip(*aligned, strict=True)
-    return f"{title}\n{render(first, rest)}"
+    return f"{title}\n{render_table(first, rest)}"
 
 
 def _aligned(heading: str, *cells: str) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from etf_rotation.dbt_project import PROJECT
+from etf_rotation.dbt_project import PROJECT, project_vars
 from etf_rotation.production import manifest as manifests
 from etf_rotation.production import snapshots
 from etf_rotation.production.settings import language, output_root
@@ -18,7 +18,6 @@ from etf_rotation.reconcile.aliases import read_seeds
 from etf_rotation.reconcile.live import published_orders
 from etf_rotation.reconcile.storage import replace_file
 from etf_rotation.reconcile.texts import RefusedError, text
-from etf_rotation.rendered import project_vars
 
 COULD_NOT_RUN = 2
 

@@ -18,6 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from etf_rotation.bilingual import Bilingual
+from etf_rotation.dbt_project import project_vars
 from etf_rotation.production import manifest as manifests
 from etf_rotation.production.snapshots import DATABASE
 from etf_rotation.reconcile.aliases import read_seeds
@@ -26,7 +27,6 @@ from etf_rotation.reconcile.publications import content_of
 from etf_rotation.reconcile.storage import DAYS, TRACKING, Days, Store, cumulated, tracked_days
 from etf_rotation.reconcile.texts import RefusedError, text
 from etf_rotation.reconcile.tracking import Live, Tracked, fill
-from etf_rotation.rendered import project_vars
 from etf_rotation.texts import LANGUAGES
 
 DEFINITIONS = Path(__file__).parent / "live_tables.toml"

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from etf_rotation.console import render_table
 from etf_rotation.errors import InputError
 from etf_rotation.production.export import csv_cell
 from etf_rotation.research.deflated_sharpe import (
@@ -23,7 +24,6 @@ from etf_rotation.research.deflated_sharpe import (
     shape,
 )
 from etf_rotation.research.sweep import Build, Result, Variant
-from etf_rotation.tables import render
 
 BEST = 10
 CONFIDENCE = 0.95
@@ -185,7 +185,7 @@ def closing(build: Build, trials: Trials, rows: Sequence[dict]) -> str:
         )
     own = [row for row in rows if row["is_build"]]
     shown = [row | {"factors": _short(row, build)} for row in [*ranked[:BEST], *own]]
-    table = render(SHOWN, [[row[name] for name in SHOWN] for row in shown])
+    table = render_table(SHOWN, [[row[name] for name in SHOWN] for row in shown])
     lines = [
         f"The best {min(BEST, len(ranked))} of {len(rows):,} variants of {build.pool} by Sharpe "
         "ratio, and last the build's own",

@@ -24,8 +24,8 @@ import pyarrow as pa
 
 from etf_rotation.backtest.account import Attempt, Closes, Parameters, Selection, Target, follow
 from etf_rotation.backtest.prices import BARS_SCHEMA, read_prices
+from etf_rotation.dbt_project import project_vars, render
 from etf_rotation.errors import InputError
-from etf_rotation.rendered import project_vars, render
 from etf_rotation.signals import selection
 from etf_rotation.sql import attach, sql_text
 

@@ -15,7 +15,7 @@ import pytest
 from etf_rotation.backtest import ledger
 from etf_rotation.backtest import sleeves as portfolio
 from etf_rotation.backtest.prices import ENDINGS_SCHEMA
-from etf_rotation.rendered import project_vars, render
+from etf_rotation.dbt_project import project_vars, render
 
 EQUITY_COLUMNS = (
     "pool, trade_date, previous_equity, equity, cash, holdings_value, daily_return, drawdown, "

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from reference_factors import pool_columns, reference_factors
 
-CATALOGUE = Path(__file__).parents[2] / "seeds" / "factor_catalog.csv"
+CATALOGUE = Path(__file__).parents[3] / "seeds" / "factor_catalog.csv"
 
 
 def make_bars(close, **columns):

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 
 ONE_BAR = "where symbol = '510300.SH' and trade_date = '2024-01-18'"
 ONE_AS_OF = "where symbol = '510300.SH' and as_of_date = '2024-01-18'"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "bin" / "cron_daily.sh"
+SCRIPT = Path(__file__).parents[3] / "bin" / "cron_daily.sh"
 
 
 @pytest.fixture

@@ -17,16 +17,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from etf_rotation.cli.main import main
-from etf_rotation.console import Progress
+from etf_rotation.console import Progress, render_table
 from etf_rotation.errors import InputError
 from etf_rotation.production import manifest, settings, snapshots
 from etf_rotation.production.dbt_build import build, plain
 from etf_rotation.production.input_changes import Since, since
 from etf_rotation.sample import write_sample
 from etf_rotation.staging.raw_files import MARKER
-from etf_rotation.tables import render
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 COMMAND = PROJECT / "bin" / "etf-rotation"
 TOKEN, PASSWORD = "token-5c21d9e7", "pass-9f3a1b"
 
@@ -641,7 +640,7 @@ def test_messages_of_dbt_become_one_line(message, wanted):
 
 
 def test_tables_line_up_with_chinese_text():
-    text = render(["name", "value"], [["沪深300ETF", 1.5], ["x", None], ["y", 12345.6]])
+    text = render_table(["name", "value"], [["沪深300ETF", 1.5], ["x", None], ["y", 12345.6]])
     assert text.splitlines() == [
         "name         value",
         "----------  ------",

@@ -11,6 +11,7 @@ from broker import MON, SEEDS, TUE, WED, Account, slip, trade, write_bars
 from etf_rotation.cli import inspect
 from etf_rotation.cli.main import main
 from etf_rotation.console import Progress
+from etf_rotation.dbt_project import project_vars
 from etf_rotation.production import snapshots
 from etf_rotation.production.run import SHANGHAI, Production
 from etf_rotation.production.settings import PROJECT
@@ -22,7 +23,6 @@ from etf_rotation.reconcile.matching import match
 from etf_rotation.reconcile.orders import Costs, Order, as_csv, parts
 from etf_rotation.reconcile.prices import Bar, Prices
 from etf_rotation.reconcile.statements import Entry
-from etf_rotation.rendered import project_vars
 from finished_build import FinishedBuild, settings
 
 ASSUMED = Costs(Decimal(10), Decimal("2.5"), Decimal(5))

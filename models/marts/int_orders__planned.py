@@ -5,7 +5,7 @@ def model(dbt, session):
     """Plan every pool's next session, from the user's own holdings where a file names them."""
     dbt.config(materialized="table")
     path = dbt.ref("run_settings").project("holdings_file").fetchall()[0][0]
-    funds = dbt.ref("int_next_session__funds")
+    funds = dbt.ref("int_orders__funds")
     parameters = dbt.ref("int_backtest__parameters")
     own = {}
     if path:
@@ -16,7 +16,7 @@ def model(dbt, session):
             priced={symbol for (symbol,) in funds.project("symbol").fetchall()},
         )
     return next_session.next_orders_of_all(
-        sessions=dbt.ref("int_next_session").to_arrow_table(),
+        sessions=dbt.ref("int_orders__pools").to_arrow_table(),
         funds=funds.to_arrow_table(),
         parameters=parameters.to_arrow_table(),
         holdings=own,

@@ -5,7 +5,7 @@ with
 
 next_sessions as (
 
-    select * from {{ ref('int_next_session') }}
+    select * from {{ ref('int_orders__pools') }}
 
 ),
 

@@ -18,12 +18,12 @@ import duckdb
 import pytest
 from broker import SEEDS, Account, business, slip, trade
 from conftest import PROJECT, build
+from etf_rotation.dbt_project import project_vars
 from etf_rotation.marts import holdings
 from etf_rotation.marts.next_session import next_orders_of_all
 from etf_rotation.reconcile import live
 from etf_rotation.reconcile.cells import SHANGHAI
 from etf_rotation.reconcile.tracking import PARTS
-from etf_rotation.rendered import project_vars
 from etf_rotation.report import page as report
 from etf_rotation.sample import write_sample
 
@@ -32,7 +32,7 @@ FIRST, LAST = dt.date(2022, 1, 4), dt.date(2022, 3, 31)
 SPLITS = {dt.date(2022, 1, 14): ("513100.SH", 5), dt.date(2022, 3, 30): ("513500.SH", 2)}
 CAPITAL = {"A_SHARE": 700_000, "QDII": 300_000}
 MODELS = ("+equity_daily", "+positions_daily", "+trades", "+run_metadata")
-MODELS += ("+int_next_session", "+int_next_session__funds")
+MODELS += ("+int_orders__pools", "+int_orders__funds")
 QMT = ("stock_code", "order_type", "traded_time", "traded_price", "traded_volume")
 QMT += ("traded_amount", "order_remark", "commission")
 
@@ -483,8 +483,8 @@ def test_the_holdings_give_the_orders_that_the_true_account_needs(model, traded,
         sessions, funds, parameters = (
             connection.table(name).to_arrow_table()
             for name in (
-                "marts.int_next_session",
-                "marts.int_next_session__funds",
+                "marts.int_orders__pools",
+                "marts.int_orders__funds",
                 "backtest.int_backtest__parameters",
             )
         )
