@@ -11,13 +11,16 @@
 {% macro gate_leaves() -%}
     {{ return([
         'capacity_curve',
+        'excess_attribution',
         'extreme_months',
         'gate_resolved',
         'int_gate_checks__built',
         'next_session_orders',
         'pool_capacity',
         'pool_metrics_summary',
-        'selection_log',
+        'rank_by_liquidity',
+        'rank_by_score',
+        'rebalance_luck',
     ]) }}
 {%- endmacro %}
 

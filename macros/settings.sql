@@ -74,10 +74,24 @@
     {{- value -}}
 {%- endmacro %}
 
-{# Whether a session of the calendar is one at whose open pools are rebalanced. #}
-{% macro is_rebalance_session(calendar) -%}
-    {% set rebalance = one_of('rebalance', var('rebalance'), ['monthly', 'weekly', 'daily']) -%}
-    {{ {'monthly': calendar ~ '.is_first_of_month', 'weekly': calendar ~ '.is_first_of_week', 'daily': 'true'}[rebalance] }}
+{#
+    Whether a session of the calendar is one at whose open a tranche of a strategy is rebalanced: a
+    given session of its month or week, or the last one of a shorter month or week.
+#}
+{% macro is_rebalance_session(calendar, strategies) -%}
+    case {{ strategies }}.rebalance
+        when 'monthly'
+            then {{ calendar }}.session_of_month = least(
+                ({{ strategies }}.rebalance_offset + 5 * {{ strategies }}.tranche) % 20,
+                {{ calendar }}.sessions_in_month - 1
+            )
+        when 'weekly'
+            then {{ calendar }}.session_of_week = least(
+                ({{ strategies }}.rebalance_offset + {{ strategies }}.tranche) % 5,
+                {{ calendar }}.sessions_in_week - 1
+            )
+        else true
+    end
     {%- if var('backtest_start') %}
     and {{ calendar }}.trade_date >= cast('{{ modules.datetime.date.fromisoformat(var("backtest_start") | string) }}' as date)
     {%- endif %}
@@ -86,4 +100,11 @@
 {# The bound of the cumulative adjustment factor, and with 1 over it the lower one. #}
 {% macro largest_adj() -%}
     1e4
+{%- endmacro %}
+
+{# The first session that no rule was chosen on, YYYY-MM-DD; empty for none. #}
+{% macro holdout_start() -%}
+    {%- if var('holdout_start') -%}
+        {{- modules.datetime.date.fromisoformat(var('holdout_start') | string) -}}
+    {%- endif -%}
 {%- endmacro %}

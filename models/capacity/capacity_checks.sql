@@ -2,6 +2,7 @@ select
     pool,
     trade_date,
     kind,
+    cast(tranche as integer) as tranche,
     check_name,
     subject,
     value,
@@ -9,4 +10,4 @@ select
     is_violation,
     days_to_liquidate
 from {{ ref('int_capacity__checks') }}
-order by pool, trade_date, kind, check_name, subject
+order by pool, trade_date, kind, tranche, check_name, subject

@@ -9,9 +9,13 @@ curve as (
 metrics as (
 
     select
-        pool,
-        sessions >= {{ at_least_one('min_metrics_sessions') }} as is_long_enough
-    from {{ ref('metrics') }}
+        metrics.pool,
+        metrics.sessions >= {{ at_least_one('min_metrics_sessions') }} as is_long_enough
+    from {{ ref('metrics') }} as metrics
+    inner join {{ ref('int_live_strategies') }} as live
+        on
+            metrics.strategy = live.strategy
+            and metrics.pool = live.pool
 
 )
 

@@ -10,8 +10,8 @@ def model(dbt, session):
     capitals, impact_coefficient, sessions_per_year = settings.fetchall()[0]
     return limits.curves_of_all(
         fills=dbt.ref("int_capacity__fills").to_arrow_table(),
-        equity=dbt.ref("equity_daily").project("pool, trade_date, equity").to_arrow_table(),
-        parameters=dbt.ref("int_backtest__parameters").to_arrow_table(),
+        equity=dbt.ref("int_capacity__equity").to_arrow_table(),
+        pools=dbt.ref("pool_constraints").to_arrow_table(),
         capitals=capitals,
         impact_coefficient=impact_coefficient,
         sessions_per_year=sessions_per_year,

@@ -3,9 +3,17 @@
 
 with
 
+live as (
+
+    select * from {{ ref('int_strategies') }}
+    where is_live
+
+),
+
 trades as (
 
     select * from {{ ref('trades') }}
+    semi join live using (strategy, pool)
     -- A payout moves no price.
     where reason <> 'ended'
 

@@ -3,27 +3,38 @@
 
 with
 
+live as (
+
+    select * from {{ ref('int_strategies') }}
+    where is_live
+
+),
+
 rebalances as (
 
     select * from {{ ref('rebalances') }}
+    semi join live using (strategy, pool)
 
 ),
 
 targets as (
 
     select * from {{ ref('target_weights') }}
+    semi join live using (strategy, pool)
 
 ),
 
 positions as (
 
     select * from {{ ref('positions_daily') }}
+    semi join live using (strategy, pool)
 
 ),
 
 equity as (
 
     select * from {{ ref('equity_daily') }}
+    semi join live using (strategy, pool)
 
 ),
 
@@ -39,12 +50,6 @@ funds as (
 
 ),
 
-pools as (
-
-    select * from {{ ref('pool_constraints') }}
-
-),
-
 -- Sector and broad limits see the nominal weights, the ADV limit the capped one.
 rebalanced as (
 
@@ -52,16 +57,21 @@ rebalanced as (
         rebalances.pool,
         rebalances.trade_date,
         'binding' as kind,
+        rebalances.tranche,
         rebalances.symbol,
         coalesce(targets.target_weight, rebalances.target_weight) as weight,
         rebalances.target_weight as order_weight,
-        rebalances.equity_as_of as equity,
+        -- The whole strategy in the size of the tranche: each may take its part of the limit.
+        live.tranches * rebalances.equity_as_of as equity,
         targets.adv20
     from rebalances
+    inner join live
+        on rebalances.pool = live.pool
     left join targets
         on
             rebalances.pool = targets.pool
             and rebalances.trade_date = targets.trade_date
+            and rebalances.tranche = targets.tranche
             and rebalances.symbol = targets.symbol
     where coalesce(targets.target_weight, rebalances.target_weight) > 0
 
@@ -84,6 +94,7 @@ held as (
         positions.pool,
         positions.trade_date,
         'informative' as kind,
+        0 as tranche,
         positions.symbol,
         positions.weight,
         positions.weight as order_weight,
@@ -117,6 +128,7 @@ select
     unioned.pool,
     unioned.trade_date,
     unioned.kind,
+    cast(unioned.tranche as bigint) as tranche,
     unioned.symbol,
     funds.category,
     funds.is_broad,
@@ -124,14 +136,14 @@ select
     unioned.order_weight,
     unioned.equity,
     unioned.adv20,
-    cast(pools.target_capital as double) as target_capital,
-    cast(pools.max_single_weight as double) as max_single_weight,
-    cast(pools.max_sector_weight as double) as max_sector_weight,
-    cast(pools.max_broad_funds as bigint) as max_broad_funds,
-    cast(pools.max_adv_pct as double) as max_adv_pct
+    live.target_capital,
+    live.max_single_weight,
+    live.max_sector_weight,
+    case when live.top_n is not null then live.max_broad_funds end as max_broad_funds,
+    live.max_adv_pct
 from unioned
 inner join funds
     on unioned.symbol = funds.symbol
-inner join pools
-    on unioned.pool = pools.pool
-order by unioned.pool, unioned.trade_date, unioned.kind, unioned.symbol
+inner join live
+    on unioned.pool = live.pool
+order by unioned.pool, unioned.trade_date, unioned.kind, unioned.tranche, unioned.symbol

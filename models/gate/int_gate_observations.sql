@@ -3,7 +3,7 @@
 
 {% set checks = [
     'adjustment_count', 'adjustment_sources', 'adjustments', 'amounts', 'calendar',
-    'corporate_actions', 'ended', 'expectations', 'factors', 'files', 'funds', 'lag', 'metadata',
+    'corporate_actions', 'ended', 'evidence', 'expectations', 'factors', 'files', 'funds', 'lag', 'metadata',
     'performance', 'price_moves', 'published', 'rows', 'stale_prices', 'units', 'weights',
 ] %}
 

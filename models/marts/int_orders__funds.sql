@@ -1,11 +1,11 @@
--- Each fund with a bar before the session to trade: last price, limits, holding, target, open order,
--- and whether it has ended.
+-- Each fund with a bar before the session to trade, as each tranche of its pool's live strategy sees
+-- it: last price, limits, holding, targets, open order, and whether it has ended.
 
 with
 
-next_sessions as (
+tranches as (
 
-    select * from {{ ref('int_orders__pools') }}
+    select * from {{ ref('int_orders__tranches') }}
 
 ),
 
@@ -23,13 +23,14 @@ limits as (
 
 positions as (
 
-    select * from {{ ref('positions_daily') }}
+    select * from {{ ref('int_backtest__ledger') }}
+    where kind = 'tranche_position'
 
 ),
 
 targets as (
 
-    select * from {{ ref('target_weights') }}
+    select * from {{ ref('int_backtest__targets') }}
 
 ),
 
@@ -37,6 +38,25 @@ targets as (
 open_orders as (
 
     select * from {{ ref('rejected_orders') }}
+
+),
+
+last_rebalances as (
+
+    select *
+    from {{ ref('rebalances') }}
+    qualify trade_date = max(trade_date) over (partition by strategy, pool, tranche)
+
+),
+
+last_rebalance_dates as (
+
+    select distinct
+        strategy,
+        pool,
+        tranche,
+        trade_date
+    from last_rebalances
 
 ),
 
@@ -58,14 +78,6 @@ last_rows as (
 
 ),
 
-last_rebalances as (
-
-    select *
-    from {{ ref('rebalances') }}
-    qualify trade_date = max(trade_date) over (partition by pool)
-
-),
-
 last_bars as (
 
     select
@@ -81,30 +93,34 @@ last_bars as (
 referenced as (
 
     select
-        next_sessions.pool,
-        next_sessions.trade_date,
-        next_sessions.as_of_date,
+        tranches.strategy,
+        tranches.pool,
+        tranches.tranche,
+        tranches.trade_date,
+        tranches.as_of_date,
         calendar.session_number - last_rows.session_number as sessions_without_row,
         last_bars.symbol,
         last_bars.last_bar_date,
         last_bars.last_close,
         limits.price_limit
-    from next_sessions
+    from tranches
     inner join last_bars
-        on next_sessions.pool = last_bars.pool
+        on tranches.pool = last_bars.pool
     inner join calendar
-        on next_sessions.as_of_date = calendar.trade_date
+        on tranches.as_of_date = calendar.trade_date
     inner join last_rows
         on last_bars.symbol = last_rows.symbol
     asof left join limits
         on
             last_bars.symbol = limits.symbol
-            and next_sessions.trade_date >= limits.valid_from
+            and tranches.trade_date >= limits.valid_from
 
 )
 
 select
+    referenced.strategy,
     referenced.pool,
+    referenced.tranche,
     referenced.symbol,
     referenced.last_bar_date,
     referenced.last_close,
@@ -115,9 +131,12 @@ select
     {{ limit_price('referenced.last_close', 'referenced.price_limit', '+') }} as limit_up,
     {{ limit_price('referenced.last_close', 'referenced.price_limit', '-') }} as limit_down,
     coalesce(positions.shares, 0) as shares,
+    last_targets.target_weight as last_weight,
     targets.target_weight,
-    cast(targets.rank as bigint) as rank,
-    targets.adv20,
+    coalesce(targets.rank, last_targets.rank) as rank,
+    coalesce(targets.adv20, last_targets.adv20) as adv20,
+    coalesce(targets.raw_value, last_targets.raw_value) as raw_value,
+    coalesce(targets.sector, last_targets.sector) as sector,
     cast(open_orders.sequence as bigint) as open_sequence,
     open_orders.side as open_side,
     open_orders.shares as open_shares,
@@ -126,21 +145,40 @@ select
 from referenced
 left join positions
     on
-        referenced.pool = positions.pool
-        and referenced.as_of_date = positions.trade_date
+        referenced.strategy = positions.strategy
+        and referenced.pool = positions.pool
+        and referenced.tranche = positions.tranche
         and referenced.symbol = positions.symbol
 left join targets
     on
-        referenced.pool = targets.pool
+        referenced.strategy = targets.strategy
+        and referenced.pool = targets.pool
+        and referenced.tranche = targets.tranche
         and referenced.trade_date = targets.trade_date
         and referenced.symbol = targets.symbol
 left join open_orders
     on
-        referenced.pool = open_orders.pool
+        referenced.strategy = open_orders.strategy
+        and referenced.pool = open_orders.pool
+        and referenced.tranche = open_orders.tranche
         and referenced.as_of_date = open_orders.trade_date
         and referenced.symbol = open_orders.symbol
 left join last_rebalances
     on
-        referenced.pool = last_rebalances.pool
+        referenced.strategy = last_rebalances.strategy
+        and referenced.pool = last_rebalances.pool
+        and referenced.tranche = last_rebalances.tranche
         and referenced.symbol = last_rebalances.symbol
-order by referenced.pool, referenced.symbol
+left join last_rebalance_dates
+    on
+        referenced.strategy = last_rebalance_dates.strategy
+        and referenced.pool = last_rebalance_dates.pool
+        and referenced.tranche = last_rebalance_dates.tranche
+left join targets as last_targets
+    on
+        referenced.strategy = last_targets.strategy
+        and referenced.pool = last_targets.pool
+        and referenced.tranche = last_targets.tranche
+        and last_rebalance_dates.trade_date = last_targets.trade_date
+        and referenced.symbol = last_targets.symbol
+order by referenced.pool, referenced.tranche, referenced.symbol

@@ -4,8 +4,20 @@ metrics as (
 
     select * from {{ ref('metrics') }}
 
+),
+
+live as (
+
+    select * from {{ ref('int_live_strategies') }}
+
 )
 
-select *
+select
+    metrics.*,
+    live.pool is not null as is_live
 from metrics
-order by pool = 'PORTFOLIO', pool
+left join live
+    on
+        metrics.strategy = live.strategy
+        and metrics.pool = live.pool
+order by is_live desc, metrics.strategy, metrics.pool = 'PORTFOLIO', metrics.pool

@@ -1,4 +1,4 @@
--- The sessions at whose open a pool is rebalanced, up to the one after its last bar.
+-- The sessions at whose open a tranche is rebalanced, up to the one after the pool's last bar.
 
 with
 
@@ -8,37 +8,36 @@ calendar as (
 
 ),
 
-lagged as (
+strategies as (
 
-    select * from {{ ref('int_bars__lagged') }}
-
-),
-
-pools as (
-
-    select * from {{ ref('pool_constraints') }}
+    select
+        *,
+        unnest(range(tranches)) as tranche
+    from {{ ref('int_strategies') }}
 
 ),
 
 spans as (
 
     select
-        lagged.pool,
-        min(lagged.trade_date) as first_trade_date,
-        max(lagged.trade_date) as last_trade_date
-    from lagged
-    inner join pools
-        on lagged.pool = pools.pool
-    group by lagged.pool
+        pool,
+        min(trade_date) as first_trade_date,
+        max(trade_date) as last_trade_date
+    from {{ ref('int_bars__lagged') }}
+    group by pool
 
 )
 
 select
-    spans.pool,
+    strategies.strategy,
+    strategies.pool,
+    cast(strategies.tranche as bigint) as tranche,
     calendar.trade_date,
     calendar.previous_trade_date as as_of_date
-from spans
+from strategies
+inner join spans
+    on strategies.pool = spans.pool
 inner join calendar
     on calendar.trade_date between spans.first_trade_date and spans.last_trade_date
-where {{ is_rebalance_session('calendar') }}
-order by spans.pool, calendar.trade_date
+where {{ is_rebalance_session('calendar', 'strategies') }}
+order by strategies.strategy, strategies.pool, tranche, calendar.trade_date

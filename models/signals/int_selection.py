@@ -2,8 +2,10 @@ from etf_rotation.signals import selection
 
 
 def model(dbt, session):
-    """Decide about every fund of every pool on every rebalance session."""
+    """Decide about every fund before every rebalance of every strategy and tranche."""
     dbt.config(materialized="table")
-    min_adv_cny = dbt.ref("run_settings").project("min_adv_cny").fetchall()[0][0]
-    candidates = dbt.ref("int_selection__candidates").to_arrow_table()
-    return selection.select_all(candidates, min_adv_cny=min_adv_cny)
+    return selection.select_all(
+        strategies=dbt.ref("int_strategies").to_arrow_table(),
+        sessions=dbt.ref("int_rebalance_sessions").to_arrow_table(),
+        candidates=dbt.ref("int_selection__candidates").to_arrow_table(),
+    )

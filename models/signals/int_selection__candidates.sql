@@ -1,10 +1,14 @@
--- Every fund of the pool on every rebalance session, with what was known the evening before.
+-- Every fund of the pool on every session on which a tranche of a strategy is rebalanced.
 
 with
 
 rebalances as (
 
-    select * from {{ ref('int_rebalance_sessions') }}
+    select distinct
+        strategy,
+        pool,
+        trade_date
+    from {{ ref('int_rebalance_sessions') }}
 
 ),
 
@@ -14,49 +18,31 @@ funds as (
 
 ),
 
-lagged as (
+known as (
 
-    select * from {{ ref('int_bars__lagged') }}
-
-),
-
-scores as (
-
-    select * from {{ ref('scores') }}
-
-),
-
-pools as (
-
-    select * from {{ ref('pool_constraints') }}
+    select * from {{ ref('int_selection__funds') }}
 
 )
 
 select
+    rebalances.strategy,
     rebalances.pool,
     rebalances.trade_date,
     funds.symbol,
-    rebalances.as_of_date,
-    lagged.symbol is not null as has_bar,
-    scores.score,
-    cast(scores.rank as bigint) as rank,
-    lagged.adv20,
+    known.rank,
+    case when known.symbol is null then 'no_bar' else known.ineligible end as ineligible,
+    known.raw_value,
     funds.category,
     funds.is_broad,
-    cast(pools.top_n as bigint) as top_n,
-    cast(pools.max_single_weight as double) as max_single_weight,
-    cast(pools.max_sector_weight as double) as max_sector_weight,
-    cast(pools.max_broad_funds as bigint) as max_broad_funds
+    known.score,
+    known.adv20
 from rebalances
 inner join funds
     on rebalances.pool = funds.pool
-inner join pools
-    on rebalances.pool = pools.pool
-left join lagged
+left join known
     on
-        funds.symbol = lagged.symbol
-        and rebalances.trade_date = lagged.trade_date
-left join scores
-    on
-        funds.symbol = scores.symbol
-        and rebalances.trade_date = scores.trade_date
+        rebalances.strategy = known.strategy
+        and rebalances.pool = known.pool
+        and rebalances.trade_date = known.trade_date
+        and funds.symbol = known.symbol
+order by rebalances.strategy, rebalances.pool, rebalances.trade_date, funds.symbol

@@ -11,6 +11,8 @@ select
     cast({{ var('impact_coefficient') }} as double) as impact_coefficient,
     cast({{ var('capacity_capitals') }} as double[]) as capacity_capitals,
     cast({{ var('sessions_per_year') }} as integer) as sessions_per_year,
+    cast({{ var('risk_free_rate') }} as double) as risk_free_rate,
+    cast({{ at_least_one('min_metrics_sessions') }} as integer) as min_metrics_sessions,
     nullif({{ sql_text(holdings_file()) }}, '') as holdings_file,
     {{ sql_text(raw_root()) }} as raw_root,
     -- A folder that somebody named and that is empty is a fault, and not a wish for synthetic data.

@@ -1,6 +1,7 @@
 {{ after_the_gate() }}
 
 select
+    strategy,
     pool,
     trade_date,
     symbol,

@@ -11,12 +11,13 @@ pools as (
 equity as (
 
     select
+        equity_daily.strategy,
         equity_daily.pool,
         equity_daily.trade_date,
         equity_daily.cash,
         coalesce(
             lag(equity_daily.cash) over (
-                partition by equity_daily.pool order by equity_daily.trade_date
+                partition by equity_daily.strategy, equity_daily.pool order by equity_daily.trade_date
             ),
             pools.target_capital
         ) as cash_before
@@ -29,15 +30,17 @@ equity as (
 traded as (
 
     select
+        strategy,
         pool,
         trade_date,
         sum(case when side = 'buy' then -value else value end - commission) as cash_flow
     from {{ ref('trades') }}
-    group by pool, trade_date
+    group by strategy, pool, trade_date
 
 )
 
 select
+    strategy,
     pool,
     trade_date,
     equity.cash,
@@ -45,7 +48,7 @@ select
     traded.cash_flow
 from equity
 full join traded
-    using (pool, trade_date)
+    using (strategy, pool, trade_date)
 where
     equity.cash is null
     or equity.cash < 0

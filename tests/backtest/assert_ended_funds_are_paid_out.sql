@@ -47,10 +47,11 @@ numbered_rows as (
 last_sessions as (
 
     select
+        strategy,
         pool,
         max(trade_date) as trade_date
     from {{ ref('equity_daily') }}
-    group by pool
+    group by strategy, pool
 
 ),
 
@@ -59,6 +60,7 @@ last_sessions as (
 held as (
 
     select
+        positions.strategy,
         positions.pool,
         calendar.trade_date,
         positions.symbol,
@@ -68,7 +70,8 @@ held as (
     from {{ ref('positions_daily') }} as positions
     inner join last_sessions
         on
-            positions.pool = last_sessions.pool
+            positions.strategy = last_sessions.strategy
+            and positions.pool = last_sessions.pool
             and positions.trade_date < last_sessions.trade_date
     inner join calendar
         on positions.trade_date = calendar.previous_trade_date
@@ -86,14 +89,29 @@ due as (
 
 ),
 
+-- The tranches of a strategy are paid out together.
 payouts as (
 
-    select * from {{ ref('trades') }}
+    select
+        strategy,
+        pool,
+        trade_date,
+        symbol,
+        min(side) as side,
+        sum(shares order by tranche) as shares,
+        min(price) as price,
+        max(price) as highest_price,
+        sum(value order by tranche) as value,
+        sum(commission) as commission,
+        sum(slippage) as slippage
+    from {{ ref('trades') }}
     where reason = 'ended'
+    group by strategy, pool, trade_date, symbol
 
 )
 
 select
+    strategy,
     pool,
     trade_date,
     symbol,
@@ -103,14 +121,15 @@ select
     payouts.price
 from due
 full join payouts
-    using (pool, trade_date, symbol)
+    using (strategy, pool, trade_date, symbol)
 where
     due.shares is null
     or payouts.shares is null
     or due.sessions_without_row <> {{ var('max_no_row_sessions') }}
     or payouts.side <> 'sell'
-    or payouts.shares <> due.shares
+    or not abs(payouts.shares - due.shares) <= 1e-6
     or payouts.price <> due.close
+    or payouts.highest_price <> due.close
     or payouts.commission <> 0
     or payouts.slippage <> 0
     or not abs(payouts.value - payouts.shares * payouts.price) <= 0.01

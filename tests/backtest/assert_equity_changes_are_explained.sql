@@ -43,13 +43,14 @@ equity as (
         on equity_daily.pool = pools.pool
     left join calendar
         on equity_daily.trade_date = calendar.trade_date
-    window sessions as (partition by equity_daily.pool order by equity_daily.trade_date)
+    window sessions as (partition by equity_daily.strategy, equity_daily.pool order by equity_daily.trade_date)
 
 ),
 
 held as (
 
     select
+        positions.strategy,
         positions.pool,
         calendar.next_trade_date as trade_date,
         positions.symbol,
@@ -64,19 +65,22 @@ held as (
 trades as (
 
     select
+        strategy,
         pool,
         trade_date,
         symbol,
-        case when side = 'buy' then shares else -shares end as shares,
-        price,
-        commission
+        sum(case when side = 'buy' then shares else -shares end) as shares,
+        sum(case when side = 'buy' then shares else -shares end * price) as fill_value,
+        sum(commission) as commission
     from {{ ref('trades') }}
+    group by strategy, pool, trade_date, symbol
 
 ),
 
 moved as (
 
     select
+        strategy,
         pool,
         trade_date,
         symbol,
@@ -85,14 +89,14 @@ moved as (
         coalesce(held.shares, 0) * (coalesce(bars.ratio, 1) - 1) as shares_added,
         coalesce(held.close, 0) / coalesce(bars.ratio, 1) as ex_close,
         coalesce(trades.shares, 0) as shares_traded,
-        coalesce(trades.price, 0) as fill_price,
+        coalesce(trades.fill_value, 0) as fill_value,
         -- Without a bar only a payout trades, at the last close.
         coalesce(bars.open, held.close, 0) as open,
         coalesce(bars.close, held.close) as close,
         coalesce(trades.commission, 0) as commission
     from held
     full join trades
-        using (pool, trade_date, symbol)
+        using (strategy, pool, trade_date, symbol)
     left join bars
         using (symbol, trade_date)
 
@@ -101,6 +105,7 @@ moved as (
 parts as (
 
     select
+        strategy,
         pool,
         trade_date,
         sum(
@@ -110,15 +115,16 @@ parts as (
         ) as price_pnl,
         sum(shares_added * ex_close) as corporate_action_value,
         sum(commission) as commission,
-        sum(shares_traded * (fill_price - open)) as slippage
+        sum(fill_value - shares_traded * open) as slippage
     from moved
-    group by pool, trade_date
+    group by strategy, pool, trade_date
 
 ),
 
 compared as (
 
     select
+        equity.strategy,
         equity.pool,
         equity.trade_date,
         equity.equity - equity.equity_before as change,
@@ -131,7 +137,8 @@ compared as (
     from equity
     left join parts
         on
-            equity.pool = parts.pool
+            equity.strategy = parts.strategy
+            and equity.pool = parts.pool
             and equity.trade_date = parts.trade_date
 
 )

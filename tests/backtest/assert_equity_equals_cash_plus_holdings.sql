@@ -34,6 +34,7 @@ equity as (
 valued as (
 
     select
+        positions.strategy,
         positions.pool,
         positions.trade_date,
         sum(positions.shares * bars.close) as market_value
@@ -42,7 +43,7 @@ valued as (
         on
             positions.symbol = bars.symbol
             and positions.trade_date >= bars.trade_date
-    group by positions.pool, positions.trade_date
+    group by positions.strategy, positions.pool, positions.trade_date
     -- A position without any bar has no value, and the session must not pass.
     having count(bars.close) = count(*)
 
@@ -51,6 +52,7 @@ valued as (
 held as (
 
     select distinct
+        strategy,
         pool,
         trade_date
     from positions
@@ -58,6 +60,7 @@ held as (
 )
 
 select
+    strategy,
     pool,
     trade_date,
     equity.equity,
@@ -66,9 +69,9 @@ select
     valued.market_value
 from equity
 full join held
-    using (pool, trade_date)
+    using (strategy, pool, trade_date)
 left join valued
-    using (pool, trade_date)
+    using (strategy, pool, trade_date)
 where
     equity.equity is null
     or (held.pool is not null and valued.market_value is null)

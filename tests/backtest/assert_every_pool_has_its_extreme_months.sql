@@ -7,32 +7,37 @@ with
 months as (
 
     select
+        strategy,
         pool,
         least(count(*), 3) as wanted
     from {{ ref('monthly_returns') }}
-    group by pool
+    group by strategy, pool
 
 ),
 
 found as (
 
     select
+        strategy,
         pool,
         count(distinct rank) filter (where kind = 'best') as best,
         count(distinct rank) filter (where kind = 'worst') as worst
     from {{ ref('extreme_months') }}
-    group by pool
+    group by strategy, pool
 
 )
 
 select
+    months.strategy,
     months.pool,
     months.wanted,
     found.best,
     found.worst
 from months
 full outer join found
-    on months.pool = found.pool
+    on
+        months.strategy = found.strategy
+        and months.pool = found.pool
 where
     months.wanted is distinct from found.best
     or months.wanted is distinct from found.worst

@@ -7,6 +7,7 @@ with
 sums as (
 
     select
+        strategy,
         pool,
         kind,
         rank,
@@ -17,7 +18,7 @@ sums as (
         coalesce(sum(contribution) filter (where component_type = 'fund'), 0) as funds,
         sum(contribution) filter (where component_type in ('exposure', 'selection')) as split
     from {{ ref('extreme_months') }}
-    group by pool, kind, rank
+    group by strategy, pool, kind, rank
 
 )
 

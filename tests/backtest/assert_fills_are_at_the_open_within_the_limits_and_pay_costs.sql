@@ -20,6 +20,7 @@ bars as (
 )
 
 select
+    trades.strategy,
     trades.pool,
     trades.trade_date,
     trades.symbol,

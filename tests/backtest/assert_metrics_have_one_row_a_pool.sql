@@ -5,10 +5,11 @@ with
 equity as (
 
     select
+        strategy,
         pool,
         count(*) as sessions
     from {{ ref('equity_daily') }}
-    group by pool
+    group by strategy, pool
 
 ),
 
@@ -25,15 +26,20 @@ summary as (
 )
 
 select
+    equity.strategy,
     equity.pool,
     equity.sessions,
     metrics.sessions as sessions_of_metrics,
     summary.sessions as sessions_of_summary
 from equity
 full outer join metrics
-    on equity.pool = metrics.pool
+    on
+        equity.strategy = metrics.strategy
+        and equity.pool = metrics.pool
 full outer join summary
-    on equity.pool = summary.pool
+    on
+        equity.strategy = summary.strategy
+        and equity.pool = summary.pool
 where
     equity.sessions is distinct from metrics.sessions
     or equity.sessions is distinct from summary.sessions

@@ -5,10 +5,11 @@ with
 compounded as (
 
     select
+        strategy,
         pool,
         product(1 + monthly_return) - 1 as total_return
     from {{ ref('monthly_returns') }}
-    group by pool
+    group by strategy, pool
 
 ),
 
@@ -19,10 +20,13 @@ metrics as (
 )
 
 select
+    metrics.strategy,
     metrics.pool,
     metrics.total_return,
     compounded.total_return as compounded_return
 from compounded
 full outer join metrics
-    on compounded.pool = metrics.pool
+    on
+        compounded.strategy = metrics.strategy
+        and compounded.pool = metrics.pool
 where coalesce(abs(compounded.total_return - metrics.total_return), 1) > 1e-9

@@ -14,10 +14,9 @@ equity as (
 
 ),
 
-pools as (
+members as (
 
-    select * from {{ ref('pool_constraints') }}
-    where portfolio_weight > 0
+    select * from {{ ref('int_portfolio_members') }}
 
 ),
 
@@ -31,21 +30,24 @@ portfolio as (
 sleeves as (
 
     select
+        portfolio.strategy,
         portfolio.trade_date,
-        pools.portfolio_weight
+        members.portfolio_weight
         * equity.equity
         / first_value(equity.previous_equity) over month_so_far as at_close,
-        pools.portfolio_weight
+        members.portfolio_weight
         * equity.previous_equity
         / first_value(equity.previous_equity) over month_so_far as at_open
     from portfolio
-    cross join pools
+    left join members
+        on portfolio.strategy = members.portfolio
     left join equity
         on
-            pools.pool = equity.pool
+            members.strategy = equity.strategy
+            and members.pool = equity.pool
             and portfolio.trade_date = equity.trade_date
     window month_so_far as (
-        partition by pools.pool, portfolio.month order by portfolio.trade_date
+        partition by portfolio.strategy, members.pool, portfolio.month order by portfolio.trade_date
     )
 
 ),
@@ -53,18 +55,22 @@ sleeves as (
 expected as (
 
     select
+        strategy,
         trade_date,
         case when count(*) = count(at_close) then sum(at_close) / sum(at_open) - 1 end as daily_return
     from sleeves
-    group by trade_date
+    group by strategy, trade_date
 
 )
 
 select
+    portfolio.strategy,
     portfolio.trade_date,
     portfolio.daily_return,
     expected.daily_return as expected_return
 from portfolio
 left join expected
-    on portfolio.trade_date = expected.trade_date
+    on
+        portfolio.strategy = expected.strategy
+        and portfolio.trade_date = expected.trade_date
 where coalesce(abs(portfolio.daily_return - expected.daily_return), 1) > 1e-12

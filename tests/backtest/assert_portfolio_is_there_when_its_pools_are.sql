@@ -1,4 +1,4 @@
--- On every session on which all pools with a weight have equity, and on no other.
+-- On every session on which all members of a PORTFOLIO have equity, and on no other.
 
 {{ after_the_gate() }}
 
@@ -10,39 +10,47 @@ equity as (
 
 ),
 
-pools as (
+members as (
 
     select
-        pool,
-        count(*) over () as pool_count
-    from {{ ref('pool_constraints') }}
-    where portfolio_weight > 0
+        *,
+        count(*) over (partition by portfolio) as member_count
+    from {{ ref('int_portfolio_members') }}
 
 ),
 
 complete as (
 
-    select equity.trade_date
+    select
+        members.portfolio as strategy,
+        equity.trade_date
     from equity
-    inner join pools
-        on equity.pool = pools.pool
-    group by equity.trade_date
-    having count(*) = min(pools.pool_count)
+    inner join members
+        on
+            equity.strategy = members.strategy
+            and equity.pool = members.pool
+    group by members.portfolio, equity.trade_date
+    having count(*) = min(members.member_count)
 
 ),
 
 portfolio as (
 
-    select trade_date
+    select
+        strategy,
+        trade_date
     from equity
     where pool = 'PORTFOLIO'
 
 )
 
 select
+    coalesce(complete.strategy, portfolio.strategy) as strategy,
     complete.trade_date as expected_date,
     portfolio.trade_date as portfolio_date
 from complete
 full outer join portfolio
-    on complete.trade_date = portfolio.trade_date
+    on
+        complete.strategy = portfolio.strategy
+        and complete.trade_date = portfolio.trade_date
 where complete.trade_date is null or portfolio.trade_date is null

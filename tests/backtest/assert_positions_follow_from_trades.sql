@@ -29,16 +29,18 @@ positions as (
 last_sessions as (
 
     select
+        strategy,
         pool,
         max(trade_date) as trade_date
     from {{ ref('equity_daily') }}
-    group by pool
+    group by strategy, pool
 
 ),
 
 held as (
 
     select
+        positions.strategy,
         positions.pool,
         calendar.next_trade_date as trade_date,
         positions.symbol,
@@ -48,7 +50,8 @@ held as (
         on positions.trade_date = calendar.trade_date
     inner join last_sessions
         on
-            positions.pool = last_sessions.pool
+            positions.strategy = last_sessions.strategy
+            and positions.pool = last_sessions.pool
             and calendar.next_trade_date <= last_sessions.trade_date
 
 ),
@@ -56,17 +59,20 @@ held as (
 trades as (
 
     select
+        strategy,
         pool,
         trade_date,
         symbol,
-        case when side = 'buy' then shares else -shares end as shares
+        sum(case when side = 'buy' then shares else -shares end) as shares
     from {{ ref('trades') }}
+    group by strategy, pool, trade_date, symbol
 
 ),
 
 compared as (
 
     select
+        strategy,
         pool,
         trade_date,
         symbol,
@@ -75,9 +81,9 @@ compared as (
         + coalesce(trades.shares, 0) as expected_shares
     from positions
     full join held
-        using (pool, trade_date, symbol)
+        using (strategy, pool, trade_date, symbol)
     full join trades
-        using (pool, trade_date, symbol)
+        using (strategy, pool, trade_date, symbol)
     left join bars
         using (symbol, trade_date)
 

@@ -18,26 +18,32 @@ targets as (
 
 ),
 
-pools as (
+strategies as (
 
-    select * from {{ ref('pool_constraints') }}
+    select * from {{ ref('int_strategies') }}
 
 ),
 
 shares as (
 
     select
+        rebalances.strategy,
         rebalances.pool,
         rebalances.trade_date,
         rebalances.symbol,
-        rebalances.target_weight * rebalances.equity_as_of / targets.adv20 as adv_share,
-        pools.max_adv_pct
+        -- Each tranche may take its part of the limit.
+        strategies.tranches * rebalances.target_weight * rebalances.equity_as_of / targets.adv20 as adv_share,
+        strategies.max_adv_pct
     from rebalances
-    inner join pools
-        on rebalances.pool = pools.pool
+    inner join strategies
+        on
+            rebalances.strategy = strategies.strategy
+            and rebalances.pool = strategies.pool
     left join targets
         on
-            rebalances.pool = targets.pool
+            rebalances.strategy = targets.strategy
+            and rebalances.pool = targets.pool
+            and rebalances.tranche = targets.tranche
             and rebalances.trade_date = targets.trade_date
             and rebalances.symbol = targets.symbol
 

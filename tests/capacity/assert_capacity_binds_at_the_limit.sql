@@ -11,10 +11,17 @@ capacity as (
 
 ),
 
+live as (
+
+    select * from {{ ref('int_live_strategies') }}
+
+),
+
 positions as (
 
     select *
     from {{ ref('positions_daily') }}
+    semi join live using (strategy, pool)
     qualify trade_date = max(trade_date) over (partition by pool)
 
 ),
@@ -25,6 +32,7 @@ last_sessions as (
         pool,
         max(trade_date) as trade_date
     from {{ ref('equity_daily') }}
+    semi join live using (strategy, pool)
     group by pool
 
 ),

@@ -5,15 +5,23 @@
 
 with
 
+live as (
+
+    select * from {{ ref('int_live_strategies') }}
+
+),
+
 rebalances as (
 
     select * from {{ ref('rebalances') }}
+    semi join live using (strategy, pool)
 
 ),
 
 positions as (
 
     select * from {{ ref('positions_daily') }}
+    semi join live using (strategy, pool)
 
 ),
 
@@ -23,6 +31,7 @@ sessions as (
         pool,
         max(trade_date) as trade_date
     from {{ ref('equity_daily') }}
+    semi join live using (strategy, pool)
     group by pool
 
 ),
@@ -39,6 +48,7 @@ weights as (
         pool,
         trade_date,
         'binding' as kind,
+        tranche,
         symbol
     from rebalances
     where target_weight > 0
@@ -47,6 +57,7 @@ weights as (
         positions.pool,
         positions.trade_date,
         'informative' as kind,
+        0 as tranche,
         positions.symbol
     from positions
     inner join sessions
@@ -78,6 +89,7 @@ expected as (
         weights.pool,
         weights.trade_date,
         weights.kind,
+        weights.tranche,
         names.check_name,
         weights.symbol as subject
     from weights
@@ -92,6 +104,7 @@ found as (
         pool,
         trade_date,
         kind,
+        tranche,
         check_name,
         subject
     from checks
@@ -103,6 +116,7 @@ select
     coalesce(expected.pool, found.pool) as pool,
     coalesce(expected.trade_date, found.trade_date) as trade_date,
     coalesce(expected.kind, found.kind) as kind,
+    coalesce(expected.tranche, found.tranche) as tranche,
     coalesce(expected.check_name, found.check_name) as check_name,
     coalesce(expected.subject, found.subject) as subject,
     case when found.pool is null then 'not checked' else 'no such weight' end as fault
@@ -112,6 +126,7 @@ full outer join found
         expected.pool = found.pool
         and expected.trade_date = found.trade_date
         and expected.kind = found.kind
+        and expected.tranche = found.tranche
         and expected.check_name = found.check_name
         and expected.subject = found.subject
 where expected.pool is null or found.pool is null

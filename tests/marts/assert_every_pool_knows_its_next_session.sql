@@ -11,9 +11,16 @@ orders as (
 
 ),
 
+live as (
+
+    select * from {{ ref('int_live_strategies') }}
+
+),
+
 parameters as (
 
     select * from {{ ref('int_backtest__parameters') }}
+    semi join live using (strategy, pool)
 
 ),
 
@@ -32,6 +39,7 @@ calendar as (
 positions as (
 
     select * from {{ ref('positions_daily') }}
+    semi join live using (strategy, pool)
 
 ),
 

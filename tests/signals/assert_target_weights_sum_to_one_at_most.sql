@@ -6,8 +6,10 @@ weights as (
 
     select
         'target_weights' as relation,
+        strategy,
         pool,
         trade_date,
+        tranche,
         symbol,
         target_weight
     from {{ ref('target_weights') }}
@@ -16,8 +18,10 @@ weights as (
 
     select
         'rebalances' as relation,
+        strategy,
         pool,
         trade_date,
+        tranche,
         symbol,
         target_weight
     from {{ ref('rebalances') }}
@@ -26,12 +30,14 @@ weights as (
 
 select
     relation,
+    strategy,
     pool,
     trade_date,
+    tranche,
     sum(target_weight) as weight_sum,
     min(target_weight) as least_weight
 from weights
-group by relation, pool, trade_date
+group by relation, strategy, pool, trade_date, tranche
 having
     sum(target_weight) > 1 + 1e-9
     or min(target_weight) < 0

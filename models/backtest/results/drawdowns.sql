@@ -15,13 +15,14 @@ calendar as (
 counted as (
 
     select
+        strategy,
         pool,
         trade_date,
         drawdown,
         row_number() over sessions as session_count,
         count(*) filter (where drawdown = 0) over sessions as peaks_so_far
     from equity
-    window sessions as (partition by pool order by trade_date rows unbounded preceding)
+    window sessions as (partition by strategy, pool order by trade_date rows unbounded preceding)
 
 ),
 
@@ -29,12 +30,14 @@ counted as (
 dated as (
 
     select
+        strategy,
         pool,
         session_count,
         trade_date
     from counted
     union all
     select
+        counted.strategy,
         counted.pool,
         0 as session_count,
         calendar.previous_trade_date as trade_date
@@ -48,11 +51,12 @@ dated as (
 below_peak as (
 
     select
+        strategy,
         pool,
         peaks_so_far,
         session_count,
         drawdown,
-        min(drawdown) over (partition by pool, peaks_so_far) as depth
+        min(drawdown) over (partition by strategy, pool, peaks_so_far) as depth
     from counted
     where drawdown < 0
 
@@ -61,13 +65,14 @@ below_peak as (
 spells as (
 
     select
+        strategy,
         pool,
         min(depth) as depth,
         min(session_count) - 1 as peak_count,
         min(session_count) filter (where drawdown = depth) as trough_count,
         max(session_count) + 1 as recovery_count
     from below_peak
-    group by pool, peaks_so_far
+    group by strategy, pool, peaks_so_far
 
 ),
 
@@ -75,12 +80,13 @@ ranked as (
 
     select
         *,
-        row_number() over (partition by pool order by depth, peak_count) as rank
+        row_number() over (partition by strategy, pool order by depth, peak_count) as rank
     from spells
 
 )
 
 select
+    ranked.strategy,
     ranked.pool,
     cast(ranked.rank as integer) as rank,
     ranked.depth,
@@ -92,15 +98,18 @@ select
 from ranked
 left join dated as peak
     on
-        ranked.pool = peak.pool
+        ranked.strategy = peak.strategy
+        and ranked.pool = peak.pool
         and ranked.peak_count = peak.session_count
 left join dated as trough
     on
-        ranked.pool = trough.pool
+        ranked.strategy = trough.strategy
+        and ranked.pool = trough.pool
         and ranked.trough_count = trough.session_count
 left join dated as recovery
     on
-        ranked.pool = recovery.pool
+        ranked.strategy = recovery.strategy
+        and ranked.pool = recovery.pool
         and ranked.recovery_count = recovery.session_count
 where ranked.rank <= 10
-order by ranked.pool, ranked.rank
+order by ranked.strategy, ranked.pool, ranked.rank

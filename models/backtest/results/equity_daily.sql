@@ -12,10 +12,17 @@ sleeves as (
 
 ),
 
+members as (
+
+    select * from {{ ref('int_portfolio_members') }}
+
+),
+
 -- A sleeve over its pool's equity is the same all month: what the pool did, in the sleeve's size.
 scaled as (
 
     select
+        sleeves.strategy,
         sleeves.trade_date,
         sleeves.pool,
         sleeves.previous_equity,
@@ -30,9 +37,14 @@ scaled as (
         pool_equity.slippage,
         pool_equity.traded_value
     from sleeves
+    inner join members
+        on
+            sleeves.strategy = members.portfolio
+            and sleeves.pool = members.pool
     inner join pool_equity
         on
-            sleeves.pool = pool_equity.pool
+            members.strategy = pool_equity.strategy
+            and sleeves.pool = pool_equity.pool
             and sleeves.trade_date = pool_equity.trade_date
 
 ),
@@ -40,6 +52,7 @@ scaled as (
 portfolio_equity as (
 
     select
+        strategy,
         'PORTFOLIO' as pool,
         trade_date,
         min(previous_equity) as previous_equity,
@@ -53,7 +66,7 @@ portfolio_equity as (
         sum(scale * slippage order by pool) as slippage,
         sum(scale * traded_value order by pool) as traded_value
     from scaled
-    group by trade_date
+    group by strategy, trade_date
 
 ),
 
@@ -71,13 +84,14 @@ peaks as (
         *,
         -- The initial capital is the first peak.
         max(greatest(equity, previous_equity)) over (
-            partition by pool order by trade_date rows unbounded preceding
+            partition by strategy, pool order by trade_date rows unbounded preceding
         ) as peak_equity
     from equity
 
 )
 
 select
+    strategy,
     pool,
     trade_date,
     previous_equity,
@@ -93,4 +107,4 @@ select
     slippage,
     traded_value
 from peaks
-order by pool, trade_date
+order by strategy, pool, trade_date

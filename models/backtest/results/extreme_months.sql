@@ -13,7 +13,7 @@ pool_equity as (
 
     select
         *,
-        lag(trade_date) over (partition by pool order by trade_date) as previous_date
+        lag(trade_date) over (partition by strategy, pool order by trade_date) as previous_date
     from {{ ref('int_backtest__pool_equity') }}
 
 ),
@@ -34,14 +34,17 @@ trades as (
 members as (
 
     select
+        portfolio as strategy,
         'PORTFOLIO' as pool,
+        strategy as member_strategy,
         pool as member,
         portfolio_weight as weight
-    from {{ ref('pool_constraints') }}
-    where portfolio_weight > 0
+    from {{ ref('int_portfolio_members') }}
     union all
     select distinct
+        strategy,
         pool,
+        strategy as member_strategy,
         pool as member,
         1.0 as weight
     from pool_equity
@@ -53,13 +56,13 @@ ranked as (
     select
         *,
         'best' as kind,
-        row_number() over (partition by pool order by -monthly_return, month) as rank
+        row_number() over (partition by strategy, pool order by -monthly_return, month) as rank
     from months
     union all
     select
         *,
         'worst' as kind,
-        row_number() over (partition by pool order by monthly_return, month) as rank
+        row_number() over (partition by strategy, pool order by monthly_return, month) as rank
     from months
 
 ),
@@ -74,9 +77,11 @@ extremes as (
 spans as (
 
     select
+        extremes.strategy,
         extremes.pool,
         extremes.kind,
         extremes.rank,
+        members.member_strategy,
         members.member,
         pool_equity.previous_date,
         extremes.first_date,
@@ -84,10 +89,13 @@ spans as (
         members.weight / pool_equity.previous_equity as scale
     from extremes
     inner join members
-        on extremes.pool = members.pool
+        on
+            extremes.strategy = members.strategy
+            and extremes.pool = members.pool
     inner join pool_equity
         on
-            members.member = pool_equity.pool
+            members.member_strategy = pool_equity.strategy
+            and members.member = pool_equity.pool
             and extremes.first_date = pool_equity.trade_date
 
 ),
@@ -95,6 +103,7 @@ spans as (
 flows as (
 
     select
+        spans.strategy,
         spans.pool,
         spans.kind,
         spans.rank,
@@ -107,10 +116,12 @@ flows as (
     from spans
     inner join positions
         on
-            spans.member = positions.pool
+            spans.member_strategy = positions.strategy
+            and spans.member = positions.pool
             and positions.trade_date in (spans.previous_date, spans.last_date)
     union all
     select
+        spans.strategy,
         spans.pool,
         spans.kind,
         spans.rank,
@@ -125,7 +136,8 @@ flows as (
     from spans
     inner join trades
         on
-            spans.member = trades.pool
+            spans.member_strategy = trades.strategy
+            and spans.member = trades.pool
             and trades.trade_date between spans.first_date and spans.last_date
 
 ),
@@ -133,31 +145,34 @@ flows as (
 funds as (
 
     select
+        strategy,
         pool,
         kind,
         rank,
         symbol,
         sum(amount order by trade_date, sequence) as contribution
     from flows
-    group by pool, kind, rank, symbol
+    group by strategy, pool, kind, rank, symbol
 
 ),
 
 before_costs as (
 
     select
+        strategy,
         pool,
         kind,
         rank,
         sum(contribution order by symbol) as contribution
     from funds
-    group by pool, kind, rank
+    group by strategy, pool, kind, rank
 
 ),
 
 components as (
 
     select
+        strategy,
         pool,
         kind,
         rank,
@@ -167,6 +182,7 @@ components as (
     from funds
     union all
     select
+        extremes.strategy,
         extremes.pool,
         extremes.kind,
         extremes.rank,
@@ -184,13 +200,15 @@ components as (
     from extremes
     left join before_costs
         on
-            extremes.pool = before_costs.pool
+            extremes.strategy = before_costs.strategy
+            and extremes.pool = before_costs.pool
             and extremes.kind = before_costs.kind
             and extremes.rank = before_costs.rank
 
 )
 
 select
+    extremes.strategy,
     extremes.pool,
     extremes.kind,
     cast(extremes.rank as integer) as rank,
@@ -202,10 +220,12 @@ select
 from extremes
 inner join components
     on
-        extremes.pool = components.pool
+        extremes.strategy = components.strategy
+        and extremes.pool = components.pool
         and extremes.kind = components.kind
         and extremes.rank = components.rank
 order by
+    extremes.strategy,
     extremes.pool,
     extremes.kind,
     extremes.rank,

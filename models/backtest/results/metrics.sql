@@ -37,6 +37,7 @@ returns as (
 totals as (
 
     select
+        strategy,
         pool,
         min(trade_date) as first_date,
         max(trade_date) as last_date,
@@ -55,13 +56,14 @@ totals as (
         sum(traded_value order by trade_date) as traded_value,
         sum(commission + slippage order by trade_date) as total_costs
     from returns
-    group by pool
+    group by strategy, pool
 
 ),
 
 spreads as (
 
     select
+        totals.strategy,
         totals.pool,
         sqrt(
             sum(pow(returns.r - totals.mean_r, 2) order by returns.trade_date)
@@ -82,18 +84,21 @@ spreads as (
         / nullif(totals.n - 1, 0) as covariance
     from returns
     inner join totals
-        on returns.pool = totals.pool
-    group by totals.pool, totals.n
+        on
+            returns.strategy = totals.strategy
+            and returns.pool = totals.pool
+    group by totals.strategy, totals.pool, totals.n
 
 ),
 
 win_rates as (
 
     select
+        strategy,
         pool,
         count(*) filter (where monthly_return > 0) / count(*) as monthly_win_rate
     from months
-    group by pool
+    group by strategy, pool
 
 ),
 
@@ -113,9 +118,13 @@ yearly as (
         case when is_long_enough then win_rates.monthly_win_rate end as monthly_win_rate
     from totals
     inner join spreads
-        on totals.pool = spreads.pool
+        on
+            totals.strategy = spreads.strategy
+            and totals.pool = spreads.pool
     inner join win_rates
-        on totals.pool = win_rates.pool
+        on
+            totals.strategy = win_rates.strategy
+            and totals.pool = win_rates.pool
 
 ),
 
@@ -131,6 +140,7 @@ annualised as (
 )
 
 select
+    annualised.strategy,
     annualised.pool,
     annualised.first_date,
     annualised.last_date,
@@ -156,5 +166,7 @@ select
     annualised.root_year * annualised.mean_active / nullif(annualised.sd_active, 0) as information_ratio
 from annualised
 left join worst_drawdown
-    on annualised.pool = worst_drawdown.pool
-order by annualised.pool
+    on
+        annualised.strategy = worst_drawdown.strategy
+        and annualised.pool = worst_drawdown.pool
+order by annualised.strategy, annualised.pool

@@ -10,6 +10,7 @@ equity as (
 )
 
 select
+    strategy,
     pool,
     month,
     min(trade_date) as first_date,
@@ -23,5 +24,5 @@ select
     sum(commission order by trade_date) as commission,
     sum(slippage order by trade_date) as slippage
 from equity
-group by pool, month
-order by pool, month
+group by strategy, pool, month
+order by strategy, pool, month

@@ -9,6 +9,7 @@ ledger as (
 sessions as (
 
     select
+        strategy,
         pool,
         trade_date,
         equity
@@ -18,6 +19,7 @@ sessions as (
 )
 
 select
+    ledger.strategy,
     ledger.pool,
     ledger.trade_date,
     ledger.symbol,
@@ -28,7 +30,8 @@ select
 from ledger
 inner join sessions
     on
-        ledger.pool = sessions.pool
+        ledger.strategy = sessions.strategy
+        and ledger.pool = sessions.pool
         and ledger.trade_date = sessions.trade_date
 where ledger.kind = 'position'
-order by ledger.pool, ledger.trade_date, ledger.symbol
+order by ledger.strategy, ledger.pool, ledger.trade_date, ledger.symbol

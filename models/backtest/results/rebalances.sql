@@ -1,6 +1,8 @@
 select
+    strategy,
     pool,
     trade_date,
+    cast(tranche as integer) as tranche,
     symbol,
     target_weight,
     equity,
@@ -9,4 +11,4 @@ select
     target_shares
 from {{ ref('int_backtest__ledger') }}
 where kind = 'rebalance'
-order by pool, sequence
+order by strategy, pool, sequence

@@ -1,6 +1,8 @@
 select
+    strategy,
     pool,
     trade_date,
+    cast(tranche as integer) as tranche,
     cast(sequence as integer) as sequence,
     symbol,
     side,
@@ -9,4 +11,4 @@ select
     is_carry_over
 from {{ ref('int_backtest__ledger') }}
 where kind = 'rejected'
-order by pool, sequence
+order by strategy, pool, sequence

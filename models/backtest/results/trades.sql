@@ -1,6 +1,8 @@
 select
+    strategy,
     pool,
     trade_date,
+    cast(tranche as integer) as tranche,
     cast(sequence as integer) as sequence,
     symbol,
     side,
@@ -13,4 +15,4 @@ select
     reason
 from {{ ref('int_backtest__ledger') }}
 where kind = 'trade'
-order by pool, sequence
+order by strategy, pool, sequence

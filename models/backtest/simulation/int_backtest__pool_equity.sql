@@ -1,4 +1,4 @@
--- The pools' sessions, each with what the equity was before it and what the pool's funds made.
+-- The sessions of strategies in pools, with the equity before each and what the pool's funds made.
 
 with
 
@@ -32,19 +32,21 @@ trades as (
 traded as (
 
     select
+        strategy,
         pool,
         trade_date,
         sum(value order by sequence) as traded_value
     from trades
-    group by pool, trade_date
+    group by strategy, pool, trade_date
 
 )
 
 select
+    sessions.strategy,
     sessions.pool,
     sessions.trade_date,
     coalesce(
-        lag(sessions.equity) over (partition by sessions.pool order by sessions.trade_date),
+        lag(sessions.equity) over (partition by sessions.strategy, sessions.pool order by sessions.trade_date),
         parameters.target_capital
     ) as previous_equity,
     sessions.equity,
@@ -59,13 +61,16 @@ select
     coalesce(traded.traded_value, 0) as traded_value
 from sessions
 inner join parameters
-    on sessions.pool = parameters.pool
+    on
+        sessions.strategy = parameters.strategy
+        and sessions.pool = parameters.pool
 left join benchmark
     on
         sessions.pool = benchmark.pool
         and sessions.trade_date = benchmark.trade_date
 left join traded
     on
-        sessions.pool = traded.pool
+        sessions.strategy = traded.strategy
+        and sessions.pool = traded.pool
         and sessions.trade_date = traded.trade_date
-order by sessions.pool, sessions.trade_date
+order by sessions.strategy, sessions.pool, sessions.trade_date

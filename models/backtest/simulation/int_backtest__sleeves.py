@@ -2,10 +2,12 @@ from etf_rotation.backtest import sleeves
 
 
 def model(dbt, session):
-    """Combine the pools to PORTFOLIO."""
+    """Combine the pools of every strategy to a PORTFOLIO."""
     dbt.config(materialized="table")
     sessions = dbt.ref("int_backtest__pool_equity").project(
-        "pool, trade_date, equity / previous_equity - 1 as daily_return, benchmark_return"
+        "strategy, pool, trade_date, equity / previous_equity - 1 as daily_return, benchmark_return"
     )
-    shares = dbt.ref("pool_constraints").project("pool, target_capital, portfolio_weight")
-    return sleeves.run(sessions.to_arrow_table(), shares.to_arrow_table())
+    members = dbt.ref("int_portfolio_members").project(
+        "portfolio, pool, strategy, target_capital, portfolio_weight"
+    )
+    return sleeves.run(sessions.to_arrow_table(), members.to_arrow_table())

@@ -34,7 +34,11 @@ last_rows as (
 
 payouts as (
 
-    select * from {{ ref('trades') }}
+    select distinct
+        symbol,
+        trade_date,
+        price
+    from {{ ref('trades') }}
     where reason = 'ended'
 
 ),

@@ -12,15 +12,23 @@ pools as (
 
 ),
 
+live as (
+
+    select * from {{ ref('int_live_strategies') }}
+
+),
+
 metrics as (
 
     select * from {{ ref('metrics') }}
+    semi join live using (strategy, pool)
 
 ),
 
 months as (
 
     select * from {{ ref('monthly_returns') }}
+    semi join live using (strategy, pool)
 
 ),
 

@@ -1,25 +1,25 @@
-"""The position walk as tables: fills, shares, cash and equity of a pool, session by session."""
+"""The simulation as tables: fills, shares, cash and equity of every strategy and pool."""
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etf_rotation.backtest.account import (
+from etf_rotation.backtest.accounts import (
     ENDED,
-    Account,
-    Attempt,
+    REASONS,
+    Accounts,
     Order,
     Parameters,
-    Rebalanced,
     Selection,
     Target,
-    follow,
+    Trail,
 )
+from etf_rotation.backtest.marks import AMOUNTS, Marks, add_up, mark
 from etf_rotation.backtest.prices import (
     BARS_SCHEMA,
     ENDINGS_SCHEMA,
@@ -29,24 +29,19 @@ from etf_rotation.backtest.prices import (
     lay_out,
     read_prices,
 )
-from etf_rotation.signals.selection import FundKey, read_checked, refuse, schema_of
-
-
-class Session(NamedTuple):
-    """A session of the exchange; `n_eligible` must be known on a rebalance."""
-
-    trade_date: date
-    is_rebalance: bool
-    n_eligible: int | None
+from etf_rotation.contracts import FundKey, read_checked, refuse, schema_of
+from etf_rotation.signals.selection import StrategyKey, first_sessions
 
 
 class Entry(NamedTuple):
-    """A row of the ledger; `walk` says which columns each kind has."""
+    """A row of the ledger; `simulate` says which columns each kind has."""
 
+    strategy: str
     pool: str
-    sequence: int
+    sequence: int | None
     kind: str
     trade_date: date
+    tranche: int | None = None
     symbol: str | None = None
     side: str | None = None
     reason: str | None = None
@@ -68,126 +63,232 @@ class Entry(NamedTuple):
     price_pnl: float | None = None
 
 
-class _PoolKey(NamedTuple):
+class Rebalance(NamedTuple):
+    """A session at whose open a tranche is rebalanced."""
+
+    tranche: int
+    trade_date: date
+    n_eligible: int
+
+
+class Planned(NamedTuple):
+    """An order of a session to come; the aims are those of its rebalance, else None."""
+
+    symbol: str
+    side: str
+    shares: float
+    is_filled: bool  # whether cash covers a lot of it
+    target_weight: float | None
+    target_shares: float | None
+
+
+class _Session(NamedTuple):
     pool: str
+    trade_date: date
 
 
-# What the ledger has of the trail of an account.
-ORDER = ("symbol", "side", "is_carry_over", "shares")
-REJECTED = (*ORDER, "reason")
-TRADE = (*REJECTED, "price", "value", "commission", "slippage")
-REBALANCE = ("symbol", "target_weight", "target_shares", "price", "equity", "equity_as_of")
+class _TargetKey(NamedTuple):
+    tranche: int
+    trade_date: date
+    symbol: str
 
-SESSIONS_SCHEMA = schema_of(_PoolKey, Session)
-TARGETS_SCHEMA = schema_of(FundKey, Target)
+
+SESSIONS_SCHEMA = schema_of(_Session)
+REBALANCES_SCHEMA = schema_of(StrategyKey, Rebalance)
+TARGETS_SCHEMA = schema_of(StrategyKey, _TargetKey, Target)
 PARAMETERS_SCHEMA = schema_of(Parameters)
 LEDGER_SCHEMA = schema_of(Entry)
+
+Targets = Mapping[int, Mapping[date, Mapping[str, Target]]]  # by tranche, session and symbol
+
+
+def simulate(
+    prices: Prices,
+    rebalances: Sequence[Rebalance],
+    targets: Targets,
+    parameters: Parameters,
+) -> pa.Table:
+    """Lead a strategy through all sessions of a pool.
+
+    Parameters
+    ----------
+    prices : Prices
+        Of the pool, from its first session to its last.
+    rebalances : sequence of Rebalance
+        Every rebalance of every tranche, in any order.
+    targets : mapping of tranche to mapping of date to mapping of symbol to Target
+        The selected funds of each rebalance; where none is selected, everything is sold.
+    parameters : Parameters
+        Of the strategy in the pool.
+
+    Returns
+    -------
+    pyarrow.Table
+        `LEDGER_SCHEMA`. Nothing before the first rebalance of tranche 0 with at least
+        `start_funds` eligible funds; from then on, for each session, in CNY and (real) shares:
+
+        - for each tranche in order: for each fund held that ends, a `trade` with side `sell` and
+          reason `ended`: its shares at their last close, without costs; on a rebalance, a
+          `rebalance` for each fund selected or held, in symbol order: target_weight (capped),
+          equity (at the open), equity_as_of (at the last close), price (the open, else the last
+          close), target_shares; for each order as it was tried, sells before buys, a `trade`:
+          side, shares, reason (`left_selection` or `reduced` of a sell, `entered` or `increased`
+          of a buy), price (of the fill), value, commission, slippage, is_carry_over; or a
+          `rejected`: side, shares, reason, is_carry_over;
+        - a `position` for each fund held, in symbol order: shares, close (the last known),
+          market_value;
+        - a `tranche` for each tranche: equity, cash, holdings_value; on the last session also a
+          `tranche_position` for each fund that it holds: shares;
+        - one `session`: equity, cash, holdings_value, commission, slippage,
+          corporate_action_value, price_pnl, the sums over the tranches.
+
+        `sequence` counts the other entries of strategy and pool from 0.
+
+    Raises
+    ------
+    ValueError
+        A rebalance or targets on a date that is no session, targets on a session that is no
+        rebalance of their tranche, an `as_of_date` other than the session before, a target of a
+        fund without any bar yet, or without the ADV20 that caps it.
+
+    Notes
+    -----
+    Source: "Execution and accounting" and "Portfolio construction" in the strategy's
+    specification. The change in equity is price_pnl + corporate_action_value - commission
+    - slippage, to rounding (see `marks.mark`); the first change is from `target_capital`.
+    """
+    schedules, first = schedules_of(prices, rebalances, targets, parameters)
+    if first is None:
+        return LEDGER_SCHEMA.empty_table()
+    tranches = range(parameters.tranches)
+    cash = [parameters.target_capital / parameters.tranches for _ in tranches]
+    trail = Accounts(prices, [parameters for _ in tranches], cash, schedules).run()
+    marks = [mark(trail, tranche, prices, first) for tranche in tranches]
+    return _ledger(trail, prices, parameters, marks, add_up(marks))
+
+
+def schedules_of(
+    prices: Prices,
+    rebalances: Sequence[Rebalance],
+    targets: Targets,
+    parameters: Parameters,
+) -> tuple[list[dict[int, Selection]], int | None]:
+    """Return the rebalances of each tranche from its first on, and the strategy's first session."""
+    selections, eligible = _selections(prices, rebalances, targets, parameters)
+    firsts = first_sessions(eligible, parameters.start_funds)
+    schedules = [
+        {n: own for n, own in of_tranche.items() if first is not None and n >= first}
+        for of_tranche, first in zip(selections, firsts, strict=True)
+    ]
+    return schedules, firsts[0]
+
+
+def _selections(
+    prices: Prices,
+    rebalances: Sequence[Rebalance],
+    targets: Targets,
+    parameters: Parameters,
+) -> tuple[list[dict[int, Selection]], list[dict[int, int]]]:
+    """Return the selections, and the numbers of eligible funds, of each tranche by session."""
+    pool = parameters.pool
+    days = {trade_date: n for n, trade_date in enumerate(prices.dates)}
+    columns = {symbol: n for n, symbol in enumerate(prices.symbols)}
+    selections: list[dict[int, Selection]] = [{} for _ in range(parameters.tranches)]
+    eligible: list[dict[int, int]] = [{} for _ in range(parameters.tranches)]
+    for tranche, trade_date, n_eligible in sorted(rebalances):
+        if trade_date not in days:
+            raise ValueError(f"rebalances, pool {pool}: {trade_date} is not a session")
+        own = targets.get(tranche, {}).get(trade_date, {})
+        for symbol, target in own.items():
+            if symbol not in columns:
+                raise fault("targets", pool, trade_date, symbol, "no bar so far")
+            session = days[trade_date]
+            before = prices.dates[session - 1] if session else None
+            if target.as_of_date >= trade_date or before not in (None, target.as_of_date):
+                what = f"as_of_date {target.as_of_date} is not the session before"
+                raise fault("targets", pool, trade_date, symbol, what)
+        eligible[tranche][days[trade_date]] = n_eligible
+        selections[tranche][days[trade_date]] = {
+            columns[symbol]: target for symbol, target in own.items()
+        }
+    for tranche, sessions in targets.items():
+        for trade_date, funds in sessions.items():
+            if funds and days.get(trade_date) not in selections[tranche]:
+                what = f"not a rebalance session of tranche {tranche}"
+                raise fault("targets", pool, trade_date, min(funds), what)
+    return selections, eligible
 
 
 def walk(
     bars: Mapping[date, Mapping[str, Bar]],
-    targets: Mapping[date, Mapping[str, Target]],
-    sessions: Sequence[Session],
+    dates: Sequence[date],
+    rebalances: Sequence[Rebalance],
+    targets: Targets,
     parameters: Parameters,
     endings: Iterable[tuple[date, str]] = (),
 ) -> list[Entry]:
-    """Walk one pool through its sessions.
+    """Simulate a strategy on bars given as mappings; see `simulate`.
 
     Parameters
     ----------
     bars : mapping of date to mapping of symbol to Bar
         Only the sessions on which a fund traded.
-    targets : mapping of date to mapping of symbol to Target
-        The selected funds of each rebalance; where none is selected, everything is sold. Those
-        after the last session are tomorrow's and are left alone.
-    sessions : sequence of Session
+    dates : sequence of date
         Every session of the exchange from the pool's first to its last, in order.
-    parameters : Parameters
-        Of this pool.
+    rebalances, targets, parameters
+        As in `simulate`.
     endings : iterable of (date, str)
         Each session on which a fund counts as ended, and the fund: it has been without any row for
         so long that nothing can be sold any more.
 
-    Returns
-    -------
-    list of Entry
-        Nothing before the first rebalance with at least `top_n` eligible funds; from then on, for
-        each session in this order, in CNY and (real) shares:
-
-        - for each fund held that ends, a `trade` with side `sell` and reason `ended`: its shares at
-          their last close, without costs;
-        - on a rebalance, a `rebalance` for each fund selected or held, in symbol order:
-          target_weight (capped), equity (at the open), equity_as_of (at the last close), price
-          (the open, else the last close), target_shares;
-        - for each order as it was tried, sells before buys, a `trade`: side, shares, reason
-          (`left_selection` or `reduced` of a sell, `entered` or `increased` of a buy), price (of
-          the fill), value, commission, slippage, is_carry_over; or a `rejected`: side, shares,
-          reason, is_carry_over;
-        - a `position` for each fund held, in symbol order: shares, close (the last known),
-          market_value;
-        - one `session`: equity, cash, holdings_value, commission, slippage,
-          corporate_action_value, price_pnl.
-
     Raises
     ------
     ValueError
-        Bars, targets or endings on a date that is no session, targets on a session that is no
-        rebalance, an `as_of_date` other than the session before, a target of a fund without any
-        bar yet, or without the ADV20 that caps it, a fund that ends on a session with a bar.
-
-    Notes
-    -----
-    Source of the formulas: "Execution and accounting" and step 3 of "Portfolio construction" in
-    the strategy's specification. With ratio = adj / adj of the fund's previous bar, over funds
-    with a bar:
-
-    - corporate_action_value = Σ added shares × previous close / ratio: of a dividend, the cash
-      that was paid and counts as reinvested at `pre_close`
-    - slippage = Σ shares × |fill - open|
-    - price_pnl = Σ shares before × (open - previous close)
-      + Σ added shares × (open - previous close / ratio) + Σ shares at the close × (close - open)
-    - change in equity = price_pnl + corporate_action_value - commission - slippage, to rounding;
-      the first change is from `target_capital`
+        Bars or endings on a date that is no session, a fund that ends on a session with a bar, and
+        what `simulate` rejects.
     """
-    dates = [session.trade_date for session in sessions]
     prices = lay_out(dates, bars, parameters.pool, endings)
-    return _walk(prices, targets, sessions, parameters)
+    ledger = simulate(prices, rebalances, targets, parameters)
+    return _records(ledger, Entry)
 
 
 def plan(
-    session: Session,
+    trade_date: date,
     last_bars: Mapping[str, Bar],
-    targets: Mapping[str, Target],
+    targets: Mapping[str, Target] | None,
     parameters: Parameters,
     *,
     cash: float,
     shares: Mapping[str, float],
     open_orders: Mapping[str, Order],
-) -> list[Entry]:
-    """Return what a session to come would do if every fund opened at its last close.
+    only: Collection[str] | None = None,
+) -> list[Planned]:
+    """Return what a tranche would do on a session to come if every fund opened at its last close.
 
     Parameters
     ----------
-    session : Session
-        The one after the last close; on a rebalance the pool is taken to have started.
+    trade_date : date
+        The session after the last close.
     last_bars : mapping of symbol to Bar
         The last bar of each fund that is held, selected or in an open order.
     targets : mapping of symbol to Target
-        The funds selected for the session; none unless it is a rebalance.
+        The funds selected for the session; None unless it is a rebalance.
     parameters : Parameters
-        Of this pool. `target_capital` counts for nothing here: the capital is the account's.
+        Of the strategy in the pool. `target_capital` counts for nothing here: the capital is the
+        account's.
     cash : float
         CNY at the last close.
     shares : mapping of symbol to float
         Held at the last close, above zero.
     open_orders : mapping of symbol to Order
         Orders of the last rebalance that had no fill so far.
+    only : collection of str, optional
+        The funds that a rebalance may trade; all of them where it is None.
 
     Returns
     -------
-    list of Entry
-        As `walk` records them: the `rebalance` rows, and each order as a `trade`, or as a
-        `rejected` where cash does not cover one lot.
+    list of Planned
+        The orders in the order to send them.
 
     Raises
     ------
@@ -197,60 +298,88 @@ def plan(
     bars = {
         symbol: Bar(bar.close, bar.close, bar.adj, None, None) for symbol, bar in last_bars.items()
     }
-    last, today = None, session.trade_date
-    prices = lay_out([last, today], {last: bars, today: bars}, parameters.pool)
+    prices = lay_out([None, trade_date], {None: bars, trade_date: bars}, parameters.pool)
     columns = {symbol: n for n, symbol in enumerate(prices.symbols)}
-    account = Account(
-        prices,
-        parameters,
-        cash,
-        {columns[symbol]: n for symbol, n in shares.items()},
-        {columns[symbol]: order for symbol, order in open_orders.items()},
+    held = np.zeros((1, len(columns)))
+    for symbol, count in shares.items():
+        held[0, columns[symbol]] = count
+    schedule = {}
+    if targets is not None:
+        schedule[1] = {columns[symbol]: target for symbol, target in targets.items()}
+    orders = {columns[symbol]: order for symbol, order in open_orders.items()}
+    accounts = Accounts(prices, [parameters], [cash], [schedule], held, [orders])
+    may_trade = None if only is None else [columns[symbol] for symbol in only if symbol in columns]
+    trail = accounts.trade_once(1, may_trade)
+    rebalanced, attempts = trail.rebalanced, trail.attempts
+    aims = dict(
+        zip(
+            rebalanced.fund.tolist(),
+            zip(
+                *(c.tolist() for c in (rebalanced.target_weight, rebalanced.target_shares)),
+                strict=True,
+            ),
+            strict=True,
+        )
     )
-    own = {columns[symbol]: target for symbol, target in targets.items()}
-    account.trade(1, own if session.is_rebalance else None)
-    ledger = _ledger(account)
-    return [e for e in ledger if e.kind in ("rebalance", "trade", "rejected")]
+    return [
+        Planned(
+            prices.symbols[fund],
+            "buy" if is_buy else "sell",
+            count,
+            is_filled,
+            *aims.get(fund, (None, None)),
+        )
+        for fund, is_buy, count, is_filled in zip(
+            attempts.fund.tolist(),
+            attempts.is_buy.tolist(),
+            attempts.shares.tolist(),
+            attempts.is_filled.tolist(),
+            strict=True,
+        )
+    ]
 
 
 def run(
     bars: pa.Table,
-    targets: pa.Table,
-    sessions: pa.Table,
     endings: pa.Table,
+    sessions: pa.Table,
+    rebalances: pa.Table,
+    targets: pa.Table,
     parameters: pa.Table,
 ) -> pa.Table:
-    """Walk every pool of `parameters`.
+    """Simulate every strategy and pool of `parameters`.
 
     Parameters
     ----------
-    bars, targets, sessions, endings, parameters : pyarrow.Table
-        Columns of `BARS_SCHEMA`, `TARGETS_SCHEMA`, `SESSIONS_SCHEMA`, `ENDINGS_SCHEMA` and
-        `PARAMETERS_SCHEMA`, rows in any order; meaning and units as in `walk`. A pool without
-        sessions has no ledger.
+    bars, endings, sessions, rebalances, targets, parameters : pyarrow.Table
+        Columns of `BARS_SCHEMA`, `ENDINGS_SCHEMA`, `SESSIONS_SCHEMA`, `REBALANCES_SCHEMA`,
+        `TARGETS_SCHEMA` and `PARAMETERS_SCHEMA`, rows in any order; meaning and units as in
+        `simulate`. `sessions` are every session of a pool from its first to its last. Rebalances
+        and targets after a pool's last session are tomorrow's and are left alone.
 
     Returns
     -------
     pyarrow.Table
-        `LEDGER_SCHEMA`, sorted by pool and sequence; `sequence` counts from 0 in each pool.
+        `LEDGER_SCHEMA`, by strategy, pool and sequence.
 
     Raises
     ------
     ValueError
         A missing column, a null or infinite value, a duplicate row, a price, limit or adjustment
-        factor that is not positive, a weight outside 0 to 1, an ADV20 below zero, a rebalance
-        without `n_eligible`, a pool without sessions or parameters, and what `walk` refuses; the
-        message names pool, fund and date.
+        factor that is not positive, a weight outside 0 to 1, an ADV20 below zero, a pool without
+        sessions or parameters, and what `simulate` rejects; the message names pool, fund and date.
     """
     bars = read_checked("bars", bars, BARS_SCHEMA, FundKey._fields)
-    targets = read_checked("targets", targets, TARGETS_SCHEMA, FundKey._fields)
-    sessions = read_checked("sessions", sessions, SESSIONS_SCHEMA, ("pool", "trade_date"))
     endings = read_checked("endings", endings, ENDINGS_SCHEMA, FundKey._fields)
-    parameters = read_checked("parameters", parameters, PARAMETERS_SCHEMA, ("pool",))
+    sessions = read_checked("sessions", sessions, SESSIONS_SCHEMA, _Session._fields)
+    strategy = StrategyKey._fields
+    rebalances = read_checked(
+        "rebalances", rebalances, REBALANCES_SCHEMA, (*strategy, "tranche", "trade_date")
+    )
+    targets = read_checked("targets", targets, TARGETS_SCHEMA, (*strategy, *_TargetKey._fields))
+    parameters = read_checked("parameters", parameters, PARAMETERS_SCHEMA, strategy)
     for column in Bar._fields:
         refuse("bars", bars, pc.less_equal(bars[column], 0), f"{column} is not above zero")
-    is_unknown = pc.and_(sessions["is_rebalance"], pc.is_null(sessions["n_eligible"]))
-    refuse("sessions", sessions, is_unknown, "a rebalance without n_eligible")
     refuse("targets", targets, pc.less(targets["adv20"], 0), "adv20 is below zero")
     refuse("targets", targets, pc.less(targets["target_weight"], 0), "target_weight is below 0")
     refuse("targets", targets, pc.greater(targets["target_weight"], 1), "target_weight is above 1")
@@ -258,136 +387,175 @@ def run(
         ("bars", bars, "sessions", sessions),
         ("targets", targets, "sessions", sessions),
         ("endings", endings, "sessions", sessions),
+        ("parameters", parameters, "sessions", sessions),
         ("sessions", sessions, "parameters", parameters),
     ):
         is_known = pc.is_in(table["pool"], value_set=owners["pool"].combine_chunks())
         refuse(name, table, pc.invert(is_known), f"unknown pool, it has no {owner}")
 
+    prices = {}
+    for pool in parameters["pool"].unique().to_pylist():
+        is_of_pool = pc.field("pool") == pool
+        dates = sessions.filter(is_of_pool)["trade_date"].to_pylist()
+        prices[pool] = read_prices(bars.filter(is_of_pool), dates, endings.filter(is_of_pool))
     ledgers = [LEDGER_SCHEMA.empty_table()]
     for row in parameters.to_pylist():
-        is_of_pool = pc.field("pool") == row["pool"]
-        own_sessions = _records(sessions.filter(is_of_pool), Session)
-        own_targets: dict[date, dict[str, Target]] = defaultdict(dict)
-        table = targets.filter(is_of_pool)
-        for key, target in zip(_records(table, FundKey), _records(table, Target), strict=True):
-            own_targets[key.trade_date][key.symbol] = target
-        prices = read_prices(
-            bars.filter(is_of_pool),
-            [own.trade_date for own in own_sessions],
-            endings.filter(is_of_pool),
+        last = prices[row["pool"]].dates[-1]
+        own = (pc.field("strategy") == row["strategy"]) & (pc.field("pool") == row["pool"])
+        own &= pc.field("trade_date") <= last
+        ledgers.append(
+            simulate(
+                prices[row["pool"]],
+                _records(rebalances.filter(own), Rebalance),
+                read_targets(targets.filter(own)),
+                Parameters(**row),
+            )
         )
-        ledger = _walk(prices, own_targets, own_sessions, Parameters(**row))
-        if ledger:
-            ledgers.append(pa.table(list(zip(*ledger, strict=True)), schema=LEDGER_SCHEMA))
     return pa.concat_tables(ledgers).combine_chunks()
 
 
-def _walk(
+def read_targets(table: pa.Table) -> Targets:
+    """Return the targets of one strategy and pool, columns of `TARGETS_SCHEMA`."""
+    targets: dict[int, dict[date, dict[str, Target]]] = defaultdict(lambda: defaultdict(dict))
+    for key, target in zip(_records(table, _TargetKey), _records(table, Target), strict=True):
+        targets[key.tranche][key.trade_date][key.symbol] = target
+    return targets
+
+
+def _ledger(
+    trail: Trail,
     prices: Prices,
-    targets: Mapping[date, Mapping[str, Target]],
-    sessions: Sequence[Session],
     parameters: Parameters,
-) -> list[Entry]:
-    _check_dates(targets, sessions, parameters.pool)
-    columns = {symbol: n for n, symbol in enumerate(prices.symbols)}
-    rebalances = {}
-    for n, session in enumerate(sessions):
-        if session.is_rebalance:
-            own = targets.get(session.trade_date, {})
-            for symbol in own.keys() - columns.keys():
-                raise fault("targets", parameters.pool, session.trade_date, symbol, "no bar so far")
-            rebalances[n] = Selection(
-                session.n_eligible, {columns[symbol]: target for symbol, target in own.items()}
-            )
-    return _ledger(follow(prices, rebalances, parameters))
+    of_tranches: Sequence[Marks],
+    total: Marks,
+) -> pa.Table:
+    """Lay the trails of the tranches and the marks of the sessions out as one table."""
+    count = len(total.equity)
+    events = _events(trail, prices)
+    # In the order of the sessions: the events, the positions, and the session itself.
+    n_events = np.bincount(events.pop("session") - total.first, minlength=count)
+    sessions, funds = np.nonzero(total.shares)
+    n_positions = np.bincount(sessions, minlength=count)
+    begins = np.concatenate([[0], np.cumsum(n_events + n_positions + 1)[:-1]])
 
-
-def _ledger(account: Account) -> list[Entry]:
-    """Tell an account's trail session by session, with where the change in equity came from."""
-    prices, closes = account.prices, account.closes()
-    ledger: list[Entry] = []
-    if closes is None:
-        return ledger
-
-    def record(kind: str, **values: object) -> None:
-        pool, trade_date = account.parameters.pool, prices.dates[session]
-        ledger.append(Entry(pool, len(ledger), kind, trade_date, **values))
-
-    rebalanced, attempts = _by_session(account.rebalanced), _by_session(account.attempts)
-    states = {state.session: state.shares for state in account.states}
-    held: Mapping[int, float] = {}
-    for n, session in enumerate(range(closes.first, len(prices.dates))):
-        # The payouts come before the rebalance, which invests their cash.
-        payouts = [row for row in attempts.get(session, ()) if row.reason == ENDED]
-        orders = [row for row in attempts.get(session, ()) if row.reason != ENDED]
-        for row in (*payouts, *rebalanced.get(session, ()), *orders):
-            kind, names = _kind(row)
-            values = row._asdict() | {"symbol": prices.symbols[row.fund]}
-            record(kind, **{name: values[name] for name in names})
-
-        before, held = held, states.get(session, held)
-        action_value, overnight_pnl = _overnight(prices, session, before)
-        intraday_pnl = []
-        for fund, shares in sorted(held.items()):
-            close = prices.last_close.item(session, fund)
-            open_ = prices.open.item(session, fund)
-            if not math.isnan(open_):
-                intraday_pnl.append(shares * (close - open_))
-            symbol, value = prices.symbols[fund], shares * close
-            record("position", symbol=symbol, shares=shares, close=close, market_value=value)
-        record(
-            "session",
-            **{name: getattr(closes, name).item(n) for name in closes._fields[1:]},
-            corporate_action_value=action_value,
-            price_pnl=overnight_pnl + math.fsum(intraday_pnl),
+    dates = np.array(prices.dates[total.first :], dtype="datetime64[D]")
+    symbols = np.array(prices.symbols, dtype=object)
+    shares = total.shares[sessions, funds]
+    close = prices.last_close[total.first + sessions, funds]
+    parts = [
+        events | {"sequence": _numbered(begins, n_events)},
+        {
+            "kind": ["position"] * len(sessions),
+            "sequence": _numbered(begins + n_events, n_positions),
+            "trade_date": dates[sessions],
+            "symbol": symbols[funds],
+            "shares": shares,
+            "close": close,
+            "market_value": shares * close,
+        },
+        {
+            "kind": ["session"] * count,
+            "sequence": begins + n_events + n_positions,
+            "trade_date": dates,
+            **{name: getattr(total, name) for name in AMOUNTS},
+        },
+    ]
+    for tranche, own in enumerate(of_tranches):
+        amounts = {name: getattr(own, name) for name in ("equity", "cash", "holdings_value")}
+        parts.append(
+            {
+                "kind": ["tranche"] * count,
+                "sequence": [None] * count,
+                "trade_date": dates,
+                "tranche": np.full(count, tranche),
+                **amounts,
+            }
         )
-    return ledger
+        held = np.flatnonzero(own.shares[-1])
+        parts.append(
+            {
+                "kind": ["tranche_position"] * len(held),
+                "sequence": [None] * len(held),
+                "trade_date": dates[[-1] * len(held)],
+                "tranche": np.full(len(held), tranche),
+                "symbol": symbols[held],
+                "shares": own.shares[-1][held],
+            }
+        )
+    key = {"strategy": parameters.strategy, "pool": parameters.pool}
+    return pa.concat_tables(_table(part, key) for part in parts)
 
 
-def _kind(row: Rebalanced | Attempt) -> tuple[str, Sequence[str]]:
-    if isinstance(row, Rebalanced):
-        return "rebalance", REBALANCE
-    return ("trade", TRADE) if row.is_filled else ("rejected", REJECTED)
+def _numbered(begins: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return begin, begin + 1, … for each session, as many as its count."""
+    places = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(begins, counts) + places
 
 
-def _overnight(prices: Prices, session: int, held: Mapping[int, float]) -> tuple[float, float]:
-    added_values, pnl = [], []
-    actions = prices.actions.get(session, {})
-    for fund, shares in held.items():
-        open_ = prices.open.item(session, fund)
-        if not math.isnan(open_):
-            last_close = prices.last_close.item(session - 1, fund)
-            ratio = actions.get(fund, 1.0)
-            added = shares * ratio - shares
-            ex_close = last_close / ratio
-            added_values.append(added * ex_close)
-            pnl += shares * (open_ - last_close), added * (open_ - ex_close)
-    return math.fsum(added_values), math.fsum(pnl)
+def _events(trail: Trail, prices: Prices) -> dict[str, np.ndarray]:
+    """Return rebalances and orders as columns, in the order of session and tranche.
+
+    Of each the payouts come before the rebalance, which invests their cash, and the orders after.
+    """
+    rebalanced, attempts = trail.rebalanced, trail.attempts
+    n_rebalanced, n_attempts = len(rebalanced.fund), len(attempts.fund)
+    is_attempt = np.repeat([False, True], [n_rebalanced, n_attempts])
+    phase = np.where(is_attempt, 2, 1)
+    phase[n_rebalanced:][attempts.reason == ENDED] = 0
+    session, tranche, fund = (
+        np.concatenate([getattr(rebalanced, name), getattr(attempts, name)]).astype(int)
+        for name in ("session", "account", "fund")
+    )
+    order = np.lexsort((phase, tranche, session))
+    kinds = np.where(attempts.is_filled, "trade", "rejected")
+    columns: dict[str, np.ndarray] = {
+        "kind": np.concatenate([np.repeat("rebalance", n_rebalanced), kinds]),
+        "symbol": np.array(prices.symbols, dtype=object)[fund],
+        "trade_date": np.array(prices.dates, dtype="datetime64[D]")[session],
+        "tranche": tranche,
+        "session": session,
+    }
+    nothing = {False: np.ma.masked_all(n_rebalanced), True: np.ma.masked_all(n_attempts)}
+    for name in ("target_weight", "target_shares", "price", "equity", "equity_as_of"):
+        columns[name] = np.ma.concatenate([getattr(rebalanced, name), nothing[True]])
+    of_orders = {
+        "side": np.where(attempts.is_buy, "buy", "sell"),
+        "reason": np.array(REASONS, dtype=object)[attempts.reason.astype(int)],
+        "is_carry_over": attempts.is_carry_over,
+        "shares": attempts.shares,
+        "value": attempts.value,
+        "commission": attempts.commission,
+        "slippage": attempts.slippage,
+    }
+    for name, values in of_orders.items():
+        empty = np.ma.masked_all(n_rebalanced, dtype=values.dtype)
+        columns[name] = np.ma.concatenate([empty, values])
+    columns["price"] = np.ma.concatenate([rebalanced.price, attempts.price])
+    return {name: _masked(values[order]) for name, values in columns.items()}
 
 
-def _by_session(rows: Sequence) -> dict[int, list]:
-    groups: dict[int, list] = defaultdict(list)
-    for row in rows:
-        groups[row.session].append(row)
-    return groups
+def _masked(values: np.ndarray) -> np.ndarray | pa.Array:
+    """Return an array with nulls where it is masked or, of amounts, NaN."""
+    is_null = np.ma.getmaskarray(values)
+    data = np.ma.getdata(values)
+    if data.dtype.kind == "f":
+        is_null = is_null | np.isnan(data)
+    return pa.array(data, mask=is_null) if is_null.any() else data
 
 
-def _check_dates(
-    targets: Mapping[date, Mapping[str, Target]], sessions: Sequence[Session], pool: str
-) -> None:
-    dates = [session.trade_date for session in sessions]
-    session_before = dict(zip(dates, [None, *dates], strict=False))
-    rebalances = {session.trade_date for session in sessions if session.is_rebalance}
-    for trade_date, funds in targets.items():
-        if trade_date > dates[-1]:
-            continue
-        for symbol, target in funds.items():
-            if trade_date not in rebalances:
-                raise fault("targets", pool, trade_date, symbol, "not a rebalance session")
-            before = session_before[trade_date]
-            if target.as_of_date >= trade_date or before not in (None, target.as_of_date):
-                what = f"as_of_date {target.as_of_date} is not the session before"
-                raise fault("targets", pool, trade_date, symbol, what)
+def _table(columns: Mapping[str, Sequence], key: Mapping[str, str]) -> pa.Table:
+    count = len(columns["sequence"])
+    arrays = []
+    for field in LEDGER_SCHEMA:
+        if field.name in key:
+            arrays.append(pa.repeat(pa.scalar(key[field.name]), count))
+        elif field.name in columns:
+            values = columns[field.name]
+            is_arrow = isinstance(values, pa.Array)
+            arrays.append(values.cast(field.type) if is_arrow else pa.array(values, field.type))
+        else:
+            arrays.append(pa.nulls(count, field.type))
+    return pa.table(arrays, schema=LEDGER_SCHEMA)
 
 
 def _records(table: pa.Table, record: type) -> list:

@@ -4,13 +4,17 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etf_rotation.signals.selection import FundKey, refuse, schema_of
+from etf_rotation.contracts import FundKey, refuse, schema_of
+
+# Limit prices are multiples of it; raw prices carry float noise beyond.
+PRICE_DECIMALS = 3
 
 
 class Bar(NamedTuple):
@@ -40,6 +44,57 @@ class Prices:
     limit_down: np.ndarray
     actions: Mapping[int, Mapping[int, float]]
     endings: Mapping[int, Sequence[int]]
+
+    @cached_property
+    def known_closes(self) -> np.ndarray:
+        """The last close, 0 before the first bar: what is not listed yet is not held."""
+        return np.nan_to_num(self.last_close)
+
+    @cached_property
+    def open_or_close(self) -> np.ndarray:
+        """The open, else the last close; NaN before the first bar."""
+        return np.where(np.isnan(self.open), self.last_close, self.open)
+
+    @cached_property
+    def ratios(self) -> np.ndarray:
+        """Shares after a corporate action per share before it, 1 where there is none."""
+        ratios = np.ones_like(self.open)
+        for session, actions in self.actions.items():
+            ratios[session, list(actions)] = list(actions.values())
+        return ratios
+
+    @cached_property
+    def has_ended(self) -> np.ndarray:
+        """Whether a fund ends on the session."""
+        has_ended = np.zeros(self.open.shape, bool)
+        for session, funds in self.endings.items():
+            has_ended[session, funds] = True
+        return has_ended
+
+    @cached_property
+    def next_events(self) -> np.ndarray:
+        """The position of the next session with a corporate action or an end, after each one."""
+        count = len(self.dates)
+        has_event = (self.ratios != 1).any(axis=1) | self.has_ended.any(axis=1)
+        here = np.where(has_event, np.arange(count), count)
+        return np.minimum.accumulate(np.append(here[1:], count)[::-1])[::-1]
+
+    @cached_property
+    def is_limit_up(self) -> np.ndarray:
+        """Whether the open, to a whole tick, is at or above the upper limit."""
+        # Nothing compares with a limit that is NaN: there is none.
+        return self._rounded_open >= self.limit_up
+
+    @cached_property
+    def is_limit_down(self) -> np.ndarray:
+        """Whether the open, to a whole tick, is at or below the lower limit."""
+        return self._rounded_open <= self.limit_down
+
+    @cached_property
+    def _rounded_open(self) -> np.ndarray:
+        # Python rounds a double's decimal value; numpy's rounding scales it first.
+        rows = self.open.tolist()
+        return np.array([[round(price, PRICE_DECIMALS) for price in row] for row in rows])
 
     @classmethod
     def of(

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from etf_rotation.signals.selection import read_checked, schema_of
+from etf_rotation.contracts import read_checked, schema_of
 
 
 class _SessionKey(NamedTuple):
+    strategy: str
     trade_date: date
     pool: str
 
@@ -26,10 +27,12 @@ class PoolSession(NamedTuple):
     benchmark_return: float
 
 
-class PoolShare(NamedTuple):
-    """A pool's capital in CNY and its share of PORTFOLIO."""
+class Member(NamedTuple):
+    """A pool of a PORTFOLIO: the strategy that is followed in it, capital in CNY, and weight."""
 
+    portfolio: str
     pool: str
+    strategy: str
     target_capital: float
     portfolio_weight: float
 
@@ -44,7 +47,7 @@ class SleeveClose(NamedTuple):
 
 
 SESSIONS_SCHEMA = schema_of(_SessionKey, PoolSession)
-SHARES_SCHEMA = schema_of(PoolShare)
+MEMBERS_SCHEMA = schema_of(Member)
 SLEEVES_SCHEMA = schema_of(_SessionKey, SleeveClose)
 
 
@@ -89,23 +92,24 @@ def sleeves_at_close(
     return closes
 
 
-def run(sessions: pa.Table, shares: pa.Table) -> pa.Table:
-    """Combine the pools that have a share of PORTFOLIO.
+def run(sessions: pa.Table, members: pa.Table) -> pa.Table:
+    """Combine the pools of every PORTFOLIO.
 
     Parameters
     ----------
     sessions : pyarrow.Table
-        Columns of `SESSIONS_SCHEMA`, one row per session of a pool, in any order; pools without a
-        share may be among them.
-    shares : pyarrow.Table
-        Columns of `SHARES_SCHEMA`, one row per pool, in any order.
+        Columns of `SESSIONS_SCHEMA`, one row per session of a strategy in a pool, in any order;
+        there may be others than the members.
+    members : pyarrow.Table
+        Columns of `MEMBERS_SCHEMA`, one row per portfolio and pool, in any order; the weights of a
+        portfolio add up to 1.
 
     Returns
     -------
     pyarrow.Table
-        `SLEEVES_SCHEMA`, one row per session of PORTFOLIO and pool with a weight above zero,
-        sorted. PORTFOLIO runs from the latest of their first sessions to the earliest of their
-        last; it has no row where one of them has no session, or where no pool has a weight.
+        `SLEEVES_SCHEMA`, `strategy` being the portfolio's name: one row per session and pool,
+        sorted. A portfolio runs from the latest of its members' first sessions to the earliest of
+        their last; it has no row where one of them has no session.
 
     Raises
     ------
@@ -114,32 +118,41 @@ def run(sessions: pa.Table, shares: pa.Table) -> pa.Table:
 
     Notes
     -----
-    Source of the formula: "Portfolio of pools" and, for the benchmark, "Metrics" in the strategy's
-    specification. Equity = Σ sleeves, from Σ target_capital of these pools; the benchmark's sleeves
-    are combined in the same way.
+    Source: "Portfolio of pools" and, for the benchmark, "Metrics" in the strategy's specification.
+    Equity = Σ sleeves, from Σ target_capital of these pools; the benchmark's sleeves are combined
+    in the same way.
     """
     sessions = read_checked("sessions", sessions, SESSIONS_SCHEMA, _SessionKey._fields)
-    shares = read_checked("shares", shares, SHARES_SCHEMA, ("pool",)).to_pylist()
-    weights = {s["pool"]: s["portfolio_weight"] for s in shares if s["portfolio_weight"] != 0}
-
-    by_pool = {pool: {} for pool in weights}
+    members = read_checked("members", members, MEMBERS_SCHEMA, ("portfolio", "pool"))
+    by_member: dict[tuple[str, str], dict[date, dict]] = {}
     for row in sessions.to_pylist():
-        if row["pool"] in weights:
-            by_pool[row["pool"]][row["trade_date"]] = row
-    if not weights or not all(by_pool.values()):
-        return SLEEVES_SCHEMA.empty_table()
+        by_member.setdefault((row["strategy"], row["pool"]), {})[row["trade_date"]] = row
+    tables = [SLEEVES_SCHEMA.empty_table()]
+    of_portfolio: dict[str, list[Member]] = {}
+    for row in members.to_pylist():
+        of_portfolio.setdefault(row["portfolio"], []).append(Member(**row))
+    for portfolio, own in of_portfolio.items():
+        rows = {one.pool: by_member.get((one.strategy, one.pool), {}) for one in own}
+        if all(rows.values()):
+            tables.append(_combined(portfolio, own, rows))
+    return pa.concat_tables(tables).combine_chunks()
 
+
+def _combined(
+    portfolio: str, members: Sequence[Member], by_pool: Mapping[str, Mapping[date, dict]]
+) -> pa.Table:
     first = max(min(rows) for rows in by_pool.values())
     last = min(max(rows) for rows in by_pool.values())
-    if first > last:
-        return SLEEVES_SCHEMA.empty_table()
     dates = sorted({day for rows in by_pool.values() for day in rows if first <= day <= last})
+    if not dates:
+        return SLEEVES_SCHEMA.empty_table()
     for pool, rows in by_pool.items():
         for day in dates:
             if day not in rows:
                 raise ValueError(f"sessions, pool {pool}, trade_date {day}: no row")
 
-    capital = math.fsum(s["target_capital"] for s in shares if s["pool"] in weights)
+    weights = {one.pool: one.portfolio_weight for one in members}
+    capital = math.fsum(one.target_capital for one in members)
     curves = {}
     for column in PoolSession._fields:
         returns = {pool: [by_pool[pool][day][column] for day in dates] for pool in weights}
@@ -154,7 +167,7 @@ def run(sessions: pa.Table, shares: pa.Table) -> pa.Table:
         strict=False,
     )
     rows = [
-        (day, pool, sleeves[pool], *total)
+        (portfolio, day, pool, sleeves[pool], *total)
         for day, sleeves, total in zip(dates, curves["daily_return"], totals, strict=True)
         for pool in weights
     ]

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etf_rotation.backtest.ledger import PARAMETERS_SCHEMA
+from etf_rotation.contracts import FundKey, read_checked, refuse, schema_of
 from etf_rotation.errors import InputError
-from etf_rotation.signals.selection import LIMIT_TOLERANCE, FundKey, read_checked, refuse, schema_of
+from etf_rotation.signals.selection import LIMIT_TOLERANCE
 
 INFORMATIVE = "informative"
 
@@ -32,7 +32,7 @@ class Limits(NamedTuple):
 
     max_single_weight: float
     max_sector_weight: float
-    max_broad_funds: int
+    max_broad_funds: int | None  # None: the strategy holds every fund, and no such limit binds it
     max_adv_pct: float
 
 
@@ -72,9 +72,13 @@ class CurvePoint(NamedTuple):
 
 
 class _Portfolio(NamedTuple):
-    kind: str
     equity: float
     target_capital: float
+
+
+class _Pool(NamedTuple):
+    pool: str
+    target_capital: float  # CNY
 
 
 class _Equity(NamedTuple):
@@ -87,6 +91,7 @@ class _CheckKey(NamedTuple):
     pool: str
     trade_date: date
     kind: str
+    tranche: int
 
 
 class _CurveKey(NamedTuple):
@@ -94,10 +99,11 @@ class _CurveKey(NamedTuple):
     trade_date: date
 
 
-WEIGHTS_SCHEMA = schema_of(FundKey, _Portfolio, Holding, Limits)
+WEIGHTS_SCHEMA = schema_of(FundKey, _CheckKey, _Portfolio, Holding, Limits)
 CHECKS_SCHEMA = schema_of(_CheckKey, Check)
 FILLS_SCHEMA = schema_of(Fill)
 EQUITY_SCHEMA = schema_of(_Equity)
+POOLS_SCHEMA = schema_of(_Pool)
 CURVE_SCHEMA = schema_of(_CurveKey, CurvePoint)
 
 
@@ -150,8 +156,9 @@ def check_portfolio(
     for category, weights in sorted(sectors.items()):
         value = math.fsum(weights)
         checks.append(_check("sector_weight", category, value, limits.max_sector_weight))
-    broad_funds = float(sum(fund.is_broad for fund in holdings))
-    checks.append(_check("broad_funds", "broad", broad_funds, float(limits.max_broad_funds)))
+    if limits.max_broad_funds is not None:
+        broad_funds = float(sum(fund.is_broad for fund in holdings))
+        checks.append(_check("broad_funds", "broad", broad_funds, float(limits.max_broad_funds)))
     for name, capital in capitals.items():
         for fund in holdings:
             value = fund.order_weight * capital / fund.adv20 if fund.adv20 else None
@@ -168,14 +175,14 @@ def check_all(weights: pa.Table) -> pa.Table:
     Parameters
     ----------
     weights : pyarrow.Table
-        Columns of `WEIGHTS_SCHEMA`, one row per (pool, trade_date, kind, symbol), in any order;
-        what belongs to the pool or the portfolio stands on each of its rows. `kind` is `binding`
-        for a rebalance, `informative` for what is held.
+        Columns of `WEIGHTS_SCHEMA`, one row per (pool, trade_date, kind, tranche, symbol), in
+        any order. Each row repeats the facts of its pool and of the portfolio. `kind` is
+        `binding` for a rebalance and `informative` for what is held.
 
     Returns
     -------
     pyarrow.Table
-        `CHECKS_SCHEMA`, sorted by pool, trade_date, kind.
+        `CHECKS_SCHEMA`, sorted by pool, trade_date, kind, tranche.
 
     Raises
     ------
@@ -311,7 +318,7 @@ def capacity_curve(
 def curves_of_all(
     fills: pa.Table,
     equity: pa.Table,
-    parameters: pa.Table,
+    pools: pa.Table,
     *,
     capitals: Sequence[float],
     impact_coefficient: float,
@@ -321,9 +328,8 @@ def curves_of_all(
 
     Parameters
     ----------
-    fills, equity, parameters : pyarrow.Table
-        Columns of `FILLS_SCHEMA`, `EQUITY_SCHEMA` and the backtest's `PARAMETERS_SCHEMA`, rows in
-        any order. Equity of a pool without parameters is left out.
+    fills, equity, pools : pyarrow.Table
+        Columns of `FILLS_SCHEMA`, `EQUITY_SCHEMA` and `POOLS_SCHEMA`, rows in any order.
     capitals, impact_coefficient, sessions_per_year
         As in `capacity_curve`.
 
@@ -348,14 +354,14 @@ def curves_of_all(
         raise InputError(f"var impact_coefficient is {impact_coefficient}; give zero or more")
     fills = read_checked("fills", fills, FILLS_SCHEMA, ("pool", "sequence"))
     equity = read_checked("equity", equity, EQUITY_SCHEMA, ("pool", "trade_date"))
-    parameters = read_checked("parameters", parameters, PARAMETERS_SCHEMA, ("pool",))
+    pools = read_checked("pools", pools, POOLS_SCHEMA, ("pool",))
     refuse("fills", fills, pc.less_equal(fills["value"], 0), "value is not above zero")
     for column in ("adv20", "volatility"):
         refuse("fills", fills, pc.less(fills[column], 0), f"{column} is below zero")
 
     rows = []
-    for parameter in parameters.to_pylist():
-        pool = parameter["pool"]
+    for row in pools.to_pylist():
+        pool = row["pool"]
         is_of_pool = pc.field("pool") == pool
         closes = equity.filter(is_of_pool)
         if not closes.num_rows:
@@ -365,7 +371,7 @@ def curves_of_all(
             [Fill(**fill) for fill in fills.filter(is_of_pool).to_pylist()],
             dict(zip(dates, closes["equity"].to_pylist(), strict=True)),
             sorted(set(capitals)),
-            target_capital=parameter["target_capital"],
+            target_capital=row["target_capital"],
             impact_coefficient=impact_coefficient,
             sessions_per_year=sessions_per_year,
         )

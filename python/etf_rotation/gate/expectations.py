@@ -196,21 +196,22 @@ def published_suites() -> list[Suite]:
         ),
         Suite(
             "target_weights",
-            "pool, trade_date, symbol, target_weight, score, rank, adv20",
-            row,
+            "strategy, pool, trade_date, tranche, symbol, target_weight, score, rank, adv20",
+            ("strategy", *row),
             [
-                _unique(*row),
+                _unique("strategy", "pool", "trade_date", "tranche", "symbol"),
                 *_not_null("target_weight", "score", "adv20"),
-                *_between(0, 1, "target_weight", strict=True),
+                *_between(0, 1, "target_weight"),
                 *_between(0, None, "adv20", strict=True),
             ],
         ),
         Suite(
             "trades",
-            "pool, trade_date, symbol, sequence, side, shares, price, value, commission, slippage",
-            row,
+            "strategy, pool, trade_date, tranche, symbol, sequence, side, shares, price, value, "
+            "commission, slippage",
+            ("strategy", *row),
             [
-                _unique("pool", "trade_date", "symbol"),
+                _unique("strategy", "pool", "trade_date", "tranche", "symbol"),
                 gxe.ExpectColumnValuesToBeInSet(column="side", value_set=["buy", "sell"]),
                 *_between(0, None, "shares", "price", "value", strict=True),
                 # The payout of a fund that ended costs nothing.
@@ -219,20 +220,20 @@ def published_suites() -> list[Suite]:
         ),
         Suite(
             "positions_daily",
-            "pool, trade_date, symbol, shares, close, market_value, weight",
-            row,
+            "strategy, pool, trade_date, symbol, shares, close, market_value, weight",
+            ("strategy", *row),
             [
-                _unique(*row),
+                _unique("strategy", *row),
                 *_between(0, None, "shares", "close", "market_value", strict=True),
                 *_between(0, 1 + 1e-9, "weight", strict=True),
             ],
         ),
         Suite(
             "equity_daily",
-            "pool, trade_date, equity, cash, holdings_value, daily_return, drawdown",
-            ("pool", "trade_date"),
+            "strategy, pool, trade_date, equity, cash, holdings_value, daily_return, drawdown",
+            ("strategy", "pool", "trade_date"),
             [
-                _unique("pool", "trade_date"),
+                _unique("strategy", "pool", "trade_date"),
                 *_not_null("equity", "cash", "daily_return"),
                 *_between(0, None, "equity", strict=True),
                 *_between(0, None, "cash", "holdings_value"),

@@ -34,10 +34,11 @@ TABLES = {
         from signals.factor_summary
         group by pool
         order by pool""",
-    "backtest.metrics": f"""
+    "marts.pool_metrics_summary": f"""
         select '{FIGURE}' as kind, pool, unnest(['annual_return', 'max_drawdown']) as name,
             unnest([annual_return, max_drawdown]) as value
-        from backtest.metrics
+        from marts.pool_metrics_summary
+        where is_live
         order by pool""",
     "gate.gate_checks": f"""
         select

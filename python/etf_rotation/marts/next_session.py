@@ -1,18 +1,21 @@
 """Tomorrow's orders: what each pool trades at the next open, or why it trades nothing."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etf_rotation.backtest.account import Order, Parameters, Target
-from etf_rotation.backtest.ledger import PARAMETERS_SCHEMA, Session, plan
+from etf_rotation.backtest.accounts import Order, Parameters, Target
+from etf_rotation.backtest.ledger import PARAMETERS_SCHEMA, Planned, plan
 from etf_rotation.backtest.prices import Bar
 from etf_rotation.bilingual import Bilingual
+from etf_rotation.contracts import read_checked, refuse, schema_of
 from etf_rotation.marts.holdings import Holdings
-from etf_rotation.signals.selection import read_checked, refuse, schema_of
 
 SIMULATED = "simulated"
 HOLDINGS_FILE = "holdings_file"
@@ -36,31 +39,40 @@ OBSTACLES_ZH = {
 }
 
 
-class NextSession(NamedTuple):
-    """A pool before the session to trade; `cash` is null before the pool's first rebalance."""
+class Tranche(NamedTuple):
+    """A tranche of a pool's live strategy before the session to trade."""
 
     pool: str
+    tranche: int
     trade_date: date
     as_of_date: date
     is_rebalance: bool
     n_eligible: int | None
     next_rebalance_date: date | None  # after trade_date; null where the calendar ends before it
-    cash: float | None  # CNY at the close of as_of_date
+    has_begun: bool  # whether it was rebalanced before
+    cash: float  # CNY at the close of as_of_date
 
 
 class Fund(NamedTuple):
-    """A fund with a bar, before the session to trade; unadjusted prices in CNY."""
+    """A fund with a bar, as a tranche sees it; unadjusted prices in CNY.
+
+    `raw_value` and `sector` as in the backtest's `Target`.
+    """
 
     pool: str
+    tranche: int
     symbol: str
     last_bar_date: date
     last_close: float
     has_ended: bool
     ends_next: bool  # unless it has a row on the session to trade
     shares: float  # simulated, at the last close
+    last_weight: float | None  # nominal, of the tranche's last rebalance
     target_weight: float | None  # nominal; null unless selected for the session
     rank: int | None
     adv20: float | None
+    raw_value: float | None
+    sector: str | None
     open_sequence: int | None  # of the last session's attempt; null without an open order
     open_side: str | None
     open_shares: float | None
@@ -83,13 +95,24 @@ class NextOrder(NamedTuple):
     reason_zh: str
 
 
-SESSIONS_SCHEMA = schema_of(NextSession)
+class _Part(NamedTuple):
+    """What one tranche wants of a fund."""
+
+    tranche: int
+    fund: Fund
+    planned: Planned
+    target_weight: float | None
+    target_shares: float
+    reason: Bilingual
+
+
+TRANCHES_SCHEMA = schema_of(Tranche)
 FUNDS_SCHEMA = schema_of(Fund)
 ORDERS_SCHEMA = schema_of(NextOrder)
 
 
 def next_orders(
-    session: NextSession,
+    tranches: Sequence[Tranche],
     funds: Sequence[Fund],
     parameters: Parameters,
     holdings: Holdings | None = None,
@@ -98,21 +121,22 @@ def next_orders(
 
     Parameters
     ----------
-    session : NextSession
-        Of this pool.
+    tranches : sequence of Tranche
+        Of this pool, in order.
     funds : sequence of Fund
-        Every fund of the pool that has a bar.
+        Every fund of the pool that has a bar, once for each tranche.
     parameters : Parameters
-        Of this pool.
+        Of the live strategy in this pool.
     holdings : Holdings, optional
         The user's own at the last close, in place of the simulated ones.
 
     Returns
     -------
     list of NextOrder
-        Shares above zero; sells before buys, as the backtest sends them. One row without a symbol
-        where there is nothing to trade; its reason names the next rebalance session. A fund that
-        has ended is never ordered, and the user's own holdings count without it.
+        Shares above zero, the net of all tranches; sells before buys, as the backtest sends them.
+        One row without a symbol where there is nothing to trade; its reason names the next
+        rebalance session. No fund that has ended is among them: nobody trades it, and its value
+        counts for nothing in the user's own holdings.
 
     Notes
     -----
@@ -121,77 +145,224 @@ def next_orders(
     the simulated account tries again what had no fill so far; the user's own holdings are traded
     on rebalance sessions only, since nothing tells which of the user's orders were filled.
     """
-    basis = HOLDINGS_FILE if holdings else SIMULATED
-    has_started = session.cash is not None
-    if not has_started and not (session.is_rebalance and session.n_eligible >= parameters.top_n):
-        return [_no_order(session, basis, parameters, has_started=False)]
-
-    by_symbol = {fund.symbol: fund for fund in funds}
+    basis = SIMULATED if holdings is None else HOLDINGS_FILE
+    active = _active(tranches, parameters)
+    if not active:
+        return [_no_order(tranches, basis, parameters, has_begun=False)]
+    of_tranche = {
+        own.tranche: [fund for fund in funds if fund.tranche == own.tranche] for own in active
+    }
     if holdings is None:
-        cash = session.cash if has_started else parameters.target_capital
-        holdings = Holdings(cash, {fund.symbol: fund.shares for fund in funds if fund.shares > 0})
-    ended = {fund.symbol for fund in funds if fund.has_ended}
-    tradable = {symbol: n for symbol, n in holdings.shares.items() if symbol not in ended}
-    holdings = holdings._replace(shares=tradable)
-    open_orders = {}
-    if basis == SIMULATED:
-        open_orders = {fund.symbol: _open_order(fund) for fund in funds if fund.open_side}
-    entries = plan(
-        Session(session.trade_date, session.is_rebalance, session.n_eligible),
-        {fund.symbol: Bar(fund.last_close, fund.last_close, 1.0, None, None) for fund in funds},
-        {
-            fund.symbol: Target(session.as_of_date, fund.target_weight, fund.rank, fund.adv20)
+        parts = [
+            part for own in active for part in _simulated(own, of_tranche[own.tranche], parameters)
+        ]
+        held = {fund.symbol for fund in funds if fund.shares > 0}
+    else:
+        parts = _of_account(active, of_tranche, parameters, holdings)
+        held = set(holdings.shares)
+    orders = _netted(parts, basis, parameters.tranches if basis == SIMULATED else 1)
+    if not orders:
+        first = of_tranche[active[0].tranche]
+        ending = [fund for fund in first if fund.ends_next and fund.symbol in held]
+        orders = [_no_order(tranches, basis, parameters, has_begun=True, ending=ending)]
+    return orders
+
+
+def _active(tranches: Sequence[Tranche], parameters: Parameters) -> list[Tranche]:
+    """Return the tranches that have begun, or begin on the session to trade."""
+
+    def begins(own: Tranche) -> bool:
+        return own.is_rebalance and own.n_eligible >= parameters.start_funds
+
+    first = tranches[0]
+    if not (first.has_begun or begins(first)):
+        return []
+    return [own for own in tranches if own.has_begun or begins(own)]
+
+
+def _bars(funds: Sequence[Fund]) -> dict[str, Bar]:
+    return {fund.symbol: Bar(fund.last_close, fund.last_close, 1.0, None, None) for fund in funds}
+
+
+def _target(fund: Fund, weight: float, as_of_date: date) -> Target:
+    value = 1.0 if fund.raw_value is None else fund.raw_value
+    return Target(as_of_date, weight, fund.rank, fund.adv20, value, fund.sector)
+
+
+def _simulated(own: Tranche, funds: Sequence[Fund], parameters: Parameters) -> list[_Part]:
+    """Return what a simulated tranche wants."""
+    shares = {fund.symbol: fund.shares for fund in funds if fund.shares > 0 and not fund.has_ended}
+    open_orders = {fund.symbol: _open_order(fund) for fund in funds if fund.open_side}
+    targets = None
+    if own.is_rebalance:
+        targets = {
+            fund.symbol: _target(fund, fund.target_weight, own.as_of_date)
             for fund in funds
             if fund.target_weight is not None
-        },
+        }
+    trail = plan(
+        own.trade_date,
+        _bars(funds),
+        targets,
         parameters,
-        cash=holdings.cash,
-        shares=holdings.shares,
+        cash=own.cash,
+        shares=shares,
         open_orders=open_orders,
     )
-    targets = {entry.symbol: entry for entry in entries if entry.kind == "rebalance"}
-    orders = []
-    for entry in entries:
-        if entry.kind == "rebalance":
-            continue
-        fund = by_symbol[entry.symbol]
-        held = holdings.shares.get(entry.symbol, 0.0)
-        if session.is_rebalance:
-            rebalance = targets[entry.symbol]
-            weight, target = rebalance.target_weight, rebalance.target_shares
-            reason = CHANGES[entry.side, held > 0 and target > 0]
+    return _parts(own, funds, trail, shares, open_orders, parameters)
+
+
+def _of_account(
+    active: Sequence[Tranche],
+    of_tranche: Mapping[int, Sequence[Fund]],
+    parameters: Parameters,
+    holdings: Holdings,
+) -> list[_Part]:
+    """Return what the user's own account wants: the mean of the tranches' weights."""
+    first = active[0]
+    funds = of_tranche[first.tranche]
+    if not any(own.is_rebalance for own in active):
+        return []
+    ended = {fund.symbol for fund in funds if fund.has_ended}
+    shares = {symbol: n for symbol, n in holdings.shares.items() if symbol not in ended}
+    only = None
+    if parameters.tranches == 1:
+        wanted = {fund.symbol: fund for fund in funds if fund.target_weight is not None}
+        weights = {symbol: fund.target_weight for symbol, fund in wanted.items()}
+    else:
+        # The account is one: its ADV cap is not split, and weight that it takes stays in cash.
+        wanted, weights, only = _mean_weights(active, of_tranche, parameters.tranches, shares)
+        parameters = replace(parameters, tranches=1, redistribute=False)
+    targets = {
+        symbol: _target(fund, weights[symbol], first.as_of_date) for symbol, fund in wanted.items()
+    }
+    trail = plan(
+        first.trade_date,
+        _bars(funds),
+        targets,
+        parameters,
+        cash=holdings.cash,
+        shares=shares,
+        open_orders={},
+        only=only,
+    )
+    rebalanced = first._replace(is_rebalance=True)
+    return _parts(rebalanced, funds, trail, shares, {}, parameters)
+
+
+def _mean_weights(
+    active: Sequence[Tranche],
+    of_tranche: Mapping[int, Sequence[Fund]],
+    tranches: int,
+    shares: Mapping[str, float],
+) -> tuple[dict[str, Fund], dict[str, float], set[str]]:
+    """Return the funds that a tranche wants, their mean weights, and those to be traded today.
+
+    Those are the funds whose target changed today, and those held that no tranche wants.
+    """
+    wanted: dict[str, Fund] = {}
+    before: dict[str, list[float]] = {}
+    after: dict[str, list[float]] = {}
+    for own in active:
+        for fund in of_tranche[own.tranche]:
+            old, new = fund.last_weight or 0.0, fund.target_weight or 0.0
+            new = new if own.is_rebalance else old
+            before.setdefault(fund.symbol, []).append(old)
+            after.setdefault(fund.symbol, []).append(new)
+            if new > 0:
+                wanted[fund.symbol] = fund
+    weights = {symbol: sum(after[symbol]) / tranches for symbol in wanted}
+    changed = {symbol for symbol in after if after[symbol] != before[symbol]}
+    return wanted, weights, changed | (set(shares) - set(wanted))
+
+
+def _parts(
+    own: Tranche,
+    funds: Sequence[Fund],
+    trail: Sequence[Planned],
+    shares: Mapping[str, float],
+    open_orders: Mapping[str, Order],
+    parameters: Parameters,
+) -> list[_Part]:
+    by_symbol = {fund.symbol: fund for fund in funds}
+    parts = []
+    for planned in trail:
+        fund, held = by_symbol[planned.symbol], shares.get(planned.symbol, 0.0)
+        if own.is_rebalance:
+            weight, target = planned.target_weight, planned.target_shares
+            reason = CHANGES[planned.side, held > 0 and target > 0]
         else:
-            weight, target = fund.open_weight, open_orders[entry.symbol].target_shares
-            reason = _carried_over(fund.open_reason, session.as_of_date)
-        if entry.kind == "rejected":
+            weight, target = fund.open_weight, open_orders[planned.symbol].target_shares
+            reason = _carried_over(fund.open_reason, own.as_of_date)
+        if not planned.is_filled:
             reason += CASH_DOES_NOT_COVER
-        elif entry.side == "buy" and target - held - entry.shares >= parameters.lot_size:
+        elif planned.side == "buy" and target - held - planned.shares >= parameters.lot_size:
             reason += CUT_TO_CASH
-        if fund.last_bar_date < session.as_of_date:
+        if fund.last_bar_date < own.as_of_date:
             since = fund.last_bar_date
             reason += Bilingual(f", no trade since {since}", f"，自 {since} 起无成交")
         if fund.ends_next:
-            reason += _ends_next([fund], session)
+            reason += _ends_next([fund], own.trade_date)
+        parts.append(_Part(own.tranche, fund, planned, weight, target, reason))
+    return parts
+
+
+def _netted(parts: Sequence[_Part], basis: str, tranches: int) -> list[NextOrder]:
+    """Return the net order of each fund, sells before buys."""
+    by_symbol: dict[str, list[_Part]] = {}
+    for part in parts:
+        by_symbol.setdefault(part.fund.symbol, []).append(part)
+    orders = []
+    for symbol, own in by_symbol.items():
+        # What cash does not cover counts only where there is nothing else.
+        filled = [part for part in own if part.planned.is_filled] or own
+        signed = [
+            part.planned.shares if part.planned.side == "buy" else -part.planned.shares
+            for part in filled
+        ]
+        if not (net := sum(signed)):
+            continue
+        reason = _joined(filled, tranches)
         orders.append(
             NextOrder(
-                pool=session.pool,
-                sequence=len(orders) + 1,
+                pool=own[0].fund.pool,
+                sequence=0,
                 basis=basis,
-                symbol=entry.symbol,
-                side=entry.side,
-                shares=entry.shares,
-                target_weight=weight,
-                target_shares=target,
+                symbol=symbol,
+                side="buy" if net > 0 else "sell",
+                shares=abs(net),
+                target_weight=_total_weight(own, tranches),
+                target_shares=sum(part.target_shares for part in own),
                 reason=reason.en,
                 reason_zh=reason.zh,
             )
         )
-    ending = [fund for fund in funds if fund.ends_next and fund.symbol in holdings.shares]
-    return orders or [_no_order(session, basis, parameters, has_started=True, ending=ending)]
+    if tranches > 1:
+        best = {
+            symbol: min(part.fund.rank or 0 for part in own) for symbol, own in by_symbol.items()
+        }
+        orders.sort(key=lambda order: (order.side == "buy", best[order.symbol], order.symbol))
+    return [order._replace(sequence=n) for n, order in enumerate(orders, start=1)]
+
+
+def _total_weight(parts: Sequence[_Part], tranches: int) -> float | None:
+    weights = [part.target_weight for part in parts if part.target_weight is not None]
+    return sum(weights) / tranches if weights else None
+
+
+def _joined(parts: Sequence[_Part], tranches: int) -> Bilingual:
+    reasons = list(dict.fromkeys(part.reason for part in parts))
+    reason = Bilingual("; ".join(one.en for one in reasons), "；".join(one.zh for one in reasons))
+    if tranches > 1:
+        named = [str(part.tranche) for part in parts]
+        reason += Bilingual(
+            f", tranche {' and '.join(named)}", f"，第 {'、'.join(named)} 份（编号自 0 起）"
+        )
+    return reason
 
 
 def next_orders_of_all(
-    sessions: pa.Table,
+    tranches: pa.Table,
     funds: pa.Table,
     parameters: pa.Table,
     holdings: Mapping[str, Holdings],
@@ -200,43 +371,42 @@ def next_orders_of_all(
 
     Parameters
     ----------
-    sessions, funds, parameters : pyarrow.Table
-        Columns of `SESSIONS_SCHEMA`, `FUNDS_SCHEMA` and the backtest's `PARAMETERS_SCHEMA`, rows
-        in any order; meaning and units as in `next_orders`.
+    tranches, funds, parameters : pyarrow.Table
+        Columns of `TRANCHES_SCHEMA`, `FUNDS_SCHEMA` and the backtest's `PARAMETERS_SCHEMA`, the
+        latter of the live strategies alone, rows in any order; meaning and units as in
+        `next_orders`.
     holdings : mapping of pool to Holdings
         The user's own; pools without stay simulated.
 
     Returns
     -------
     pyarrow.Table
-        `ORDERS_SCHEMA`, at least one row a pool, sorted by pool and sequence.
+        `ORDERS_SCHEMA`, at least one row per pool, sorted by pool and sequence.
 
     Raises
     ------
     ValueError
         A missing column, a null or infinite value, a duplicate row, a close that is not positive,
-        a rebalance without `n_eligible`, a session without parameters.
+        a rebalance without `n_eligible`, a tranche without parameters.
     """
-    sessions = read_checked("sessions", sessions, SESSIONS_SCHEMA, ("pool",))
-    funds = read_checked("funds", funds, FUNDS_SCHEMA, ("pool", "symbol"))
+    tranches = read_checked("tranches", tranches, TRANCHES_SCHEMA, ("pool", "tranche"))
+    funds = read_checked("funds", funds, FUNDS_SCHEMA, ("pool", "tranche", "symbol"))
     parameters = read_checked("parameters", parameters, PARAMETERS_SCHEMA, ("pool",))
     refuse("funds", funds, pc.less_equal(funds["last_close"], 0), "last_close is not above zero")
-    is_unknown = pc.and_(sessions["is_rebalance"], pc.is_null(sessions["n_eligible"]))
-    refuse("sessions", sessions, is_unknown, "a rebalance without n_eligible")
-    is_known = pc.is_in(sessions["pool"], value_set=parameters["pool"].combine_chunks())
-    refuse("sessions", sessions, pc.invert(is_known), "unknown pool, it has no parameters")
+    is_unknown = pc.and_(tranches["is_rebalance"], pc.is_null(tranches["n_eligible"]))
+    refuse("tranches", tranches, is_unknown, "a rebalance without n_eligible")
+    is_known = pc.is_in(tranches["pool"], value_set=parameters["pool"].combine_chunks())
+    refuse("tranches", tranches, pc.invert(is_known), "unknown pool, it has no parameters")
 
+    by_pool: dict[str, list[Tranche]] = {}
+    for row in tranches.to_pylist():
+        by_pool.setdefault(row["pool"], []).append(Tranche(**row))
     parameters_of = {row["pool"]: Parameters(**row) for row in parameters.to_pylist()}
     orders = []
-    for row in sessions.to_pylist():
-        pool = row["pool"]
+    for pool, own in by_pool.items():
         of_pool = funds.filter(pc.field("pool") == pool).to_pylist()
-        orders += next_orders(
-            NextSession(**row),
-            [Fund(**fund) for fund in of_pool],
-            parameters_of[pool],
-            holdings.get(pool),
-        )
+        of_pool = [Fund(**fund) for fund in of_pool]
+        orders += next_orders(own, of_pool, parameters_of[pool], holdings.get(pool))
     return pa.Table.from_pylist([order._asdict() for order in orders], schema=ORDERS_SCHEMA)
 
 
@@ -253,8 +423,8 @@ def _carried_over(obstacle: str, as_of_date: date) -> Bilingual:
     )
 
 
-def _ends_next(funds: Sequence[Fund], session: NextSession) -> Bilingual:
-    named, day = " ".join(fund.symbol for fund in funds), session.trade_date
+def _ends_next(funds: Sequence[Fund], day: date) -> Bilingual:
+    named = " ".join(fund.symbol for fund in funds)
     return Bilingual(
         f", {named} counts as ended and is paid out at its last close if it has no row on {day}",
         f"，若 {day} 仍没有数据，{named} 视为终止，按最后收盘价兑付",
@@ -262,32 +432,36 @@ def _ends_next(funds: Sequence[Fund], session: NextSession) -> Bilingual:
 
 
 def _no_order(
-    session: NextSession,
+    tranches: Sequence[Tranche],
     basis: str,
     parameters: Parameters,
     *,
-    has_started: bool,
+    has_begun: bool,
     ending: Sequence[Fund] = (),
 ) -> NextOrder:
-    day, eligible, needed = session.trade_date, session.n_eligible, parameters.top_n
+    first = tranches[0]
+    rebalancing = [own for own in tranches if own.is_rebalance]
+    day, needed = first.trade_date, parameters.start_funds
     reason = Bilingual("no order: ", "无委托：")
-    if session.is_rebalance and has_started:
+    if rebalancing and has_begun:
         reason += Bilingual(
             f"the rebalance on {day} finds nothing to change, ", f"{day} 的调仓无需变动，"
         )
-    elif session.is_rebalance:
+    elif first.is_rebalance:
+        eligible = first.n_eligible
         reason += Bilingual(
             f"{eligible} funds are eligible for the rebalance on {day}, the first needs {needed}, ",
             f"{day} 的调仓只有 {eligible} 只合格基金，首次需要 {needed} 只，",
         )
-    if later := session.next_rebalance_date:
-        reason += Bilingual(f"next rebalance on {later}", f"下次调仓在 {later}")
+    later = [own.next_rebalance_date for own in tranches if own.next_rebalance_date]
+    if later:
+        reason += Bilingual(f"next rebalance on {min(later)}", f"下次调仓在 {min(later)}")
     else:
         reason += Bilingual("the calendar holds no later rebalance", "日历中没有更晚的调仓日")
     if ending:
-        reason += _ends_next(ending, session)
+        reason += _ends_next(ending, day)
     return NextOrder(
-        pool=session.pool,
+        pool=first.pool,
         sequence=0,
         basis=basis,
         symbol=None,

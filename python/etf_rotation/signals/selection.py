@@ -1,366 +1,363 @@
-"""Portfolio construction: which funds a pool holds after a rebalance, and why not the others."""
+"""Portfolio construction: which funds a strategy holds, how much of each, and why not others."""
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from itertools import groupby, pairwise
-from operator import attrgetter
-from typing import NamedTuple, get_args, get_type_hints
+from itertools import pairwise
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from etf_rotation.contracts import read_checked, schema_of
+from etf_rotation.signals.weights import EQUAL, INVERSE_VOLATILITY, OWN, Limits, redistribute
+
 # A weight sum that equals its limit must not break it by the last bit of a double.
 LIMIT_TOLERANCE = 1e-9
+SELECTED, KEPT = "selected", "kept"
 
 
-class FundKey(NamedTuple):
-    """What identifies a fund's row on a session."""
+class StrategyKey(NamedTuple):
+    """A strategy in a pool."""
 
+    strategy: str
     pool: str
-    trade_date: date
-    symbol: str
 
 
-class Candidate(NamedTuple):
-    """One fund of the pool on a rebalance session, as known at the close before it."""
+class Rules(NamedTuple):
+    """How a strategy selects and weights the funds of a pool; weights are fractions of equity."""
 
-    symbol: str
-    has_bar: bool
-    score: float | None
-    rank: int | None  # 1 is the best
-    adv20: float | None  # CNY
-    category: str
-    is_broad: bool
-
-
-class Constraints(NamedTuple):
-    """A pool's limits; weights are shares of equity."""
-
-    top_n: int
+    start_funds: int  # eligible funds that the first rebalance needs
+    top_n: int | None  # funds to hold; None: every eligible fund
+    keep_rank: float  # a selected fund stays up to this multiple of top_n; 1: no longer
+    weighting: str
+    redistribute: bool
+    tranches: int
     max_single_weight: float
     max_sector_weight: float
     max_broad_funds: int
 
 
+class Candidate(NamedTuple):
+    """A fund of the pool before a rebalance, as known at the close before.
+
+    `ineligible` says why the fund cannot be selected, None for an eligible one. `raw_value` is what
+    the weighting takes of the fund: its volatility, or the raw weight of its ranking.
+    """
+
+    symbol: str
+    rank: int | None  # by the strategy's ranking; 1 is the best
+    ineligible: str | None
+    raw_value: float | None
+    category: str
+    is_broad: bool
+
+
+class _SessionKey(NamedTuple):
+    trade_date: date
+
+
+class _Tranche(NamedTuple):
+    tranche: int
+    trade_date: date
+
+
 class Decision(NamedTuple):
-    """What was decided about one candidate; `target_weight` is a share of equity."""
+    """What was decided about one candidate; weights are fractions of equity."""
 
     symbol: str
     is_eligible: bool
     is_selected: bool
     target_weight: float
+    raw_weight: float | None
+    raw_value: float | None
     reason: str
 
 
-def schema_of(*records: type) -> pa.Schema:
-    """Return the Arrow schema of tables whose rows are these records, side by side.
+STRATEGIES_SCHEMA = schema_of(StrategyKey, Rules)
+SESSIONS_SCHEMA = schema_of(StrategyKey, _Tranche)
+CANDIDATES_SCHEMA = schema_of(StrategyKey, _SessionKey, Candidate)
+SELECTION_SCHEMA = schema_of(StrategyKey, _Tranche, Decision)
+
+
+def first_sessions(eligible: Sequence[Mapping[int, int]], start_funds: int) -> list[int | None]:
+    """Return the session on which each tranche of a strategy begins.
 
     Parameters
     ----------
-    *records : type
-        Classes with annotated fields; `float | None` is a double that may be null. A field that
-        several records share is one column.
+    eligible : sequence of mapping of int to int
+        For each tranche, the number of eligible funds by the position of its rebalance sessions.
+    start_funds : int
+        Eligible funds that a first rebalance needs.
 
     Returns
     -------
-    pyarrow.Schema
-        The fields in order.
+    list of int or None
+        Tranche 0 begins on its first session with as many funds, and the strategy with it. Any
+        other tranche begins on its first such session from then on. None: it never begins.
     """
-    types = {
-        str: pa.string(),
-        date: pa.date32(),
-        float: pa.float64(),
-        int: pa.int64(),
-        bool: pa.bool_(),
-    }
-    schema = {}
-    for record in records:
-        for name, hint in get_type_hints(record).items():
-            base, *none = get_args(hint) or (hint,)
-            schema[name] = pa.field(name, types[base], nullable=bool(none))
-    return pa.schema(list(schema.values()))
-
-
-class _AsOf(NamedTuple):
-    as_of_date: date
-
-
-CANDIDATES_SCHEMA = schema_of(FundKey, _AsOf, Candidate, Constraints)
-SELECTION_SCHEMA = pa.schema(
-    [
-        CANDIDATES_SCHEMA.field(name)
-        for name in ("pool", "trade_date", "as_of_date", "symbol", "score", "rank", "adv20")
-    ]
-    + list(schema_of(Decision))[1:]
-)
-
-
-def select_funds(
-    candidates: Iterable[Candidate],
-    *,
-    top_n: int,
-    max_single_weight: float,
-    max_sector_weight: float,
-    max_broad_funds: int,
-    min_adv_cny: float,
-) -> list[Decision]:
-    """Walk down one pool's ranking on one rebalance session.
-
-    Parameters
-    ----------
-    candidates : iterable of Candidate
-        Every fund of the pool, in any order.
-    top_n : int
-        Funds to hold.
-    max_single_weight, max_sector_weight : float
-        Shares of equity. The sector is the `category`; broad funds are exempt from it.
-    max_broad_funds : int
-        Broad funds to hold at most.
-    min_adv_cny : float
-        Least ADV20 of an eligible fund, CNY.
-
-    Returns
-    -------
-    list of Decision
-        One for each candidate, in symbol order. `reason` is `selected`; for a fund that is not
-        eligible the first that applies of `no_bar`, `no_score`, `no_adv`, `low_adv`; for an
-        eligible fund passed over `sector_limit` or `broad_limit`, and `top_n_filled` below the
-        last fund selected once there are `top_n`.
-
-    Raises
-    ------
-    ValueError
-        A duplicate symbol, a rank that contradicts the scores, or an impossible constraint.
-
-    Notes
-    -----
-    Source of the formula: steps 1 and 2 of "Portfolio construction" in the strategy's
-    specification. Weight = min(1 / top_n, max_single_weight); what is left stays in cash.
-    """
-    candidates = sorted(candidates, key=attrgetter("symbol"))
-    constraints = Constraints(top_n, max_single_weight, max_sector_weight, max_broad_funds)
-    _check_constraints(constraints)
-    _check_ranking(candidates)
-
-    reasons = {fund.symbol: why_not_eligible(fund, min_adv_cny) for fund in candidates}
-    eligible = {fund.symbol: fund for fund in candidates if reasons[fund.symbol] is None}
-    ranking = sorted(eligible.values(), key=by_score)
-    for fund, reason in zip(ranking, walk_down(ranking, constraints), strict=True):
-        reasons[fund.symbol] = reason
-
-    weight = nominal_weight(constraints)
-    return [
-        Decision(
-            symbol=fund.symbol,
-            is_eligible=fund.symbol in eligible,
-            is_selected=reasons[fund.symbol] == "selected",
-            target_weight=weight if reasons[fund.symbol] == "selected" else 0.0,
-            reason=reasons[fund.symbol],
+    firsts: list[int | None] = []
+    for sessions in eligible:
+        begin = firsts[0] if firsts else -1
+        firsts.append(
+            None
+            if begin is None
+            else min(
+                (n for n, count in sessions.items() if n >= begin and count >= start_funds),
+                default=None,
+            )
         )
-        for fund in candidates
-    ]
+    return firsts
 
 
-def nominal_weight(constraints: Constraints) -> float:
-    """Return the weight of each selected fund, a share of equity."""
-    return min(1 / constraints.top_n, constraints.max_single_weight)
-
-
-def walk_down(ranking: Iterable[Candidate], constraints: Constraints) -> Iterator[str]:
-    """Yield for each eligible fund, best first, `selected` or why it is passed over."""
-    weight = nominal_weight(constraints)
-    top_n, _, max_sector_weight, max_broad_funds = constraints
-    sector_limit = max_sector_weight * (1 + LIMIT_TOLERANCE)
-    selected = broad_funds = 0
-    sector_funds: dict[str, int] = {}
-    for fund in ranking:
-        in_sector = 0 if fund.is_broad else sector_funds.get(fund.category, 0) + 1
-        if selected == top_n:
-            yield "top_n_filled"
-        elif fund.is_broad and broad_funds == max_broad_funds:
-            yield "broad_limit"
-        elif in_sector * weight > sector_limit:
-            yield "sector_limit"
-        else:
-            selected += 1
-            broad_funds += fund.is_broad
-            if in_sector:
-                sector_funds[fund.category] = in_sector
-            yield "selected"
-
-
-def select_all(table: pa.Table, *, min_adv_cny: float) -> pa.Table:
-    """Apply `select_funds` to every pool and rebalance session of a table.
+def choose(
+    ranking: Sequence[Candidate], rules: Rules, previous: Collection[str] = ()
+) -> dict[str, str]:
+    """Walk down the ranking of one rebalance.
 
     Parameters
     ----------
-    table : pyarrow.Table
-        Columns of `CANDIDATES_SCHEMA`, one row per (pool, trade_date, symbol), in any order; the
-        pool's constraints stand on each of its rows. ADV20 in CNY, weights as shares of equity.
-    min_adv_cny : float
-        Least ADV20 of an eligible fund, CNY.
+    ranking : sequence of Candidate
+        The eligible funds, best first.
+    rules : Rules
+        Of the strategy in the pool.
+    previous : collection of str
+        The funds that the tranche selected at its last rebalance.
 
     Returns
     -------
-    pyarrow.Table
-        `SELECTION_SCHEMA`, one row per row of `table`, sorted by pool, trade_date, symbol.
-
-    Raises
-    ------
-    ValueError
-        A missing column, a null or infinite value, a duplicate row, an ADV20 below zero,
-        constraints or an as_of_date that differ within a session, and what `select_funds`
-        refuses; the message names the pool, the session and, where it is one row, the fund.
+    dict of str to str
+        For each fund `selected`, `kept` (selected for keep_rank), or why it is passed over:
+        `sector_limit`, `broad_limit`, `no_raw_weight`, or `top_n_filled` once there are `top_n`.
 
     Notes
     -----
-    Source of the formula: steps 1 and 2 of "Portfolio construction" in the strategy's
-    specification.
+    Source: step 2 of "Portfolio construction" in the strategy's specification.
     """
-    table = read_checked("candidates", table, CANDIDATES_SCHEMA, FundKey._fields)
-    refuse("candidates", table, pc.less(table["adv20"], 0), "adv20 is below zero")
-
-    decisions = []
-    for (pool, trade_date), rows in groupby(
-        table.to_pylist(), key=lambda row: (row["pool"], row["trade_date"])
-    ):
-        funds = list(rows)
-        try:
-            decisions += select_funds(
-                [Candidate(*(fund[name] for name in Candidate._fields)) for fund in funds],
-                **_common_values(funds),
-                min_adv_cny=min_adv_cny,
-            )
-        except ValueError as error:
-            raise ValueError(
-                f"candidates, pool {pool}, trade_date {trade_date}: {error}"
-            ) from error
-
-    decided = pa.Table.from_pylist(
-        [decision._asdict() for decision in decisions], schema=schema_of(Decision)
-    )
-    columns = [
-        (decided if name in Decision._fields else table)[name] for name in SELECTION_SCHEMA.names
+    if rules.top_n is None and rules.weighting != OWN:
+        return {fund.symbol: SELECTED for fund in ranking}
+    if rules.top_n is None:
+        return dict(_taken(ranking, rules, SELECTED, _Taken()))
+    longest = max(rules.top_n, min(rules.keep_rank * rules.top_n, len(ranking) / 2))
+    stays = [
+        rules.keep_rank > 1 and place <= longest and fund.symbol in previous
+        for place, fund in enumerate(ranking, start=1)
     ]
-    return pa.table(columns, schema=SELECTION_SCHEMA).combine_chunks()
+    taken = _Taken()
+    kept = [fund for fund, is_kept in zip(ranking, stays, strict=True) if is_kept]
+    rest = [fund for fund, is_kept in zip(ranking, stays, strict=True) if not is_kept]
+    return dict([*_taken(kept, rules, KEPT, taken), *_taken(rest, rules, SELECTED, taken)])
 
 
-def read_checked(name: str, table: pa.Table, schema: pa.Schema, key: Sequence[str]) -> pa.Table:
-    """Return the schema's columns of an input table, typed and sorted by its key.
+class _Taken:
+    """What a walk down a ranking has taken so far."""
+
+    def __init__(self) -> None:
+        self.funds = self.broad_funds = 0
+        self.in_sector: dict[str, int] = defaultdict(int)
+
+
+def _taken(
+    ranking: Iterable[Candidate], rules: Rules, name: str, taken: _Taken
+) -> Iterator[tuple[str, str]]:
+    top_n = rules.top_n
+    weight = nominal_weight(rules) if top_n else 0.0
+    sector_limit = rules.max_sector_weight * (1 + LIMIT_TOLERANCE)
+    for fund in ranking:
+        in_sector = 0 if fund.is_broad else taken.in_sector[fund.category] + 1
+        if taken.funds == top_n:
+            yield fund.symbol, "top_n_filled"
+        elif rules.weighting == OWN and fund.raw_value is None:
+            yield fund.symbol, "no_raw_weight"
+        elif top_n and fund.is_broad and taken.broad_funds == rules.max_broad_funds:
+            yield fund.symbol, "broad_limit"
+        elif top_n and in_sector * weight > sector_limit:
+            yield fund.symbol, "sector_limit"
+        else:
+            taken.funds += 1
+            taken.broad_funds += fund.is_broad
+            if in_sector:
+                taken.in_sector[fund.category] = in_sector
+            yield fund.symbol, name
+
+
+def nominal_weight(rules: Rules) -> float:
+    """Return the weight of each selected fund where weights are not redistributed."""
+    return min(1 / rules.top_n, rules.max_single_weight)
+
+
+def weigh(selected: Sequence[Candidate], rules: Rules) -> list[float]:
+    """Return the target weights of the selected funds, fractions of equity.
+
+    Notes
+    -----
+    Source: step 3 of "Portfolio construction" in the strategy's specification. Not redistributed,
+    what a limit takes stays in cash; redistributed, see `weights.redistribute`.
+    """
+    if not rules.redistribute:
+        return [nominal_weight(rules)] * len(selected)
+    return redistribute(
+        rules.weighting,
+        [raw_value(fund, rules) for fund in selected],
+        [None if fund.is_broad else fund.category for fund in selected],
+        Limits(rules.max_single_weight, rules.max_sector_weight),
+    )
+
+
+def raw_value(fund: Candidate, rules: Rules) -> float:
+    """Return what the weighting takes of a selected fund: 1 where all weigh the same."""
+    return 1.0 if rules.weighting == EQUAL else fund.raw_value
+
+
+def select_all(strategies: pa.Table, sessions: pa.Table, candidates: pa.Table) -> pa.Table:
+    """Decide about every fund before every rebalance of every strategy and tranche.
 
     Parameters
     ----------
-    name : str
-        What to call the table in a message.
-    table : pyarrow.Table
-        Rows in any order; columns outside the schema are dropped.
-    schema : pyarrow.Schema
-        Columns, types, and which may be null.
-    key : sequence of str
-        Columns that identify a row.
+    strategies, sessions, candidates : pyarrow.Table
+        Columns of `STRATEGIES_SCHEMA`, `SESSIONS_SCHEMA` and `CANDIDATES_SCHEMA`, rows in any
+        order: one row per strategy and pool, one per rebalance session of a tranche, and one per
+        fund of the pool and session that any tranche is rebalanced on.
 
     Returns
     -------
     pyarrow.Table
-        As many rows as `table`, of type `schema`.
+        `SELECTION_SCHEMA`, one row per rebalance and candidate, sorted by strategy, pool, tranche,
+        trade_date, symbol. `raw_weight` is the selected fund's weight before limits: 1, one over
+        its volatility, or its own.
 
     Raises
     ------
     ValueError
-        A missing column, a value of another type, a null where none may be, a NaN or infinity, or
-        a second row for a key; the message names the row's pool, fund and date.
+        A missing column, a null or infinite value, a duplicate row, a rank that an eligible fund
+        lacks or shares, rules that contradict each other; the message names strategy and pool.
+
+    Notes
+    -----
+    Source: steps 1 to 3 of "Portfolio construction" in the strategy's specification. A tranche
+    remembers its selections from the session on which it begins.
     """
-    missing = [column for column in schema.names if column not in table.column_names]
-    if missing:
-        raise ValueError(f"{name}: no column {', '.join(missing)}")
-    nullable = pa.schema([field.with_nullable(True) for field in schema])
-    table = table.select(schema.names).cast(nullable).sort_by([(c, "ascending") for c in key])
-    for field in schema:
-        if not field.nullable:
-            refuse(name, table, pc.is_null(table[field.name]), f"{field.name} is null")
-        if pa.types.is_floating(field.type):
-            is_bad = pc.invert(pc.is_finite(table[field.name]))
-            refuse(name, table, is_bad, f"{field.name} is not finite")
-    rows = table.group_by(list(key), use_threads=False).aggregate([([], "count_all")])
-    refuse(name, rows, pc.greater(rows["count_all"], 1), "more than one row")
-    return table.cast(schema)
+    key = StrategyKey._fields
+    strategies = read_checked("strategies", strategies, STRATEGIES_SCHEMA, key)
+    sessions = read_checked("sessions", sessions, SESSIONS_SCHEMA, (*key, "tranche", "trade_date"))
+    candidates = read_checked(
+        "candidates", candidates, CANDIDATES_SCHEMA, (*key, "trade_date", "symbol")
+    )
+    parts = [SELECTION_SCHEMA.empty_table()]
+    for row in strategies.to_pylist():
+        own = (pc.field("strategy") == row["strategy"]) & (pc.field("pool") == row["pool"])
+        rules = Rules(*(row[name] for name in Rules._fields))
+        try:
+            check_rules(rules)
+            decided = _decide(rules, sessions.filter(own), candidates.filter(own))
+        except ValueError as error:
+            where = f"strategy {row['strategy']}, pool {row['pool']}"
+            raise ValueError(f"{where}: {error}") from error
+        names = SELECTION_SCHEMA.names[len(key) :]
+        columns = zip(*decided, strict=True) if decided else [[]] * len(names)
+        count = len(decided)
+        keys = [pa.repeat(pa.scalar(row[name]), count) for name in key]
+        arrays = [
+            pa.array(c, SELECTION_SCHEMA.field(n).type) for n, c in zip(names, columns, strict=True)
+        ]
+        parts.append(pa.table([*keys, *arrays], schema=SELECTION_SCHEMA))
+    return pa.concat_tables(parts).combine_chunks()
 
 
-def refuse(name: str, table: pa.Table, is_bad: pa.ChunkedArray, fault: str) -> None:
-    """Raise if any row is bad, naming the first one.
+def _decide(rules: Rules, sessions: pa.Table, candidates: pa.Table) -> list[tuple]:
+    funds = read_candidates(candidates)
+    by_tranche: list[list[date]] = [[] for _ in range(rules.tranches)]
+    for tranche, trade_date in zip(
+        sessions["tranche"].to_pylist(), sessions["trade_date"].to_pylist(), strict=True
+    ):
+        by_tranche[tranche].append(trade_date)
+    rankings = {day: rank_eligible(of_day) for day, of_day in funds.items()}
+    days = sorted(funds)
+    place = {day: n for n, day in enumerate(days)}
+    eligible = [{place[day]: len(rankings[day]) for day in own} for own in by_tranche]
+    firsts = first_sessions(eligible, rules.start_funds)
+    decided = []
+    for tranche, own_days in enumerate(by_tranche):
+        begin = firsts[tranche]
+        previous: Collection[str] = ()
+        for day in sorted(own_days):
+            reasons = choose(rankings[day], rules, previous)
+            if begin is not None and place[day] >= begin:
+                previous = {s for s, reason in reasons.items() if reason in (SELECTED, KEPT)}
+            for decision in _decisions(funds[day], rankings[day], reasons, rules):
+                decided.append((tranche, day, *decision))
+    return decided
 
-    Parameters
-    ----------
-    name : str
-        What to call the table in the message.
-    table : pyarrow.Table
-        The rows.
-    is_bad : pyarrow.ChunkedArray of bool, as long as `table`
-        Null counts as not bad.
-    fault : str
-        What is wrong with a bad row.
+
+def read_candidates(table: pa.Table) -> dict[date, list[Candidate]]:
+    """Return the funds of each session, columns of `CANDIDATES_SCHEMA`, in the table's order."""
+    funds: dict[date, list[Candidate]] = defaultdict(list)
+    columns = (table[name].to_pylist() for name in Candidate._fields)
+    for day, *values in zip(table["trade_date"].to_pylist(), *columns, strict=True):
+        funds[day].append(Candidate(*values))
+    return funds
+
+
+def rank_eligible(funds: Iterable[Candidate]) -> list[Candidate]:
+    """Return the eligible funds, best first.
 
     Raises
     ------
     ValueError
-        At the first bad row, naming its pool, fund and date.
+        A fund without a rank, or two of one rank.
     """
-    if pc.any(is_bad).as_py():
-        row = table.filter(is_bad).slice(0, 1).to_pylist()[0]
-        where = [f"{column} {row[column]}" for column in FundKey._fields if column in row]
-        raise ValueError(f"{', '.join([name, *where])}: {fault}")
-
-
-def why_not_eligible(fund: Candidate, min_adv_cny: float) -> str | None:
-    """Return the first reason that applies, None for an eligible fund; ADV20 in CNY."""
-    if not fund.has_bar:
-        return "no_bar"
-    if fund.score is None:
-        return "no_score"
-    if fund.adv20 is None:
-        return "no_adv"
-    if fund.adv20 < min_adv_cny:
-        return "low_adv"
-    return None
-
-
-def by_score(fund: Candidate) -> tuple[float, str]:
-    """Return the key that sorts funds with a score best first, equal scores by symbol."""
-    return -fund.score, fund.symbol
-
-
-def _check_ranking(candidates: Sequence[Candidate]) -> None:
-    for before, after in pairwise(candidates):
-        if before.symbol == after.symbol:
-            raise ValueError(f"symbol {after.symbol} has more than one row")
-    ranked = sorted((fund for fund in candidates if fund.score is not None), key=by_score)
-    for fund in ranked:
+    ranking = [fund for fund in funds if fund.ineligible is None]
+    for fund in ranking:
         if fund.rank is None:
-            raise ValueError(f"symbol {fund.symbol} has a score and no rank")
-    for before, after in pairwise(ranked):
-        if before.rank >= after.rank:
-            raise ValueError(
-                f"symbol {after.symbol} has rank {after.rank}, but by score it comes after "
-                f"{before.symbol} with rank {before.rank}"
-            )
+            raise ValueError(f"symbol {fund.symbol} is eligible and has no rank")
+    ranking.sort(key=lambda fund: fund.rank)
+    for before, after in pairwise(ranking):
+        if before.rank == after.rank:
+            raise ValueError(f"symbols {before.symbol} and {after.symbol} have one rank")
+    return ranking
 
 
-def _check_constraints(constraints: Constraints) -> None:
-    for name, value in constraints._asdict().items():
-        is_weight = name.endswith("_weight")
-        if not math.isfinite(value) or value < 0 or (is_weight and not 0 < value <= 1):
-            raise ValueError(f"{name} {value} is no limit")
-    if constraints.top_n < 1:
+def _decisions(
+    funds: Sequence[Candidate],
+    ranking: Sequence[Candidate],
+    reasons: Mapping[str, str],
+    rules: Rules,
+) -> Iterator[Decision]:
+    selected = [fund for fund in ranking if reasons[fund.symbol] in (SELECTED, KEPT)]
+    weights = dict(zip((f.symbol for f in selected), weigh(selected, rules), strict=True))
+    for fund in funds:
+        is_selected = fund.symbol in weights
+        value = raw_value(fund, rules) if is_selected else None
+        inverse = rules.weighting == INVERSE_VOLATILITY and is_selected
+        yield Decision(
+            symbol=fund.symbol,
+            is_eligible=fund.ineligible is None,
+            is_selected=is_selected,
+            target_weight=weights.get(fund.symbol, 0.0),
+            raw_weight=1 / value if inverse else value,
+            raw_value=value,
+            reason=fund.ineligible or reasons[fund.symbol],
+        )
+
+
+def check_rules(rules: Rules) -> None:
+    """Reject rules that no weights can be made from.
+
+    Raises
+    ------
+    ValueError
+        Names the rule.
+    """
+    if rules.weighting not in (EQUAL, INVERSE_VOLATILITY, OWN):
+        raise ValueError(f"weighting {rules.weighting} is not known")
+    if not rules.redistribute and (rules.weighting != EQUAL or rules.top_n is None):
+        raise ValueError("redistribute may be false only with weighting equal and a top_n")
+    for name in ("max_single_weight", "max_sector_weight"):
+        if not 0 < getattr(rules, name) <= 1:
+            raise ValueError(f"{name} {getattr(rules, name)} is no limit")
+    if rules.top_n is not None and rules.top_n < 1:
         raise ValueError("top_n is below 1")
-
-
-def _common_values(funds: Sequence[dict]) -> dict:
-    for name in ("as_of_date", *Constraints._fields):
-        for before, after in pairwise(funds):
-            if before[name] != after[name]:
-                raise ValueError(
-                    f"{name} is {before[name]} for symbol {before['symbol']} and "
-                    f"{after[name]} for {after['symbol']}"
-                )
-    return {name: funds[0][name] for name in Constraints._fields}
+    if rules.keep_rank < 1 or (rules.top_n is None and rules.keep_rank != 1):
+        raise ValueError("keep_rank is below 1, or not 1 without a top_n")
+    if rules.tranches < 1 or rules.max_broad_funds < 0 or rules.start_funds < 1:
+        raise ValueError("tranches or start_funds is below 1, or max_broad_funds below 0")

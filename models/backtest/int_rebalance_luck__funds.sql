@@ -1,0 +1,56 @@
+-- The eligible funds of every session, best first, for the strategies whose rebalances have an
+-- offset: what they would choose from if they were rebalanced on that session.
+
+with
+
+strategies as (
+
+    select * from {{ ref('int_strategies') }}
+    where rebalance <> 'daily'
+
+),
+
+funds as (
+
+    select * from {{ ref('int_selection__funds') }}
+    where ineligible is null
+
+),
+
+sessions as (
+
+    select * from {{ ref('int_rebalance_luck__sessions') }}
+
+),
+
+categories as (
+
+    select * from {{ ref('int_funds') }}
+
+)
+
+select
+    funds.strategy,
+    funds.pool,
+    sessions.session,
+    funds.symbol,
+    funds.rank,
+    funds.adv20,
+    funds.raw_value,
+    categories.category,
+    categories.is_broad
+from funds
+inner join strategies
+    on
+        funds.strategy = strategies.strategy
+        and funds.pool = strategies.pool
+inner join sessions
+    on
+        funds.pool = sessions.pool
+        and funds.trade_date = sessions.trade_date
+inner join categories
+    on funds.symbol = categories.symbol
+{% if var('backtest_start') %}
+where funds.trade_date >= cast('{{ modules.datetime.date.fromisoformat(var("backtest_start") | string) }}' as date)
+{% endif %}
+order by funds.strategy, funds.pool, sessions.session, funds.rank

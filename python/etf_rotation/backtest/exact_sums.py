@@ -1,0 +1,46 @@
+"""Sums that are rounded once, row by row."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+def exact_sums(values: np.ndarray) -> np.ndarray:
+    """Return the exact sums over the last axis, each rounded to the nearest double.
+
+    Parameters
+    ----------
+    values : array of shape (..., n)
+        Finite numbers.
+
+    Returns
+    -------
+    array of shape (...)
+        What `math.fsum` gives of each row: no order of the numbers decides a bit.
+
+    Notes
+    -----
+    Each addition keeps its rounding error, and so does each addition of errors (Ogita, Rump and
+    Oishi, "Accurate sum and dot product", SIAM Journal on Scientific Computing 26 (2005),
+    1955-1988). Where no error of an error is left, sum and error together are exact. Other rows,
+    of numbers too far apart, go through `math.fsum`.
+    """
+    total = np.zeros(values.shape[:-1])
+    error, lost = np.zeros_like(total), np.zeros_like(total, dtype=bool)
+    for n in range(values.shape[-1]):
+        total, rest = _two_sum(total, values[..., n])
+        error, rest = _two_sum(error, rest)
+        lost |= rest != 0
+    sums = total + error
+    for place in np.argwhere(lost):
+        sums[tuple(place)] = math.fsum(values[tuple(place)].tolist())
+    return sums
+
+
+def _two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rounded sum and its error, exactly (Knuth)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)

@@ -1,0 +1,129 @@
+"""Accounts marked to the close of every session, and where their equity came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from etf_rotation.backtest.accounts import Trail
+from etf_rotation.backtest.exact_sums import exact_sums
+from etf_rotation.backtest.prices import Prices
+
+
+class Marks(NamedTuple):
+    """The sessions from `first` on: CNY, float (sessions,) each; `shares` (sessions, funds).
+
+    equity = cash + holdings_value, and its change is price_pnl + corporate_action_value
+    - commission - slippage, to rounding.
+    """
+
+    first: int
+    shares: np.ndarray
+    equity: np.ndarray
+    cash: np.ndarray
+    holdings_value: np.ndarray
+    commission: np.ndarray
+    slippage: np.ndarray
+    corporate_action_value: np.ndarray
+    price_pnl: np.ndarray
+
+
+AMOUNTS = Marks._fields[2:]
+
+
+def mark(trail: Trail, account: int, prices: Prices, first: int) -> Marks:
+    """Mark an account to the close of every session from `first` on.
+
+    Notes
+    -----
+    Sums over funds are exact, so that no order and no fund that is not held decides a bit. With
+    ratio = adj / adj of the fund's previous bar, over funds with a bar:
+
+    - corporate_action_value = Σ added shares × previous close / ratio: of a dividend, the cash
+      that was paid and counts as reinvested at `pre_close`
+    - slippage = Σ shares × |fill - open|
+    - price_pnl = Σ shares before × (open - previous close)
+      + Σ added shares × (open - previous close / ratio) + Σ shares at the close × (close - open)
+    """
+    cash, shares = _held(trail, account, prices, first)
+    has_bar = ~np.isnan(prices.open[first:])
+    open_ = np.where(has_bar, prices.open[first:], 0.0)
+    close = prices.known_closes[first:]
+    holdings_value = exact_sums(shares * close)
+
+    before = np.vstack([np.zeros(shares.shape[1]), shares[:-1]])
+    # On the first session nothing was held before, and any close does.
+    last_close = prices.known_closes[np.arange(first, len(prices.dates)) - 1]
+    ratio = prices.ratios[first:]
+    added = before * ratio - before
+    ex_close = last_close / ratio
+    overnight = np.hstack(
+        [
+            np.where(has_bar, before * (open_ - last_close), 0.0),
+            np.where(has_bar, added * (open_ - ex_close), 0.0),
+        ]
+    )
+    intraday = np.where(has_bar, shares * (close - open_), 0.0)
+    costs = costs_by_session(trail, account, len(prices.dates))
+    return Marks(
+        first,
+        shares,
+        cash + holdings_value,
+        cash,
+        holdings_value,
+        *(amounts[first:] for amounts in costs),
+        exact_sums(np.where(has_bar, added * ex_close, 0.0)),
+        exact_sums(overnight) + exact_sums(intraday),
+    )
+
+
+def add_up(marks: Sequence[Marks]) -> Marks:
+    """Return the sums over the tranches of a strategy, of the same sessions."""
+    if len(marks) == 1:
+        return marks[0]
+    amounts = (
+        exact_sums(np.column_stack([getattr(own, name) for own in marks])) for name in AMOUNTS
+    )
+    shares = exact_sums(np.stack([own.shares for own in marks], axis=-1))
+    return Marks(marks[0].first, shares, *amounts)
+
+
+def equity(trail: Trail, account: int, prices: Prices) -> np.ndarray:
+    """Return an account's equity at the close of every session, its capital before it begins."""
+    cash, shares = _held(trail, account, prices, 0)
+    return cash + exact_sums(shares * prices.known_closes)
+
+
+def _held(trail: Trail, account: int, prices: Prices, first: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return cash (sessions,) and shares (sessions, funds) at the closes from `first` on."""
+    rows = rows_of(trail.states.account, account)
+    lengths = np.diff([first, *trail.states.session[rows], len(prices.dates)])
+    # Before its first state a tranche waits with its capital.
+    cash = np.concatenate([[trail.capital[account]], trail.states.cash[rows]])
+    shares = np.zeros((len(cash), len(prices.symbols)))
+    if len(cash) > 1:
+        shares[1:] = trail.states.shares[rows]
+    return np.repeat(cash, lengths), np.repeat(shares, lengths, axis=0)
+
+
+def costs_by_session(trail: Trail, account: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return commission and slippage of every session, exact sums over its fills, (end,) each."""
+    rows = rows_of(trail.attempts.account, account)
+    is_filled = trail.attempts.is_filled[rows]
+    sessions = trail.attempts.session[rows][is_filled]
+    # A row per session, a column per fill of it.
+    counts = np.bincount(sessions, minlength=end)
+    places = np.arange(len(sessions)) - np.repeat(np.cumsum(counts) - counts, counts)
+    sums = []
+    for name in ("commission", "slippage"):
+        amounts = np.zeros((end, max(counts.max(initial=0), 1)))
+        amounts[sessions, places] = getattr(trail.attempts, name)[rows][is_filled]
+        sums.append(exact_sums(amounts))
+    return sums[0], sums[1]
+
+
+def rows_of(accounts: np.ndarray, account: int) -> slice:
+    """Return the rows of one account in a table that is sorted by account."""
+    return slice(*np.searchsorted(accounts, [account, account + 1]))

@@ -1,0 +1,111 @@
+"""Contracts of tables: the schema of a record, and inputs checked against it."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple, get_args, get_type_hints
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+class FundKey(NamedTuple):
+    """What identifies a fund's row on a session."""
+
+    pool: str
+    trade_date: date
+    symbol: str
+
+
+def schema_of(*records: type) -> pa.Schema:
+    """Return the Arrow schema of tables whose rows are these records, side by side.
+
+    Parameters
+    ----------
+    *records : type
+        Classes with annotated fields; `float | None` is a double that may be null. A field that
+        several records share is one column.
+
+    Returns
+    -------
+    pyarrow.Schema
+        The fields in order.
+    """
+    types = {
+        str: pa.string(),
+        date: pa.date32(),
+        float: pa.float64(),
+        int: pa.int64(),
+        bool: pa.bool_(),
+    }
+    schema = {}
+    for record in records:
+        for name, hint in get_type_hints(record).items():
+            base, *none = get_args(hint) or (hint,)
+            schema[name] = pa.field(name, types[base], nullable=bool(none))
+    return pa.schema(list(schema.values()))
+
+
+def read_checked(name: str, table: pa.Table, schema: pa.Schema, key: Sequence[str]) -> pa.Table:
+    """Return the schema's columns of an input table, typed and sorted by its key.
+
+    Parameters
+    ----------
+    name : str
+        What to call the table in a message.
+    table : pyarrow.Table
+        Rows in any order; columns outside the schema are dropped.
+    schema : pyarrow.Schema
+        Columns, types, and which may be null.
+    key : sequence of str
+        Columns that identify a row.
+
+    Returns
+    -------
+    pyarrow.Table
+        As many rows as `table`, of type `schema`.
+
+    Raises
+    ------
+    ValueError
+        A missing column, a value of another type, a null where none may be, a NaN or infinity, or
+        a second row for a key; the message names the row's pool, fund and date.
+    """
+    missing = [column for column in schema.names if column not in table.column_names]
+    if missing:
+        raise ValueError(f"{name}: no column {', '.join(missing)}")
+    nullable = pa.schema([field.with_nullable(True) for field in schema])
+    table = table.select(schema.names).cast(nullable).sort_by([(c, "ascending") for c in key])
+    for field in schema:
+        if not field.nullable:
+            refuse(name, table, pc.is_null(table[field.name]), f"{field.name} is null")
+        if pa.types.is_floating(field.type):
+            is_bad = pc.invert(pc.is_finite(table[field.name]))
+            refuse(name, table, is_bad, f"{field.name} is not finite")
+    rows = table.group_by(list(key), use_threads=False).aggregate([([], "count_all")])
+    refuse(name, rows, pc.greater(rows["count_all"], 1), "more than one row")
+    return table.cast(schema)
+
+
+def refuse(name: str, table: pa.Table, is_bad: pa.ChunkedArray, fault: str) -> None:
+    """Raise if any row is bad, naming the first one.
+
+    Parameters
+    ----------
+    name : str
+        What to call the table in the message.
+    table : pyarrow.Table
+        The rows.
+    is_bad : pyarrow.ChunkedArray of bool, as long as `table`
+        Null counts as not bad.
+    fault : str
+        What is wrong with a bad row.
+
+    Raises
+    ------
+    ValueError
+        At the first bad row, naming its pool, fund and date.
+    """
+    if pc.any(is_bad).as_py():
+        row = table.filter(is_bad).slice(0, 1).to_pylist()[0]
+        where = [f"{column} {row[column]}" for column in FundKey._fields if column in row]
+        raise ValueError(f"{', '.join([name, *where])}: {fault}")

@@ -1,0 +1,218 @@
+"""Target weights of the funds that a strategy selects, exact to 12 decimals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from operator import gt
+from typing import NamedTuple, TypeVar
+
+Number = TypeVar("Number", Fraction, float)
+
+EQUAL, INVERSE_VOLATILITY, OWN = "equal", "inverse_volatility", "own"
+UNIT = 10**12  # weights are whole multiples of 1 / UNIT
+# Doubles decide cases this far from a bound, 50 times faster than fractions. A weight in doubles
+# is off by less than 1e-15, so this distance is safe.
+LEAST_DISTANCE = 1e-13  # of a share from its bound
+LEAST_REMAINDER = 1e-3  # of a weight from the next whole unit
+
+
+class Limits(NamedTuple):
+    """A pool's upper bounds of weights, as fractions of equity."""
+
+    max_single_weight: float
+    max_sector_weight: float
+
+
+class Cap(NamedTuple):
+    """A bound of max_adv_pct × adv20 / tranches / equity: what the market can take of a fund."""
+
+    max_adv_pct: float
+    adv20: float
+    tranches: int
+    equity: float
+
+
+class _Arithmetic(NamedTuple):
+    """A kind of numbers: how one is read from a double, added up, and compared."""
+
+    read: Callable[[float], Number]
+    add: Callable[[Iterable[Number]], Number]
+    is_above: Callable[[Number, Number], bool]
+
+
+class _UndecidedError(Exception):
+    """Doubles are too close to a decision to take it."""
+
+
+def share_out(
+    total: Number,
+    raw_weights: Sequence[Number],
+    bounds: Sequence[Number],
+    add: Callable[[Iterable[Number]], Number] = sum,
+    is_above: Callable[[Number, Number], bool] = gt,
+) -> list[Number]:
+    """Share out an amount in proportion to raw weights, none above its bound.
+
+    Parameters
+    ----------
+    total : Fraction
+        The amount, at least 0.
+    raw_weights, bounds : sequence of Fraction, length n
+        At least 0. A raw weight of 0 gets nothing.
+    add, is_above : callable
+        Sum and comparison of the numbers.
+
+    Returns
+    -------
+    list of Fraction, length n
+        They add up to `total`, or to less where the bounds leave no room for it.
+
+    Notes
+    -----
+    Source: "Weights that are redistributed" in the strategy's specification. In rounds, what is
+    left is spread over the free funds, and those above their bound are fixed at it.
+    """
+    shares = [total * 0] * len(raw_weights)
+    free = [n for n, raw_weight in enumerate(raw_weights) if raw_weight > 0]
+    fixed: list[Number] = []
+    while free:
+        scale = add([total, *(-bound for bound in fixed)]) / add([raw_weights[n] for n in free])
+        above = [n for n in free if is_above(raw_weights[n] * scale, bounds[n])]
+        if not above:
+            for n in free:
+                shares[n] = raw_weights[n] * scale
+            break
+        for n in above:
+            shares[n] = bounds[n]
+            fixed.append(bounds[n])
+        free = [n for n in free if n not in above]
+    return shares
+
+
+def redistribute(
+    weighting: str,
+    values: Sequence[float],
+    sectors: Sequence[str | None],
+    limits: Limits,
+    caps: Mapping[int, Cap] | None = None,
+) -> list[float]:
+    """Return the weights of selected funds, within the limits of funds and categories.
+
+    Parameters
+    ----------
+    weighting : str
+        `equal`: every raw weight is 1. `inverse_volatility`: 1 / value. `own`: the value.
+    values : sequence of float, length n
+        What the weighting takes of each fund: a volatility above 0, or a raw weight of at least 0.
+    sectors : sequence of str or None, length n
+        Each fund's category; None for a broad fund, which no sector limit binds.
+    limits : Limits
+        Of the pool.
+    caps : mapping of int to Cap, optional
+        A further bound of some funds, by their place.
+
+    Returns
+    -------
+    list of float, length n
+        Fractions of equity, rounded down to 12 decimals. They add up to 1 (`own`: to the sum of the
+        raw weights where that is less), or to less where the limits leave no room for it.
+
+    Notes
+    -----
+    Source: "Weights that are redistributed" in the strategy's specification. Each category's
+    bound is shared out over its funds first, and what a fund gets becomes its bound. A double
+    counts as the shortest decimal that reads back as it.
+    """
+    members: dict[str, list[int]] = {}
+    for n, sector in enumerate(sectors):
+        if sector is not None:
+            members.setdefault(sector, []).append(n)
+    values = (1.0,) * len(values) if weighting == EQUAL else tuple(values)
+    arguments = weighting, values, tuple(map(tuple, members.values())), limits
+    return list(_weights(*arguments, caps) if caps else _weights_without_caps(*arguments))
+
+
+# The same funds with equal raw weights come back session after session.
+@lru_cache(maxsize=4096)
+def _weights_without_caps(
+    weighting: str,
+    values: tuple[float, ...],
+    sectors: tuple[tuple[int, ...], ...],
+    limits: Limits,
+) -> tuple[float, ...]:
+    return _weights(weighting, values, sectors, limits, {})
+
+
+def _weights(
+    weighting: str,
+    values: Sequence[float],
+    sectors: Sequence[Sequence[int]],
+    limits: Limits,
+    caps: Mapping[int, Cap],
+) -> tuple[float, ...]:
+    arguments = weighting, values, sectors, limits, caps
+    try:
+        single = _units(limits.max_single_weight)
+        shares = _shared_out(DOUBLES, *arguments)
+        return tuple(
+            single if share == limits.max_single_weight else _rounded_down(share)
+            for share in shares
+        )
+    except _UndecidedError:
+        return tuple(share * UNIT // 1 / UNIT for share in _shared_out(FRACTIONS, *arguments))
+
+
+def _shared_out(
+    arithmetic: _Arithmetic,
+    weighting: str,
+    values: Sequence[float],
+    sectors: Sequence[Sequence[int]],
+    limits: Limits,
+    caps: Mapping[int, Cap],
+) -> list[Number]:
+    read, add, is_above = arithmetic
+    raw = [read(value) for value in values]
+    raw = [1 / value for value in raw] if weighting == INVERSE_VOLATILITY else raw
+    single, sector = (read(limit) for limit in limits)
+    bounds = [single] * len(raw)
+    for n, cap in caps.items():
+        bound = read(cap.max_adv_pct) * read(cap.adv20) / cap.tranches / read(cap.equity)
+        bounds[n] = single if is_above(bound, single) else bound
+    for members in sectors:
+        own = [bounds[n] for n in members]
+        shares = share_out(sector, [raw[n] for n in members], own, add, is_above)
+        for n, share in zip(members, shares, strict=True):
+            bounds[n] = share
+    total = read(1.0)
+    if weighting == OWN and is_above(total, add(raw)):
+        total = add(raw)
+    return share_out(total, raw, bounds, add, is_above)
+
+
+def _exact(value: float) -> Fraction:
+    return Fraction(repr(value))
+
+
+def _is_surely_above(value: float, bound: float) -> bool:
+    if abs(value - bound) < LEAST_DISTANCE:
+        raise _UndecidedError
+    return value > bound
+
+
+def _rounded_down(value: float) -> float:
+    units = math.floor(value * UNIT)
+    if not LEAST_REMAINDER < value * UNIT - units < 1 - LEAST_REMAINDER:
+        raise _UndecidedError
+    return units / UNIT
+
+
+@lru_cache
+def _units(limit: float) -> float:
+    return _exact(limit) * UNIT // 1 / UNIT
+
+
+DOUBLES = _Arithmetic(float, math.fsum, _is_surely_above)
+FRACTIONS = _Arithmetic(_exact, sum, gt)
