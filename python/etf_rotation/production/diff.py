@@ -20,14 +20,16 @@ TABLES = (
 
 METRICS = """
     unpivot (
-        select pool, columns(* exclude (pool))::varchar from {run}.marts.pool_metrics_summary
+        select strategy, pool, columns(* exclude (strategy, pool))::varchar
+        from {run}.marts.pool_metrics_summary
     )
-    on columns(* exclude (pool)) into name metric value figure
+    on columns(* exclude (strategy, pool)) into name metric value figure
 """
 
 WEIGHTS = """
-    select pool, symbol, trade_date, target_weight from {run}.signals.target_weights
-    qualify trade_date = max(trade_date) over (partition by pool)
+    select strategy, pool, tranche, symbol, trade_date, target_weight
+    from {run}.signals.target_weights
+    qualify trade_date = max(trade_date) over (partition by strategy, pool, tranche)
 """
 
 FACTORS = """
@@ -55,9 +57,9 @@ def compare(a: Path, b: Path) -> dict[str, list[dict]]:
     Returns
     -------
     dict
-        metrics: pool, metric, a, b, change; weights (of each pool's last rebalance): pool, symbol,
-        date_a, weight_a, date_b, weight_b; factors: where (panel, or a pool's production factors),
-        factor_id, change (added, lost).
+        metrics: strategy, pool, metric, a, b, change; weights (of each tranche's last rebalance):
+        strategy, pool, tranche, symbol, date_a, weight_a, date_b, weight_b; factors: where (panel,
+        or a pool's production factors), factor_id, change (added, lost).
     """
     with duckdb.connect() as connection:
         for name, run in (("a", a), ("b", b)):
@@ -84,30 +86,33 @@ def _metrics() -> str:
         with a_metrics as ({METRICS.format(run="a")}),
         b_metrics as ({METRICS.format(run="b")})
         select
+            strategy,
             pool,
             metric,
             a.figure as a,
             b.figure as b,
             try_cast(b.figure as double) - try_cast(a.figure as double) as change
         from a_metrics as a
-        full join b_metrics as b using (pool, metric)
+        full join b_metrics as b using (strategy, pool, metric)
         where a.figure is distinct from b.figure
-        order by pool = 'PORTFOLIO', pool, metric"""
+        order by strategy, pool = 'PORTFOLIO', pool, metric"""
 
 
 def _weights() -> str:
     return f"""
         select
+            strategy,
             pool,
+            tranche,
             symbol,
             a.trade_date as date_a,
             a.target_weight as weight_a,
             b.trade_date as date_b,
             b.target_weight as weight_b
         from ({WEIGHTS.format(run="a")}) as a
-        full join ({WEIGHTS.format(run="b")}) as b using (pool, symbol)
+        full join ({WEIGHTS.format(run="b")}) as b using (strategy, pool, tranche, symbol)
         where a.target_weight is distinct from b.target_weight
-        order by pool, symbol"""
+        order by strategy, pool, tranche, symbol"""
 
 
 def _factors() -> str:

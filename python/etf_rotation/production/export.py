@@ -27,12 +27,16 @@ PUBLISHED_SCHEMAS = (
     "staging",
     "factors",
     "signals",
+    "strategies",
     "backtest",
     "capacity",
     "gate",
     "marts",
     "research",
 )
+
+# The files of a pool hold what its live strategy did.
+LIVE = "(select strategy from backtest.int_live_strategies where pool = ?)"
 
 IS_SORTED = """
     select count(*) = 0
@@ -65,7 +69,10 @@ def write_all(connection: duckdb.DuckDBPyConnection, folder: Path, *, is_synthet
     for pool in pools(connection):
         _write_pool(connection, pool, folder / f"panel_{pool}", is_synthetic)
     if has(connection, "marts.pool_metrics_summary"):
-        table = "select * from marts.pool_metrics_summary order by pool = 'PORTFOLIO', pool"
+        table = (
+            "select * from marts.pool_metrics_summary "
+            "order by is_live desc, strategy, pool = 'PORTFOLIO', pool"
+        )
         _write_csv(connection, table, folder / "pool_metrics_summary.csv", is_synthetic)
 
 
@@ -134,7 +141,9 @@ def _write_pool(
     if has(connection, "signals.factor_summary"):
         _write_panel(connection, own, of_pool, folder)
     if has(connection, "backtest.metrics"):
-        metrics = records(connection, f"select * from backtest.metrics {of_pool}")
+        metrics = records(
+            connection, f"select * from backtest.metrics {of_pool} and strategy = {LIVE}", [pool]
+        )
         if metrics:
             results = folder / "backtest_results.parquet"
             _write_parquet(connection, _results(pool), results, is_synthetic)
@@ -186,7 +195,8 @@ def run_metadata(connection: duckdb.DuckDBPyConnection) -> dict:
 
 
 def _results(pool: str) -> str:
-    """One row a session; the positions at its close are a list, empty when all is in cash."""
+    """Return the query for one row per session; positions are a list, empty when all is cash."""
+    own = f"pool = {sql_text(pool)} and strategy = {LIVE.replace('?', sql_text(pool))}"
     return f"""
         select
             equity.trade_date,
@@ -205,11 +215,11 @@ def _results(pool: str) -> str:
                     weight: weight}} order by symbol
                 ) as positions
             from backtest.positions_daily
-            where pool = {sql_text(pool)}
+            where {own}
             group by trade_date
         ) as held
             on equity.trade_date = held.trade_date
-        where equity.pool = {sql_text(pool)}
+        where {own}
         order by equity.trade_date"""
 
 

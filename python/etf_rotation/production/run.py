@@ -311,7 +311,9 @@ def _facts(settings: Settings, run: Path, *, is_whole: bool) -> dict:
 
 
 def _metrics(connection: duckdb.DuckDBPyConnection) -> list[dict]:
-    return export.records(connection, f"select * from {METRICS} order by pool = 'PORTFOLIO', pool")
+    return export.records(
+        connection, f"select * from {METRICS} where is_live order by pool = 'PORTFOLIO', pool"
+    )
 
 
 def reason(error: BaseException) -> str:

@@ -14,7 +14,23 @@ TABLES = (
     "backtest.positions_daily",
     "backtest.trades",
     "backtest.int_backtest__sleeves",
+    "backtest.int_live_strategies",
 )
+
+# The account trades the live strategy of each pool. PORTFOLIO is the one that these make.
+LIVE = """
+    create or replace temp view {view} as
+    select rows.*
+    from backtest.{table} as rows
+    semi join backtest.int_live_strategies as live
+        on rows.strategy = live.strategy and rows.pool = {pool}
+"""
+VIEWS = {
+    "live_equity": ("equity_daily", "live.pool"),
+    "live_positions": ("positions_daily", "live.pool"),
+    "live_trades": ("trades", "live.pool"),
+    "live_sleeves": ("int_backtest__sleeves", "rows.pool and live.pool = 'PORTFOLIO'"),
+}
 
 # A sleeve over its pool's equity is constant within a month: it scales the pool's amounts.
 SCALES = """
@@ -22,14 +38,14 @@ SCALES = """
     select
         sleeves.pool, sleeves.trade_date,
         sleeves.sleeve / equity.equity / sleeves.previous_equity as per_cny
-    from backtest.int_backtest__sleeves as sleeves
-    inner join backtest.equity_daily as equity using (pool, trade_date)
+    from live_sleeves as sleeves
+    inner join live_equity as equity using (pool, trade_date)
     where sleeves.trade_date in (select unnest($sessions))
 """
 
 RETURNS = """
     select trade_date, daily_return, (commission + slippage) / previous_equity
-    from backtest.equity_daily
+    from live_equity
     where pool = 'PORTFOLIO' and trade_date in (select unnest($sessions))
 """
 
@@ -41,20 +57,20 @@ MADE = """
         select
             pool, trade_date,
             lag(trade_date) over (partition by pool order by trade_date) as previous_date
-        from backtest.equity_daily
+        from live_equity
     ),
     moves as (
-        select pool, trade_date, symbol, market_value as amount from backtest.positions_daily
+        select pool, trade_date, symbol, market_value as amount from live_positions
         union all
         select sessions.pool, sessions.trade_date, held.symbol, -held.market_value
         from sessions
-        inner join backtest.positions_daily as held
+        inner join live_positions as held
             on sessions.pool = held.pool and sessions.previous_date = held.trade_date
         union all
         select
             pool, trade_date, symbol,
             case side when 'buy' then slippage - value else value + slippage end
-        from backtest.trades
+        from live_trades
     )
     select
         moves.trade_date,
@@ -72,9 +88,9 @@ WEIGHTS = """
             held.market_value * scales.per_cny * equity.previous_equity / equity.equity
             order by held.pool
         )
-    from backtest.positions_daily as held
+    from live_positions as held
     inner join live_scales as scales using (pool, trade_date)
-    inner join backtest.equity_daily as equity
+    inner join live_equity as equity
         on equity.pool = 'PORTFOLIO' and held.trade_date = equity.trade_date
     group by held.trade_date, held.symbol
 """
@@ -107,6 +123,8 @@ def read_model(
         Of the sessions that PORTFOLIO has.
     """
     values = {"sessions": sorted(sessions)}
+    for view, (table, pool) in VIEWS.items():
+        connection.execute(LIVE.format(view=view, table=table, pool=pool))
     connection.execute(SCALES, values)
     made: dict[dt.date, dict[str, float]] = {}
     for session, symbol, ratio in connection.execute(MADE).fetchall():
