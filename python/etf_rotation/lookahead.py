@@ -26,32 +26,54 @@ from etf_rotation.sql import attach, sql_text
 UP_TO_NEXT_SESSION = {
     "signals.factor_panel": ("pool", "symbol"),
     "signals.scores": ("pool", "symbol"),
-    "signals.target_weights": ("pool", "symbol"),
-    "signals.selection_log": ("pool", "symbol"),
+    # What the models of models/strategies give, the user's own among them.
+    "signals.int_rankings": ("ranking", "pool", "symbol"),
+    "signals.target_weights": ("strategy", "pool", "tranche", "symbol"),
+    "signals.selection_log": ("strategy", "pool", "tranche", "symbol"),
 }
 UP_TO_AS_OF = {
     "staging.trading_calendar": (),
     "staging.stg_etf_daily": ("pool", "symbol"),
     "staging.suspensions": ("pool", "symbol"),
     "staging.quarantine": ("source_file", "source_row"),
-    "backtest.rebalances": ("pool", "symbol"),
-    "backtest.trades": ("pool", "sequence"),
-    "backtest.rejected_orders": ("pool", "sequence"),
-    "backtest.positions_daily": ("pool", "symbol"),
-    "backtest.equity_daily": ("pool",),
+    "backtest.rebalances": ("strategy", "pool", "tranche", "symbol"),
+    "backtest.trades": ("strategy", "pool", "sequence"),
+    "backtest.rejected_orders": ("strategy", "pool", "sequence"),
+    "backtest.positions_daily": ("strategy", "pool", "symbol"),
+    "backtest.equity_daily": ("strategy", "pool"),
+    "backtest.tranches_daily": ("strategy", "pool", "tranche"),
+    "backtest.benchmark_daily": ("strategy", "pool"),
+    "backtest.excess_attribution": ("strategy", "pool"),
 }
 # Published tables about the whole span of the data, or its last session, which move with as_of:
 # compared between builds of the same sessions only.
 OF_THE_SAME_SESSIONS = {
     "signals.factor_summary": ("pool", "factor_id"),
-    "backtest.metrics": ("pool",),
-    "backtest.monthly_returns": ("pool", "month"),
-    "backtest.drawdowns": ("pool", "rank"),
-    "backtest.extreme_months": ("pool", "kind", "rank", "component_type", "component"),
-    "capacity.capacity_checks": ("pool", "trade_date", "kind", "check_name", "subject"),
+    "backtest.metrics": ("strategy", "pool"),
+    "backtest.monthly_returns": ("strategy", "pool", "month"),
+    "backtest.drawdowns": ("strategy", "pool", "rank"),
+    "backtest.extreme_months": (
+        "strategy",
+        "pool",
+        "kind",
+        "rank",
+        "component_type",
+        "component",
+    ),
+    "backtest.metrics_by_period": ("strategy", "pool", "period"),
+    "backtest.evidence": ("strategy", "pool", "period"),
+    "backtest.rebalance_luck": ("strategy", "pool", "offset"),
+    "capacity.capacity_checks": (
+        "pool",
+        "trade_date",
+        "kind",
+        "tranche",
+        "check_name",
+        "subject",
+    ),
     "capacity.pool_capacity": ("pool",),
     "capacity.capacity_curve": ("pool", "capital_cny"),
-    "marts.pool_metrics_summary": ("pool",),
+    "marts.pool_metrics_summary": ("strategy", "pool"),
     "marts.next_session_orders": ("pool", "sequence", "symbol"),
 }
 
@@ -115,9 +137,11 @@ def compare(
                 keys = ("trade_date", *keys)  # noqa: PLW2901
             if pools:
                 rows += f" and pool in ({', '.join(sql_text(pool) for pool in pools)})"
+            # Quoted, for offset is a word of SQL.
+            order = ", ".join(f'"{key}"' for key in keys)
             whole, cut = (
                 connection.sql(
-                    f"select * from {build}.{table} where {rows} order by {', '.join(keys)}"
+                    f"select * from {build}.{table} where {rows} order by {order}"
                 ).to_arrow_table()
                 for build in ("whole", "cut")
             )
