@@ -26,6 +26,8 @@ from etf_rotation.sql import attach, sql_text
 UP_TO_NEXT_SESSION = {
     "signals.factor_panel": ("pool", "symbol"),
     "signals.scores": ("pool", "symbol"),
+    # What the models of models/strategies give, the user's own among them.
+    "signals.int_rankings": ("ranking", "pool", "symbol"),
     "signals.target_weights": ("strategy", "pool", "tranche", "symbol"),
     "signals.selection_log": ("strategy", "pool", "tranche", "symbol"),
 }
@@ -48,9 +50,6 @@ UP_TO_AS_OF = {
 OF_THE_SAME_SESSIONS = {
     "signals.factor_summary": ("pool", "factor_id"),
     "backtest.metrics": ("strategy", "pool"),
-    "backtest.metrics_by_period": ("strategy", "pool", "period"),
-    "backtest.evidence": ("strategy", "pool", "period"),
-    "backtest.rebalance_luck": ("strategy", "pool", "offset"),
     "backtest.monthly_returns": ("strategy", "pool", "month"),
     "backtest.drawdowns": ("strategy", "pool", "rank"),
     "backtest.extreme_months": (
@@ -61,14 +60,24 @@ OF_THE_SAME_SESSIONS = {
         "component_type",
         "component",
     ),
-    "capacity.capacity_checks": ("pool", "trade_date", "kind", "tranche", "check_name", "subject"),
+    "backtest.metrics_by_period": ("strategy", "pool", "period"),
+    "backtest.evidence": ("strategy", "pool", "period"),
+    "backtest.rebalance_luck": ("strategy", "pool", "offset"),
+    "capacity.capacity_checks": (
+        "pool",
+        "trade_date",
+        "kind",
+        "tranche",
+        "check_name",
+        "subject",
+    ),
     "capacity.pool_capacity": ("pool",),
     "capacity.capacity_curve": ("pool", "capital_cny"),
     "marts.pool_metrics_summary": ("strategy", "pool"),
     "marts.next_session_orders": ("pool", "sequence", "symbol"),
 }
 
-LAYERS = ("staging", "factors", "signals", "strategies", "backtest", "capacity", "marts")
+LAYERS = ("staging", "factors", "signals", "backtest", "capacity", "marts")
 
 
 @dataclass(frozen=True)
@@ -128,6 +137,7 @@ def compare(
                 keys = ("trade_date", *keys)  # noqa: PLW2901
             if pools:
                 rows += f" and pool in ({', '.join(sql_text(pool) for pool in pools)})"
+            # Quoted, for offset is a word of SQL.
             order = ", ".join(f'"{key}"' for key in keys)
             whole, cut = (
                 connection.sql(

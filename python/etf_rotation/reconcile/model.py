@@ -1,4 +1,4 @@
-"""Read PORTFOLIO's return, costs and profit by fund from a finished build."""
+"""Read the live PORTFOLIO's return, costs and profit by fund from a finished build."""
 
 from __future__ import annotations
 
@@ -14,39 +14,30 @@ TABLES = (
     "backtest.positions_daily",
     "backtest.trades",
     "backtest.int_backtest__sleeves",
-    "backtest.int_live_strategies",
+    "backtest.int_portfolio_members",
 )
-
-# The account trades the live strategy of each pool. PORTFOLIO is the one that these make.
-LIVE = """
-    create or replace temp view {view} as
-    select rows.*
-    from backtest.{table} as rows
-    semi join backtest.int_live_strategies as live
-        on rows.strategy = live.strategy and rows.pool = {pool}
-"""
-VIEWS = {
-    "live_equity": ("equity_daily", "live.pool"),
-    "live_positions": ("positions_daily", "live.pool"),
-    "live_trades": ("trades", "live.pool"),
-    "live_sleeves": ("int_backtest__sleeves", "rows.pool and live.pool = 'PORTFOLIO'"),
-}
 
 # A sleeve over its pool's equity is constant within a month: it scales the pool's amounts.
 SCALES = """
     create or replace temp table live_scales as
     select
-        sleeves.pool, sleeves.trade_date,
+        members.strategy, sleeves.pool, sleeves.trade_date,
         sleeves.sleeve / equity.equity / sleeves.previous_equity as per_cny
-    from live_sleeves as sleeves
-    inner join live_equity as equity using (pool, trade_date)
-    where sleeves.trade_date in (select unnest($sessions))
+    from backtest.int_portfolio_members as members
+    inner join backtest.int_backtest__sleeves as sleeves
+        on members.portfolio = sleeves.strategy and members.pool = sleeves.pool
+    inner join backtest.equity_daily as equity
+        on members.strategy = equity.strategy and members.pool = equity.pool
+        and sleeves.trade_date = equity.trade_date
+    where members.is_live and sleeves.trade_date in (select unnest($sessions))
 """
 
 RETURNS = """
     select trade_date, daily_return, (commission + slippage) / previous_equity
-    from live_equity
-    where pool = 'PORTFOLIO' and trade_date in (select unnest($sessions))
+    from backtest.equity_daily
+    where
+        pool = 'PORTFOLIO' and trade_date in (select unnest($sessions))
+        and strategy in (select portfolio from backtest.int_portfolio_members where is_live)
 """
 
 # Profit by fund before costs: value at the close, less value at the last close, less purchases
@@ -55,22 +46,27 @@ MADE = """
     with
     sessions as (
         select
-            pool, trade_date,
-            lag(trade_date) over (partition by pool order by trade_date) as previous_date
-        from live_equity
+            strategy, pool, trade_date,
+            lag(trade_date) over (partition by strategy, pool order by trade_date)
+                as previous_date
+        from backtest.equity_daily
     ),
     moves as (
-        select pool, trade_date, symbol, market_value as amount from live_positions
-        union all
-        select sessions.pool, sessions.trade_date, held.symbol, -held.market_value
-        from sessions
-        inner join live_positions as held
-            on sessions.pool = held.pool and sessions.previous_date = held.trade_date
+        select strategy, pool, trade_date, symbol, market_value as amount
+        from backtest.positions_daily
         union all
         select
-            pool, trade_date, symbol,
+            sessions.strategy, sessions.pool, sessions.trade_date, held.symbol,
+            -held.market_value
+        from sessions
+        inner join backtest.positions_daily as held
+            on sessions.strategy = held.strategy and sessions.pool = held.pool
+            and sessions.previous_date = held.trade_date
+        union all
+        select
+            strategy, pool, trade_date, symbol,
             case side when 'buy' then slippage - value else value + slippage end
-        from live_trades
+        from backtest.trades
     )
     select
         moves.trade_date,
@@ -78,7 +74,7 @@ MADE = """
         -- Ordered, so that the sum does not depend on the threads.
         sum(moves.amount * scales.per_cny order by moves.pool, moves.amount)
     from moves
-    inner join live_scales as scales using (pool, trade_date)
+    inner join live_scales as scales using (strategy, pool, trade_date)
     group by moves.trade_date, moves.symbol
 """
 
@@ -88,10 +84,13 @@ WEIGHTS = """
             held.market_value * scales.per_cny * equity.previous_equity / equity.equity
             order by held.pool
         )
-    from live_positions as held
-    inner join live_scales as scales using (pool, trade_date)
-    inner join live_equity as equity
+    from backtest.positions_daily as held
+    inner join live_scales as scales using (strategy, pool, trade_date)
+    inner join backtest.equity_daily as equity
         on equity.pool = 'PORTFOLIO' and held.trade_date = equity.trade_date
+        and equity.strategy in (
+            select portfolio from backtest.int_portfolio_members where is_live
+        )
     group by held.trade_date, held.symbol
 """
 
@@ -123,8 +122,6 @@ def read_model(
         Of the sessions that PORTFOLIO has.
     """
     values = {"sessions": sorted(sessions)}
-    for view, (table, pool) in VIEWS.items():
-        connection.execute(LIVE.format(view=view, table=table, pool=pool))
     connection.execute(SCALES, values)
     made: dict[dt.date, dict[str, float]] = {}
     for session, symbol, ratio in connection.execute(MADE).fetchall():
