@@ -24,7 +24,7 @@ test: ## set up, then all tests
 
 sample: ## write the synthetic sample into sample/
 	@bin/setup requirements.lock
-	@PYTHONPATH=python .venv/bin/python -m etf_rotation.sample sample
+	@bin/etf-rotation sample sample
 
 style: ## check the style of Python and SQL
 	@bin/setup requirements-dev.lock
@@ -38,7 +38,7 @@ lock: ## renew the lock files from their requirements*.in (needs uv)
 
 lookahead: ## prove by truncated rebuilds that nothing sees the future
 	@bin/setup requirements.lock
-	@PYTHONPATH=python .venv/bin/python -m etf_rotation.lookahead "$(RAW)"
+	@bin/etf-rotation lookahead "$(RAW)"
 
 faults: ## put every fault into the data and see which check catches it
 	@bin/setup requirements-dev.lock

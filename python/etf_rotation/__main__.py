@@ -17,8 +17,6 @@ def main() -> NoReturn:
         code = cli.main()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-    except SystemExit as ended:  # argparse: --help, or a wrong option
-        code = ended.code
     process.leave(code)
 
 

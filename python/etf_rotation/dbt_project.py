@@ -92,7 +92,16 @@ def invoke(
 
 def project_vars() -> dict:
     """Return the vars of `dbt_project.yml`."""
-    return yaml.safe_load((PROJECT / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
+    return _project()["vars"]
+
+
+def version() -> str:
+    """Return the project's version, which `dbt_project.yml` owns."""
+    return _project()["version"]
+
+
+def _project() -> dict:
+    return yaml.safe_load((PROJECT / "dbt_project.yml").read_text(encoding="utf-8"))
 
 
 def memory_limit() -> str:

@@ -6,10 +6,7 @@ panel, scores and target weights up to the session after D, everything else up t
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
-import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -277,22 +274,3 @@ def prove(raw_root: str, dates: Sequence[dt.date], folder: Path) -> list[Differe
         print(f"as of {as_of}: {verdict}, {time.monotonic() - started:.0f} s", flush=True)
         differences += found
     return differences
-
-
-def main() -> int:
-    """Run the proof from the command line; 0 when nothing sees the future, else 1."""
-    parser = argparse.ArgumentParser(description=__doc__, prog="python -m etf_rotation.lookahead")
-    parser.add_argument("raw_root", help="folder above ETF/daily")
-    parser.add_argument(
-        "dates", nargs="*", type=dt.date.fromisoformat, help="YYYY-MM-DD; chosen when left out"
-    )
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        differences = prove(str(Path(arguments.raw_root).resolve()), arguments.dates, Path(folder))
-    for difference in differences:
-        print(difference)
-    return 1 if differences else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

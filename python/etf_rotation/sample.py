@@ -30,7 +30,6 @@ data: on their date, after a suspended session whose return the ex-rights `pre_c
 
 from __future__ import annotations
 
-import argparse
 import csv
 import datetime as dt
 import os
@@ -392,33 +391,8 @@ def _traded(money: float, prices: tuple[int, int, int, int]) -> tuple[int, int]:
     return shares, (shares * ticks + 2000) // 4000
 
 
-def main() -> None:
-    """Write the sample from the command line and print what the folder holds."""
-    pools_csv = Path(__file__).parents[2] / "seeds" / "etf_pools.csv"
-    parser = argparse.ArgumentParser(
-        prog="python -m etf_rotation.sample",
-        description="Write a synthetic sample of daily bars in the raw layout.",
-        epilog=f"{__doc__}\n{EVENTS}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("folder", type=Path, help="where to write; an older sample is replaced")
-    parser.add_argument("--pools-csv", type=Path, default=pools_csv, help="the seed etf_pools")
-    parser.add_argument("--last-session", default="2024-12-31", help="YYYY-MM-DD (2024-12-31)")
-    parser.add_argument("--sessions", type=int, default=1500, help="number of sessions (1500)")
-    given = parser.parse_args()
-    try:
-        write_sample(
-            given.folder,
-            pools_csv=given.pools_csv,
-            last_session=given.last_session,
-            sessions=given.sessions,
-        )
-    except (InputError, OSError, ValueError) as error:
-        parser.exit(1, f"{error}\n")
-    print(_summary(given.folder))
-
-
-def _summary(folder: Path) -> str:
+def summary(folder: Path) -> str:
+    """Return one line on the sample in a folder."""
     files = sorted((folder / "ETF" / "daily").glob("*.parquet"))
     dates = [
         pq.read_table(path, columns=["trade_date"])["trade_date"].to_pylist() for path in files
@@ -426,7 +400,3 @@ def _summary(folder: Path) -> str:
     first, last = min(map(min, dates)), max(map(max, dates))
     rows = sum(map(len, dates))
     return f"{len(files)} funds, {rows} rows, {first} to {last}, synthetic, in {folder}"
-
-
-if __name__ == "__main__":
-    main()

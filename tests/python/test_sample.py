@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from etf_rotation.cli.main import main
 from etf_rotation.errors import InputError
-from etf_rotation.sample import main, write_sample
+from etf_rotation.sample import write_sample
 from etf_rotation.staging.raw_files import MARKER, SYNTHETIC_KEY, resolve_root
 
 SEEDS = Path(__file__).parents[2] / "seeds"
@@ -289,14 +290,13 @@ def test_impossible_sessions_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_command_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["sample", str(tmp_path / "sample"), "--sessions", "30"])
-    main()
+def test_command_line(tmp_path, capsys):
+    command = ["sample", str(tmp_path / "sample"), "--sessions", "30"]
+    assert main(command) == 0
     line = capsys.readouterr().out
     assert line.startswith("46 funds, 1380 rows, 20241120 to 20241231, synthetic")
     (tmp_path / "sample" / MARKER).unlink()
-    with pytest.raises(SystemExit, match="1"):
-        main()
+    assert main(command) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "is not a sample" in error

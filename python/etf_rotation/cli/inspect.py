@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from pathlib import Path
 
+import click
 import duckdb
 
-from etf_rotation.console import Progress, render_table
+from etf_rotation.cli.options import CODES, Acting, output_option, refuse_both
+from etf_rotation.console import render_table
 from etf_rotation.dbt_project import PROJECT, project_vars
 from etf_rotation.errors import InputError
 from etf_rotation.notification import messages
@@ -17,36 +18,55 @@ from etf_rotation.production import manifest as manifests
 from etf_rotation.production.diff import compare
 from etf_rotation.production.lock import run_lock
 from etf_rotation.production.run import GATE, GATE_FAILED, METRICS, PASSED, now, reason
-from etf_rotation.production.settings import output_root
+from etf_rotation.production.settings import output_root as output_root_of
 from etf_rotation.reconcile.live import keep_publication, published_orders
 
+database_option = click.option(
+    "--database", metavar="FILE", help="A database (default: the published one)."
+)
 
-def gate(given: argparse.Namespace) -> int:
-    """Show the gate over a finished folder or database."""
+
+@click.command(epilog=CODES)
+@output_option
+@click.option("--output-dir", metavar="FOLDER", help="A run's folder (default: the published one).")
+@click.option("--database", metavar="FILE", help="A database, such as dbt build leaves.")
+@click.pass_context
+def gate(
+    context: click.Context,
+    *,
+    output_root: str | None,
+    output_dir: str | None,
+    database: str | None,
+) -> int:
+    """Show the gate over a finished folder or a database."""
+    refuse_both(context, ["output_dir", "database"])
     rows = []
-    database = given.database
+    is_database = database is not None
     if database is None:
-        folder = Path(given.output_dir) if given.output_dir else _published(given)
+        folder = Path(output_dir) if output_dir else published_folder(output_root)
         if not folder.is_dir():
             raise InputError(f"no folder {folder}")
         manifest = manifests.read(folder)
-        database = folder / snapshots.DATABASE
+        database = str(folder / snapshots.DATABASE)
         # What panels and backtest copy into a folder has neither manifest nor database.
-        is_full = database.is_file() if manifest is None else not manifest["partial"]
+        is_full = Path(database).is_file() if manifest is None else not manifest["partial"]
         rows = export_checks.check_folder(folder, is_full=is_full)
-    if given.database is not None or Path(database).is_file():
+    if is_database or Path(database).is_file():
         with _connect(database) as connection:
             if export.has(connection, GATE):
                 rows = export.records(connection, f"select * from {GATE} order by all") + rows
-            elif given.database is not None:
+            elif is_database:
                 raise InputError(f"{database} has no {GATE}: build it with 'dbt build' first")
     print(messages.gate_table(rows), messages.gate_counts(rows), sep="\n\n")
     return GATE_FAILED if any(row["status"] == "fail" for row in rows) else PASSED
 
 
-def pools(given: argparse.Namespace) -> int:
-    """Show the table of the pools."""
-    database = given.database or _published(given) / snapshots.DATABASE
+@click.command(epilog=CODES)
+@output_option
+@database_option
+def pools(*, output_root: str | None, database: str | None) -> int:
+    """Show the metrics of the pools and of PORTFOLIO."""
+    database = database or str(published_folder(output_root) / snapshots.DATABASE)
     with _connect(database) as connection:
         if not export.has(connection, METRICS):
             raise InputError(f"{database} has no {METRICS}: build it with 'dbt build' first")
@@ -57,41 +77,11 @@ def pools(given: argparse.Namespace) -> int:
     return PASSED
 
 
-def sweep(given: argparse.Namespace) -> int:
-    """Try many variants of a pool's strategy on a finished build."""
-    # numpy and the models are only read where they are needed: the other commands start at once.
-    from etf_rotation.research import grid, sweep
-    from etf_rotation.research import results as sweep_table
-
-    progress = Progress()
-    if given.processes < 1:
-        raise InputError(f"--processes is {given.processes}, which must be 1 or more")
-    if given.output:
-        sweep_table.check_output(Path(given.output))
-    database = Path(given.database or _published(given) / snapshots.DATABASE)
-    build = sweep.read_build(database, given.pool)
-    variants = grid.variants(build, vars(given))
-    progress.stage(f"{database}, pool {build.pool}, {len(variants):,} variants")
-    sweep.check(build)
-    results = sweep.evaluate(
-        build,
-        variants,
-        given.processes,
-        lambda done, total: progress.count(done, total, "variants"),
-    )
-    trials, rows = sweep_table.judge(build, variants, results)
-    progress.say("\n" + sweep_table.closing(build, trials, rows))
-    if given.output:
-        sweep_table.write(rows, Path(given.output))
-        progress.say(f"Written to {given.output} ({progress.seconds:.1f} s)")
-    else:
-        progress.say(f"Nothing is written without --output ({progress.seconds:.1f} s)")
-    return PASSED
-
-
-def list_runs(given: argparse.Namespace) -> int:
-    """List the runs that are there."""
-    root = _root(given)
+@click.command("list", epilog=CODES)
+@output_option
+def list_runs(*, output_root: str | None) -> int:
+    """List the runs that are kept."""
+    root = _root(output_root)
     published = snapshots.current(root)
     columns = ("", "run", "status", "output_root", "partial", "seconds", "synthetic", "gate")
     found = snapshots.survey(root.parent)
@@ -130,10 +120,17 @@ def _row(manifest: dict) -> tuple:
     )
 
 
-def diff(given: argparse.Namespace) -> int:
-    """Show what differs between two runs."""
-    base = _root(given).parent
-    runs = [snapshots.find(base, run_id)[0] for run_id in (given.a, given.b)]
+@click.command(epilog=CODES)
+@output_option
+@click.argument("a")
+@click.argument("b")
+def diff(*, output_root: str | None, a: str, b: str) -> int:
+    """Compare two runs: metrics, weights, factors.
+
+    A and B are the ids of runs, see list.
+    """
+    base = _root(output_root).parent
+    runs = [snapshots.find(base, run_id)[0] for run_id in (a, b)]
     for name, rows in compare(*runs).items():
         print(f"{name}: {len(rows)} differ")
         if rows:
@@ -141,18 +138,24 @@ def diff(given: argparse.Namespace) -> int:
     return PASSED
 
 
-def restore(given: argparse.Namespace) -> int:
-    """Publish an earlier run again."""
-    root = _root(given)
+@click.command(cls=Acting, epilog=CODES)
+@output_option
+@click.argument("run_id", metavar="ID")
+def restore(*, output_root: str | None, run_id: str) -> int:
+    """Publish an earlier run again.
+
+    ID is the id of the run, see list.
+    """
+    root = _root(output_root)
     if not root.parent.is_dir():
         raise InputError(f"no runs in {root.parent}")
-    with run_lock(root.parent, f"restore {given.run_id}", now(), print):
-        error = snapshots.restore(root, given.run_id)
+    with run_lock(root.parent, f"restore {run_id}", now(), print):
+        error = snapshots.restore(root, run_id)
         try:
-            _keep_orders(root, given.run_id)
+            _keep_orders(root, run_id)
         except (InputError, OSError, duckdb.Error) as after:
             error = error or after
-    print(f"Published {given.run_id} again as {root}")
+    print(f"Published {run_id} again as {root}")
     if error is not None:
         print(f"It is published, but then this failed: {reason(error)}")
     return PASSED
@@ -172,16 +175,23 @@ def _keep_orders(root: Path, run_id: str) -> None:
     )
 
 
-def _root(given: argparse.Namespace) -> Path:
+def _root(given: str | None) -> Path:
     """Return the output root: on a machine with synthetic data only, the one for that."""
-    root = output_root(given.output_root, os.environ)
-    if given.output_root or root.is_symlink():
+    root = output_root_of(given, os.environ)
+    if given or root.is_symlink():
         return root
-    synthetic = output_root(None, os.environ, is_synthetic=True)
+    synthetic = output_root_of(None, os.environ, is_synthetic=True)
     return synthetic if synthetic.is_symlink() else root
 
 
-def _published(given: argparse.Namespace) -> Path:
+def published_folder(given: str | None) -> Path:
+    """Return the folder of the published run.
+
+    Raises
+    ------
+    InputError
+        If nothing is published.
+    """
     root = _root(given)
     published = snapshots.current(root)
     if published is None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import click
+
+from etf_rotation.cli.options import (
+    CODES_AND_ENVIRONMENT,
+    Acting,
+    Process,
+    input_options,
+    output_option,
+)
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
 from etf_rotation.fetch import summary
@@ -30,18 +39,33 @@ from etf_rotation.production.settings import LANGUAGES, Settings, language, outp
 
 PANELS = ("+factor_panel", "+factor_summary", "+run_metadata")
 BACKTEST = ("+path:models/backtest", "+path:models/capacity", "+pool_metrics_summary")
+output_dir_option = click.option(
+    "--output-dir", metavar="FOLDER", help="Copy the folders panel_{POOL} here too."
+)
 
 
-def run(given: argparse.Namespace, secrets: dict[str, str]) -> int:
-    """Run all of it, with notification."""
+@click.command(cls=Acting, epilog=CODES_AND_ENVIRONMENT)
+@input_options
+@output_option
+@click.option(
+    "--skip-backtest",
+    is_flag=True,
+    help="No backtest, and nothing that reads it: no capacity, orders and gate.",
+)
+@click.option("--skip-capacity", is_flag=True, help="No capacity, and nothing that reads it.")
+@click.option("--skip-snapshot", is_flag=True, help="Build and judge, but publish nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.pass_obj
+def run(own: Process, *, dry_run: bool, **options: Any) -> int:
+    """Build everything, run the gate, publish the whole run or nothing, and notify."""
     progress = Progress()
-    if given.dry_run:
-        return _dry_run(resolve(vars(given), os.environ), secrets)
+    if dry_run:
+        return _dry_run(resolve(options, os.environ), own.secrets)
     fetched = summary.found(os.environ)
-    tell_all = partial(_tell, fetched=fetched, secrets=secrets, progress=progress)
+    tell_all = partial(_tell, fetched=fetched, secrets=own.secrets, progress=progress)
     settings = None
     try:
-        settings = resolve(vars(given), os.environ)
+        settings = resolve(options, os.environ)
         production = Production(settings, progress, "run")
         send = partial(_after, settings=settings, progress=progress, tell_all=tell_all)
         return production.run(send).code
@@ -51,14 +75,14 @@ def run(given: argparse.Namespace, secrets: dict[str, str]) -> int:
         outcome = Outcome(fault=reason(error), seconds=progress.seconds)
     print(outcome.fault, file=sys.stderr)
     if settings is None or not settings.is_synthetic:
-        tell_all(outcome, *_place(given), owns_lock=False)
+        tell_all(outcome, *_place(options["output_root"]), owns_lock=False)
     return outcome.code
 
 
-def _place(given: argparse.Namespace) -> tuple[Path | None, str]:
+def _place(given: str | None) -> tuple[Path | None, str]:
     """Return where messages are kept and their language, where the settings may be at fault."""
     try:
-        return output_root(given.output_root, os.environ).parent, language({}, os.environ)
+        return output_root(given, os.environ).parent, language({}, os.environ)
     except (InputError, OSError):
         return None, LANGUAGES[0]
 
@@ -119,28 +143,38 @@ def _dry_run(settings: Settings, secrets: dict[str, str]) -> int:
     return PASSED
 
 
-def panels(given: argparse.Namespace) -> int:
-    """Panels only."""
-    if bool(given.symbols) != bool(given.pool_name):
+@click.command(cls=Acting, epilog=CODES_AND_ENVIRONMENT)
+@input_options
+@output_option
+@click.option("--symbols", help="A panel of these funds instead, separated by commas.")
+@click.option("--pool-name", metavar="POOL", help="The name of the pool that they form.")
+@output_dir_option
+def panels(
+    *, symbols: str | None, pool_name: str | None, output_dir: str | None, **options: Any
+) -> int:
+    """Build panels and factor summaries only."""
+    if bool(symbols) != bool(pool_name):
         raise InputError("--symbols and --pool-name go together")
-    if given.symbols and given.pools:
+    if symbols and options["pools"]:
         raise InputError("--symbols form a pool of their own: leave --pools out")
-    settings = resolve(vars(given), os.environ).parts(PANELS, "panels")
-    if not given.symbols:
-        return _part(settings, "panels", given.output_dir)
-    symbols = [symbol.strip() for symbol in given.symbols.split(",") if symbol.strip()]
-    with project_with_pool(
-        settings.project, settings.raw_root, symbols, given.pool_name
-    ) as project:
+    settings = resolve(options, os.environ).parts(PANELS, "panels")
+    if not symbols or not pool_name:
+        return _part(settings, "panels", output_dir)
+    funds = [symbol.strip() for symbol in symbols.split(",") if symbol.strip()]
+    with project_with_pool(settings.project, settings.raw_root, funds, pool_name) as project:
         dbt_vars = {key: value for key, value in settings.dbt_vars.items() if key != "pools"}
         custom = replace(settings, project=project, dbt_vars=dbt_vars)
-        return _part(custom, "panels --symbols", given.output_dir)
+        return _part(custom, "panels --symbols", output_dir)
 
 
-def backtest(given: argparse.Namespace) -> int:
-    """Backtest and capacity only."""
-    settings = resolve(vars(given), os.environ).parts(BACKTEST, "backtest")
-    return _part(settings, "backtest", given.output_dir)
+@click.command(cls=Acting, epilog=CODES_AND_ENVIRONMENT)
+@input_options
+@output_option
+@output_dir_option
+def backtest(*, output_dir: str | None, **options: Any) -> int:
+    """Build backtest and capacity only."""
+    settings = resolve(options, os.environ).parts(BACKTEST, "backtest")
+    return _part(settings, "backtest", output_dir)
 
 
 def _part(settings: Settings, command: str, output_dir: str | None) -> int:
@@ -176,25 +210,11 @@ def _copy_folders(run: Path, folder: Path) -> None:
         os.replace(new, target)
 
 
-def orders(given: argparse.Namespace) -> int:
-    """Write the published orders as a file to send."""
-    from etf_rotation.reconcile.export import export_orders  # noqa: PLC0415
-
-    return export_orders(dialect=given.format, output=given.output, root=given.output_root)
-
-
-def reconcile(given: argparse.Namespace) -> int:
-    """Reconcile the account with the broker's statements."""
-    from etf_rotation.reconcile.command import reconcile as run_reconcile  # noqa: PLC0415
-    from etf_rotation.reconcile.inputs import Given  # noqa: PLC0415
-
-    options = {field.name: getattr(given, field.name) for field in fields(Given)}
-    return run_reconcile(Given(**options), raw_root=given.raw_root, root=given.output_root)
-
-
-def notify_test(given: argparse.Namespace, secrets: dict[str, str]) -> int:
+@click.command("notify-test", cls=Acting, epilog=CODES_AND_ENVIRONMENT)
+@click.pass_obj
+def notify_test(own: Process) -> int:
     """Send a test message."""
-    found, lines = channels.configured(secrets)
+    found, lines = channels.configured(own.secrets)
     told = tell(messages.sample(language({}, os.environ)), found, None)
     print("\n".join([*lines, *told.lines]))
     return PASSED if found and told.is_whole else COULD_NOT_RUN

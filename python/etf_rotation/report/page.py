@@ -1,17 +1,12 @@
-"""`report.html`: what a finished database says, on one page that needs nothing else.
-
-As a program: `python -m etf_rotation.report.page DATABASE PATH [--language zh]`.
-"""
+"""`report.html`: what a finished database says, on one page that needs nothing else."""
 
 from __future__ import annotations
 
-import argparse
 import base64
 import gzip
 import hashlib
 import json
 import math
-import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -718,22 +713,3 @@ def setting(value: object) -> str:
 def tint(value: float | None, full: float = 0.1) -> int:
     """Return how strongly to colour a return, 0 to 100 in steps of 10; `full` is 100."""
     return 0 if value is None else min(10, round(abs(value) / full * 10)) * 10
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Write the report of a database."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("database", type=Path)
-    parser.add_argument("path", type=Path)
-    parser.add_argument("--language", choices=LANGUAGES, default="en")
-    given = parser.parse_args(arguments)
-    try:
-        write_report(given.database, given.path, language=given.language)
-    except (InputError, OSError, duckdb.Error) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

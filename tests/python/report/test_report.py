@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import SEEDS
+from etf_rotation.cli.main import main
 from etf_rotation.errors import InputError
 from etf_rotation.report.page import (
-    main,
     measured,
     money,
     number,
@@ -310,7 +310,7 @@ def test_a_language_that_there_is_not_is_refused(sample, tmp_path):
 
 
 def test_command_names_what_it_cannot_read(tmp_path, capsys):
-    assert main([str(tmp_path / "none.duckdb"), str(tmp_path / "report.html")]) == 2
+    assert main(["report", str(tmp_path / "none.duckdb"), str(tmp_path / "report.html")]) == 2
     assert "none.duckdb" in capsys.readouterr().err
 
 
