@@ -33,6 +33,9 @@ environment:
   DINGTALK_WEBHOOK, DINGTALK_SECRET
                           the robot of a DingTalk group; with the secret the signed form,
                           without it the robot needs the keyword ETF
+  WECOM_WEBHOOK           the robot of a WeCom group
+  FEISHU_WEBHOOK, FEISHU_SECRET
+                          the robot of a Feishu group, signed with the secret
   SMTP_SERVER, SMTP_PORT, EMAIL_SENDER, EMAIL_PASSWORD, EMAIL_RECIPIENTS
                           e-mail: TLS on port 465, else STARTTLS (587); addresses by commas
 """
