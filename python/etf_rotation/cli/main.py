@@ -100,9 +100,11 @@ def parser() -> argparse.ArgumentParser:
         ("snapshot", "build and judge, but publish nothing"),
     ):
         full.add_argument(f"--skip-{name}", action="store_true", help=what)
-    full.add_argument(
-        "--dry-run", action="store_true", help="say what would be done, and do nothing"
-    )
+    for name, what in (
+        ("dry-run", "read and check the input, say what would be done, and do nothing"),
+        ("publish", "publish even an --as-of before the published last session"),
+    ):
+        full.add_argument(f"--{name}", action="store_true", help=what)
 
     panels = command(
         "panels", run.panels, "Build panels and factor summaries only.", _input, _output
