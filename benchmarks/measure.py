@@ -18,7 +18,7 @@ STAGES = {
     "factor_summary": "summary",
 }
 # Nothing of the caller's settings may reach a measured command: secrets least of all.
-FOREIGN = ("ETF_", "DBT_", "DINGTALK_", "SMTP_", "EMAIL_", "PYTHON")
+FOREIGN = ("ETF_", "DBT_", "DINGTALK_", "WECOM_", "FEISHU_", "SMTP_", "EMAIL_", "PYTHON")
 
 
 class BenchError(Exception):

@@ -346,7 +346,7 @@ def test_every_check_is_explained(page):
 @pytest.mark.parametrize("page", ["docs/run.md", "docs/run.zh-CN.md"])
 def test_every_variable_of_the_environment_is_explained(page, command, capsys):
     assert main([command, "--help"]) == 0
-    names = r"\b(?:ETF|SMTP|EMAIL|DINGTALK|TUSHARE)_[A-Z_]+\b"
+    names = r"\b(?:ETF|SMTP|EMAIL|DINGTALK|WECOM|FEISHU|TUSHARE)_[A-Z_]+\b"
     named = set(re.findall(names, capsys.readouterr().out))
     assert len(named) > 10
     assert named <= set(re.findall(r"\b[A-Z_]+\b", text_of(PROJECT / page)))

@@ -19,6 +19,9 @@ Environment:
   DINGTALK_WEBHOOK, DINGTALK_SECRET
                           the robot of a DingTalk group; without the secret the
                           robot needs the keyword ETF
+  WECOM_WEBHOOK           the robot of a WeCom group
+  FEISHU_WEBHOOK, FEISHU_SECRET
+                          the robot of a Feishu group, signed with the secret
   SMTP_SERVER, SMTP_PORT, EMAIL_SENDER, EMAIL_PASSWORD, EMAIL_RECIPIENTS
                           e-mail: TLS on port 465, else STARTTLS (587);
                           several addresses are separated by commas
@@ -60,7 +63,7 @@ def input_options(command: Callback) -> Callback:
             click.option(
                 "--as-of", metavar="YYYY-MM-DD", help="Build as if nothing later were known."
             ),
-            click.option("--vars", help="dbt vars as YAML, such as '{rebalance: weekly}'."),
+            click.option("--vars", help="dbt vars as YAML, such as '{slippage_bps: 20}'."),
         )
     ):
         command = option(command)

@@ -24,6 +24,7 @@ from etf_rotation.errors import InputError
 from etf_rotation.fetch import summary
 from etf_rotation.notification import channels, messages
 from etf_rotation.notification.delivery import SPOOL, tell
+from etf_rotation.production import dry_run as checked
 from etf_rotation.production import process
 from etf_rotation.production import snapshots as publish
 from etf_rotation.production.custom_pool import project_with_pool
@@ -54,7 +55,14 @@ output_dir_option = click.option(
 )
 @click.option("--skip-capacity", is_flag=True, help="No capacity, and nothing that reads it.")
 @click.option("--skip-snapshot", is_flag=True, help="Build and judge, but publish nothing.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Read and check the input, say what would be done, and do nothing.",
+)
+@click.option(
+    "--publish", is_flag=True, help="Publish even an --as-of before the published last session."
+)
 @click.pass_obj
 def run(own: Process, *, dry_run: bool, **options: Any) -> int:
     """Build everything, run the gate, publish the whole run or nothing, and notify."""
@@ -126,14 +134,17 @@ def _tell(
 
 def _dry_run(settings: Settings, secrets: dict[str, str]) -> int:
     published = publish.current(settings.output_root)
-    raw_files = len(list((settings.raw_root / "ETF" / "daily").glob("*.parquet")))
+    data = checked.read_input(settings, os.environ)
+    holdings = checked.check_holdings(settings, os.environ, data)
     then = f"kept beside, not published ({', '.join(settings.partial)})"
     if not settings.partial:
         then = f"published as {settings.output_root} if the gate passes"
-    print(f"raw data:    {settings.raw_root}, {raw_files} files")
+    print(f"raw data:    {settings.raw_root}: {data.files} files, {data.rows:,} rows")
+    print(f"             {len(data.funds)} funds from {data.first_date} to {data.last_date}")
     if settings.is_synthetic:
         print("             SYNTHETIC DATA, nobody is notified")
     print(f"vars:        {settings.dbt_vars}")
+    print(f"holdings:    {holdings or 'the simulated ones'}")
     print(f"left out:    {', '.join(settings.exclude) or 'nothing'}")
     print(f"a new run:   {settings.base / publish.SNAPSHOTS}/{now():%Y%m%dT%H%M%S}, {then}")
     print(f"published:   {published.name if published else 'nothing so far'}")

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from etf_rotation.notification.channels import Channel, DeliveryError, Message
+from etf_rotation.notification.channel import Channel, DeliveryError
+from etf_rotation.notification.message import Message, Part
 
 SPOOL = "undelivered"
 KEPT_DAYS = 30
@@ -225,6 +226,7 @@ def _write(path: Path, channel: str, item: _Item) -> None:
         "channel": channel,
         "title": item.message.title,
         "text": item.message.text,
+        "parts": [[part.text, part.rank] for part in item.message.parts],
         "recipients": item.left,
         "refusals": item.refusals,
     }
@@ -280,8 +282,9 @@ def _kept(spool: Path, channel: Channel, lines: list[str]) -> list[_Item]:
 def _read(path: Path, channel: Channel) -> _Item:
     content = json.loads(path.read_text(encoding="utf-8"))
     left = content.get("recipients", channel.recipients)
+    parts = tuple(Part(text, int(rank)) for text, rank in content.get("parts", ()))
     return _Item(
-        Message(content["title"], content["text"]),
+        Message(content["title"], content["text"], parts),
         path,
         [name for name in channel.recipients if name in left],
         int(content.get("refusals", 0)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from etf_rotation.console import render_table
 from etf_rotation.gate.standing import is_standing, named
-from etf_rotation.notification.channels import Message
+from etf_rotation.notification.message import Message
 from etf_rotation.production.dbt_build import WORK
 from etf_rotation.production.input_changes import Since
 from etf_rotation.production.run import COULD_NOT_RUN, GATE_FAILED, PASSED, Outcome

@@ -13,7 +13,7 @@ import yaml
 
 from etf_rotation.dbt_project import PROJECT, project_vars
 from etf_rotation.errors import InputError
-from etf_rotation.production.snapshots import SNAPSHOTS, check_root
+from etf_rotation.production.snapshots import SNAPSHOTS, check_root, current, last_session
 from etf_rotation.staging import raw_files
 from etf_rotation.texts import LANGUAGES
 
@@ -67,8 +67,8 @@ def resolve(given: Mapping, environment: Mapping[str, str]) -> Settings:
     ----------
     given : mapping
         Options by name, absent or None where not given: raw_root, output_root, pools, as_of, vars
-        (YAML), skip_backtest, skip_capacity, skip_snapshot. A relative path of an option starts in
-        the working directory, any other in the project's folder.
+        (YAML), skip_backtest, skip_capacity, skip_snapshot, publish. A relative path of an option
+        starts in the working directory, any other in the project's folder.
     environment : mapping
         ETF_RAW_ROOT, ETF_OUTPUT_ROOT, ETF_AS_OF, ETF_POOLS, ETF_LANGUAGE.
 
@@ -104,16 +104,28 @@ def resolve(given: Mapping, environment: Mapping[str, str]) -> Settings:
     partial = [f"--skip-{name}" for name in skipped]
     partial += ["--skip-snapshot"] if given.get("skip_snapshot") else []
     partial += ["--pools"] if "pools" in dbt_vars else []
+    root = output_root(given.get("output_root"), environment, is_synthetic=is_synthetic)
+    if not given.get("publish"):
+        partial += _backwards(dbt_vars.get("as_of"), root)
     return Settings(
         project=PROJECT,
         raw_root=raw_root,
-        output_root=output_root(given.get("output_root"), environment, is_synthetic=is_synthetic),
+        output_root=root,
         is_synthetic=is_synthetic,
         dbt_vars=dbt_vars,
         language=dbt_vars["language"],
         partial=tuple(partial),
         exclude=tuple(f"path:models/{name}+" for name in skipped),
     )
+
+
+def _backwards(as_of: str | None, root: Path) -> list[str]:
+    """Return why a run is not published that ends before what is published."""
+    published = current(root) if as_of else None
+    last = published and last_session(published)
+    if not last or as_of >= last:
+        return []
+    return [f"--as-of {as_of} is before {last}, the published last session; --publish does it"]
 
 
 def raw_folder(given: str | None, environment: Mapping[str, str]) -> Path:

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
+
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.errors import InputError
 from etf_rotation.production import manifest as manifests
@@ -104,6 +106,16 @@ def current(output_root: Path) -> Path | None:
         return None
     run = output_root.parent / os.readlink(output_root)
     return run if run.is_dir() else None
+
+
+def last_session(run: Path) -> str | None:
+    """Return the last session of a run's data, as an ISO date; None where the run does not say."""
+    try:
+        with duckdb.connect(str(run / DATABASE), read_only=True) as connection:
+            found = connection.execute("select last_date from gate.run_metadata").fetchone()
+    except duckdb.Error:
+        return None
+    return str(found[0]) if found and found[0] else None
 
 
 def survey(base: Path) -> list[Run]:

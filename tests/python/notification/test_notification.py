@@ -26,8 +26,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.notification import channels, delivery, messages
-from etf_rotation.notification.channels import DingTalk, Email, Message
+from etf_rotation.notification import mail as email_channel
+from etf_rotation.notification.channel import DeliveryError
+from etf_rotation.notification.channels import DingTalk, Email
 from etf_rotation.notification.delivery import tell
+from etf_rotation.notification.message import Message
 from etf_rotation.production import export_checks
 from etf_rotation.production.run import Outcome
 from etf_rotation.production.settings import PROJECT
@@ -299,7 +302,7 @@ def test_nobody_there(tmp_path, webhook):
 def test_mail_is_encrypted_and_authenticated(certificate, trusted, tmp_path, monkeypatch, tls):
     with mail_server(certificate, tls=tls) as (mailbox, port):
         if tls:
-            monkeypatch.setattr(channels, "TLS_PORT", port)
+            monkeypatch.setattr(email_channel, "TLS_PORT", port)
         lines = send(HELLO, [email(port)], tmp_path)
         assert lines == ["Notification by email: sent."]
         # Where TLS came first, the server's session does not know of it.
@@ -313,7 +316,7 @@ def test_mail_is_encrypted_and_authenticated(certificate, trusted, tmp_path, mon
 
 
 def test_port_465_means_tls_from_the_first_byte():
-    assert channels.TLS_PORT == 465
+    assert email_channel.TLS_PORT == 465
 
 
 def test_a_wrong_password_is_not_tried_again(certificate, trusted, tmp_path):
@@ -703,7 +706,7 @@ def test_no_secret_in_any_line_file_representation_or_exception(
             said.append(repr(channel))
             try:
                 channel.send(HELLO, channel.recipients)
-            except channels.DeliveryError:
+            except DeliveryError:
                 said.append(traceback.format_exc())
             except Exception as error:  # tell() gives its type only
                 said.append(type(error).__name__)
