@@ -7,8 +7,8 @@ from etf_rotation.dbt_project import PROJECT
 
 PAGE = (PROJECT / "docs" / "queries.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^(\d+)\. (.+?)\n\n```sql\n(.+?)```", PAGE, flags=re.DOTALL | re.MULTILINE)
-# What a sound sample has none of.
-MAY_BE_EMPTY = {"Factors that are not fit for production, and why."}
+# The synthetic sample has no such factor.
+MAY_BE_EMPTY = {"Factors that are not fit for production, with the reasons."}
 
 
 def test_page_has_twenty_examples_each_with_a_line():
