@@ -21,7 +21,9 @@
 {% macro raw_root() %}{% set _ = (varargs, kwargs) %}raw{% endmacro %}
 {% macro as_of() %}{% set _ = (varargs, kwargs) %}{% endmacro %}
 {% macro holdings_file() %}{% set _ = (varargs, kwargs) %}{% endmacro %}
-{% macro is_rebalance_session(calendar) %}{% set _ = (varargs, kwargs) %}{{ calendar }}.is_first_of_month{% endmacro %}
+{% macro is_rebalance_session(calendar, strategies) %}{% set _ = (varargs, kwargs) %}{{ calendar }}.is_first_of_month{% endmacro %}
+{% macro backtest_start() %}{% set _ = (varargs, kwargs) %}2020-01-01{% endmacro %}
+{% macro holdout_start() %}{% set _ = (varargs, kwargs) %}2020-01-01{% endmacro %}
 {% macro after_the_gate() %}{% set _ = (varargs, kwargs) %}{% endmacro %}
 {% macro is_beyond(value, direction, threshold) %}{% set _ = (varargs, kwargs) %}{{ value }} > {{ threshold }}{% endmacro %}
 {% macro rank_sums(x, y) %}{% set _ = (varargs, kwargs) %}sum({{ x }}) as sum_x{% endmacro %}

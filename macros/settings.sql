@@ -92,14 +92,21 @@
             )
         else true
     end
-    {%- if var('backtest_start') %}
-    and {{ calendar }}.trade_date >= cast('{{ modules.datetime.date.fromisoformat(var("backtest_start") | string) }}' as date)
+    {%- if backtest_start() %}
+    and {{ calendar }}.trade_date >= cast('{{ backtest_start() }}' as date)
     {%- endif %}
 {%- endmacro %}
 
 {# The bound of the cumulative adjustment factor, and with 1 over it the lower one. #}
 {% macro largest_adj() -%}
     1e4
+{%- endmacro %}
+
+{# The date before which nothing is rebalanced, YYYY-MM-DD; empty for none. #}
+{% macro backtest_start() -%}
+    {%- if var('backtest_start') -%}
+        {{- modules.datetime.date.fromisoformat(var('backtest_start') | string) -}}
+    {%- endif -%}
 {%- endmacro %}
 
 {# The first session that no rule was chosen on, YYYY-MM-DD; empty for none. #}

@@ -26,10 +26,10 @@ volatilities as (
 
     select
         symbol,
-        trade_date
         {% for window in windows %}
-        , volatility_{{ window }}
+        volatility_{{ window }},
         {% endfor %}
+        trade_date
     from {{ ref('factor_panel') }}
 
 ),

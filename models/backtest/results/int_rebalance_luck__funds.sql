@@ -50,7 +50,7 @@ inner join sessions
         and funds.trade_date = sessions.trade_date
 inner join categories
     on funds.symbol = categories.symbol
-{% if var('backtest_start') %}
-where funds.trade_date >= cast('{{ modules.datetime.date.fromisoformat(var("backtest_start") | string) }}' as date)
+{% if backtest_start() %}
+where funds.trade_date >= cast('{{ backtest_start() }}' as date)
 {% endif %}
 order by funds.strategy, funds.pool, sessions.session, funds.rank

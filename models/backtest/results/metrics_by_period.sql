@@ -30,10 +30,10 @@ fixed_periods as (
         strategy,
         pool,
         unnest([
-            {period: 'all', begins_on: first_date, ends_on: last_date},
-            {period: 'month_to_date', begins_on: date_trunc('month', last_date), ends_on: last_date},
-            {period: 'quarter_to_date', begins_on: date_trunc('quarter', last_date), ends_on: last_date},
-            {period: 'year_to_date', begins_on: date_trunc('year', last_date), ends_on: last_date},
+            { period: 'all', begins_on: first_date, ends_on: last_date },
+            { period: 'month_to_date', begins_on: date_trunc('month', last_date), ends_on: last_date },
+            { period: 'quarter_to_date', begins_on: date_trunc('quarter', last_date), ends_on: last_date },
+            { period: 'year_to_date', begins_on: date_trunc('year', last_date), ends_on: last_date },
             {% for years in [1, 3, 5] %}
             {
                 period: 'last_{{ years }}_year{{ 's' if years > 1 }}',
@@ -45,8 +45,8 @@ fixed_periods as (
             },
             {% endfor %}
             {% if holdout_start %}
-            {period: 'before_holdout', begins_on: first_date, ends_on: date '{{ holdout_start }}' - 1},
-            {period: 'since_holdout', begins_on: date '{{ holdout_start }}', ends_on: last_date},
+            { period: 'before_holdout', begins_on: first_date, ends_on: date '{{ holdout_start }}' - 1 },
+            { period: 'since_holdout', begins_on: date '{{ holdout_start }}', ends_on: last_date },
             {% endif %}
         ], recursive := true)
     from spans
@@ -123,9 +123,9 @@ curves as (
         pool,
         period,
         trade_date,
-        unnest([
-            {curve: 'own', r: daily_return, level: equity, previous_level: previous_equity},
-            {curve: 'benchmark', r: benchmark_return, level: growth, previous_level: previous_growth},
+        unnest([ -- noqa: AL03
+            { curve: 'own', r: daily_return, level: equity, previous_level: previous_equity },
+            { curve: 'benchmark', r: benchmark_return, level: growth, previous_level: previous_growth },
             {
                 curve: 'equal_weight',
                 r: rival_return,
