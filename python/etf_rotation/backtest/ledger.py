@@ -249,7 +249,7 @@ def walk(
     """
     prices = lay_out(dates, bars, parameters.pool, endings)
     ledger = simulate(prices, rebalances, targets, parameters)
-    return _records(ledger, Entry)
+    return _records(ledger.sort_by("sequence"), Entry)
 
 
 def plan(
@@ -360,7 +360,7 @@ def run(
     Returns
     -------
     pyarrow.Table
-        `LEDGER_SCHEMA`, by strategy, pool and sequence.
+        `LEDGER_SCHEMA`, sorted by strategy, pool and sequence, those without a sequence last.
 
     Raises
     ------
@@ -409,7 +409,7 @@ def run(
                 _records(rebalances.filter(own), Rebalance),
                 read_targets(targets.filter(own)),
                 Parameters(**row),
-            )
+            ).sort_by("sequence")
         )
     return pa.concat_tables(ledgers).combine_chunks()
 

@@ -7,13 +7,14 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from etf_rotation.backtest.account import Parameters, Target
+from etf_rotation.backtest.accounts import Parameters, Target
 from etf_rotation.backtest.ledger import (
     LEDGER_SCHEMA,
     PARAMETERS_SCHEMA,
+    REBALANCES_SCHEMA,
     SESSIONS_SCHEMA,
     TARGETS_SCHEMA,
-    Session,
+    Rebalance,
     run,
     walk,
 )
@@ -21,9 +22,15 @@ from etf_rotation.backtest.prices import BARS_SCHEMA, ENDINGS_SCHEMA, Bar
 
 DAYS = [date(2021, 3, 1) + timedelta(days=n) for n in range(400)]
 PARAMETERS = {
+    "strategy": "rotation",
     "pool": "A_SHARE",
     "target_capital": 100_000.0,
-    "top_n": 1,
+    "start_funds": 1,
+    "tranches": 1,
+    "weighting": "equal",
+    "redistribute": False,
+    "max_single_weight": 1.0,
+    "max_sector_weight": 1.0,
     "max_adv_pct": 0.05,
     "enforce_adv": True,
     "carry_over": True,
@@ -58,11 +65,14 @@ def simulate(funds, rebalances, n_eligible=9, adv20=AMPLE_ADV, endings=(), **par
         }
         for n, weights in rebalances.items()
     }
-    sessions = [
-        Session(DAYS[n], n in rebalances, n_eligible if n in rebalances else None)
-        for n in range(count)
-    ]
-    return walk(bars, targets, sessions, Parameters(**{**PARAMETERS, **parameters}), ended)
+    return walk(
+        bars,
+        DAYS[:count],
+        [Rebalance(0, DAYS[n], n_eligible) for n in rebalances],
+        {0: targets},
+        Parameters(**{**PARAMETERS, **parameters}),
+        ended,
+    )
 
 
 def entries(ledger, kind, day=None):
@@ -82,6 +92,10 @@ def orders(ledger):
         for e in ledger
         if e.kind in ("trade", "rejected")
     ]
+
+
+def in_sequence(ledger):
+    return [e for e in ledger if e.sequence is not None]
 
 
 def shares_held(ledger, day):
@@ -167,25 +181,27 @@ def test_sells_come_first_by_symbol_then_buys_by_rank():
     ]
 
 
-def test_the_start_waits_for_top_n_eligible_funds_and_emits_nothing_before():
+def test_the_start_waits_for_enough_eligible_funds_and_emits_nothing_before():
     funds = {"A": [bar(1.0)] * 4, "B": [bar(1.0)] * 4}
     bars = {DAYS[n]: {s: h[n] for s, h in funds.items()} for n in range(4)}
     targets = {DAYS[n]: {"A": Target(DAYS[n - 1], 0.5, 1, AMPLE_ADV)} for n in (1, 2, 3)}
     # One eligible fund is too few to start with, and enough to go on with.
-    sessions = [
-        Session(DAYS[0], False, None),
-        Session(DAYS[1], True, 1),
-        Session(DAYS[2], True, 2),
-        Session(DAYS[3], True, 1),
+    rebalances = [
+        Rebalance(0, DAYS[1], 1),
+        Rebalance(0, DAYS[2], 2),
+        Rebalance(0, DAYS[3], 1),
     ]
-    ledger = walk(bars, targets, sessions, Parameters(**{**PARAMETERS, "top_n": 2}))
-    assert ledger[0].trade_date == DAYS[2]
+    parameters = Parameters(**{**PARAMETERS, "start_funds": 2})
+    ledger = walk(bars, DAYS[:4], rebalances, {0: targets}, parameters)
+    assert min(e.trade_date for e in ledger) == DAYS[2]
     assert [e.trade_date for e in entries(ledger, "session")] == [DAYS[2], DAYS[3]]
-    assert [e.sequence for e in ledger] == list(range(len(ledger)))
+    assert [DAYS.index(e.trade_date) for e in entries(ledger, "rebalance")] == [2, 3]
+    numbered = in_sequence(ledger)
+    assert [e.sequence for e in numbered] == list(range(len(numbered)))
 
 
-def test_a_pool_that_never_has_top_n_eligible_funds_has_an_empty_ledger():
-    assert simulate({"A": [bar(1.0)] * 3}, {1: {"A": 0.5}}, n_eligible=4, top_n=5) == []
+def test_a_pool_that_never_has_enough_eligible_funds_has_an_empty_ledger():
+    assert simulate({"A": [bar(1.0)] * 3}, {1: {"A": 0.5}}, n_eligible=4, start_funds=5) == []
 
 
 def test_an_empty_selection_sells_everything():
@@ -494,10 +510,9 @@ def test_a_position_has_a_row_on_every_session_it_is_held():
     assert [DAYS.index(e.trade_date) for e in entries(ledger, "session")] == [1, 2, 3, 4]
 
 
-def test_targets_after_the_last_session_are_left_alone():
-    funds = {"A": [bar(1.0)] * 3}
-    without = simulate(funds, {1: {"A": 0.5}})
-    assert simulate(funds, {1: {"A": 0.5}, 3: {"A": 0.1}}) == without
+def test_a_rebalance_after_the_last_session_is_refused():
+    with pytest.raises(ValueError, match="rebalances, pool A_SHARE: 2021-03-04 is not a session"):
+        simulate({"A": [bar(1.0)] * 3}, {1: {"A": 0.5}, 3: {"A": 0.1}})
 
 
 def reasons(ledger):
@@ -561,7 +576,7 @@ def test_open_orders_of_a_fund_that_ends_lapse():
 def test_the_cash_of_a_payout_is_invested_by_a_rebalance_of_the_same_session():
     funds = {"A": [bar(1.0), bar(1.0), None, None], "B": [bar(1.0)] * 4}
     ledger = simulate(funds, {1: {"A": 0.9}, 3: {"B": 0.9}}, endings=[(3, "A")])
-    assert [(e.kind, e.symbol) for e in ledger if e.trade_date == DAYS[3]] == [
+    assert [(e.kind, e.symbol) for e in in_sequence(ledger) if e.trade_date == DAYS[3]] == [
         ("trade", "A"),
         ("rebalance", "B"),
         ("trade", "B"),
@@ -605,15 +620,16 @@ def test_an_end_that_cannot_be_is_refused(ending, message):
 # From here on tables, as the models hand them over.
 
 POOLS = {
-    "A_SHARE": {"target_capital": 700_000.0, "top_n": 3, "max_adv_pct": 0.05},
-    "QDII": {"target_capital": 20_000.0, "top_n": 2, "max_adv_pct": 0.03},
+    "A_SHARE": {"target_capital": 700_000.0, "start_funds": 3, "max_adv_pct": 0.05},
+    "QDII": {"target_capital": 20_000.0, "start_funds": 2, "max_adv_pct": 0.03},
 }
 
 
 def ragged_history(pool, seed, n_sessions=250, n_funds=8):
     """Funds that list late, are suspended, split, pay out, open at their limits, end, come back."""
     rng = random.Random(seed)
-    bars, sessions, targets, endings = [], [], [], []
+    bars, endings, sessions, rebalances, targets = [], [], [], [], []
+    top_n = POOLS[pool]["start_funds"]
     close = {f"{pool}{n}": rng.uniform(0.6, 4) for n in range(n_funds)}
     adj = dict.fromkeys(close, 1.0)
     listed = {symbol: rng.choice((0, 0, 0, n_sessions // 3)) for symbol in close}
@@ -624,11 +640,13 @@ def ragged_history(pool, seed, n_sessions=250, n_funds=8):
         gone = {symbol for symbol, (end, length) in ends.items() if end < n <= end + length}
         known = [symbol for symbol in close if n > listed[symbol] and symbol not in gone]
         endings += [(pool, day, symbol) for symbol, (end, _) in ends.items() if n == end + 12]
-        sessions.append((pool, day, is_rebalance, len(known) if is_rebalance else None))
+        sessions.append((pool, day))
+        if is_rebalance:
+            rebalances.append(("rotation", pool, 0, day, len(known)))
         if is_rebalance and rng.random() < 0.9:
-            for rank, symbol in enumerate(rng.sample(known, POOLS[pool]["top_n"]), start=1):
-                weight, adv20 = 1 / POOLS[pool]["top_n"], rng.choice((1e8, 2e6, 1e5))
-                targets.append((pool, day, symbol, DAYS[n - 1], weight, rank, adv20))
+            for rank, symbol in enumerate(rng.sample(known, top_n), start=1):
+                aim = 1 / top_n, rank, rng.choice((1e8, 2e6, 1e5))
+                targets.append(("rotation", pool, 0, day, symbol, DAYS[n - 1], *aim, 1.0, None))
         for symbol, last_close in close.items():
             if n < listed[symbol] or symbol in gone or rng.random() < 0.08:
                 continue
@@ -640,13 +658,18 @@ def ragged_history(pool, seed, n_sessions=250, n_funds=8):
             close[symbol] = min(max(round(open_ * rng.gauss(1, 0.03), 3), down, 0.05), up)
             limits = (None, None) if n == listed[symbol] else (up, down)
             bars.append((pool, day, symbol, open_, close[symbol], adj[symbol], *limits))
-    return bars, targets, sessions, endings
+    return bars, endings, sessions, rebalances, targets
 
 
 def tables(*histories, **changes):
     of_events = [sum(parts, []) for parts in zip(*histories, strict=True)]
-    parameters = [{**PARAMETERS, "pool": pool, **own, **changes} for pool, own in POOLS.items()]
-    schemas = (BARS_SCHEMA, TARGETS_SCHEMA, SESSIONS_SCHEMA, ENDINGS_SCHEMA)
+    with_sessions = {pool for pool, _ in of_events[2]}
+    parameters = [
+        {**PARAMETERS, "pool": pool, **own, **changes}
+        for pool, own in POOLS.items()
+        if pool in with_sessions
+    ]
+    schemas = BARS_SCHEMA, ENDINGS_SCHEMA, SESSIONS_SCHEMA, REBALANCES_SCHEMA, TARGETS_SCHEMA
     return [
         pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
         for rows, schema in zip(of_events, schemas, strict=True)
@@ -655,6 +678,11 @@ def tables(*histories, **changes):
 
 def until(table, day):
     return table.filter(pc.field("trade_date") <= pa.scalar(day))
+
+
+def what_stays(ledger):
+    """Return what stays of a ledger when sessions follow; `tranche_position` is of the last one."""
+    return ledger.filter(pc.field("kind") != "tranche_position")
 
 
 def of_pool(table, pool):
@@ -685,6 +713,8 @@ def test_the_random_history_holds_every_event():
         "rejected",
         "position",
         "session",
+        "tranche",
+        "tranche_position",
     }
     assert True in ledger.filter(pc.field("kind") == "trade")["is_carry_over"].to_pylist()
 
@@ -745,22 +775,25 @@ def test_cutting_the_input_changes_no_bit_of_what_stays(last):
     *inputs, parameters = tables(A_SHARE, QDII)
     full = run(*inputs, parameters)
     cut = run(*(until(table, DAYS[last]) for table in inputs), parameters)
-    assert cut.equals(until(full, DAYS[last]))
-    assert cut.num_rows > 0
+    assert what_stays(cut).equals(what_stays(until(full, DAYS[last])))
+    assert what_stays(cut).num_rows > 0
 
 
 def test_targets_of_tomorrow_change_nothing_today():
-    bars, targets, *others = tables(A_SHARE, QDII)
-    sessions, endings, parameters = others
-    cut = [until(bars, DAYS[26]), until(targets, DAYS[27])]
-    cut += [until(sessions, DAYS[26]), until(endings, DAYS[26])]
-    assert until(targets, DAYS[27]).num_rows > until(targets, DAYS[26]).num_rows
-    assert run(*cut, parameters).equals(until(run(bars, targets, *others), DAYS[26]))
+    *inputs, parameters = tables(A_SHARE, QDII)
+    # Sessions, bars and endings stop a session before rebalances and targets do.
+    cut = [
+        until(table, DAYS[last]) for table, last in zip(inputs, (26, 26, 26, 27, 27), strict=True)
+    ]
+    for table in inputs[3:]:
+        assert until(table, DAYS[27]).num_rows > until(table, DAYS[26]).num_rows
+    expected = until(run(*inputs, parameters), DAYS[26])
+    assert what_stays(run(*cut, parameters)).equals(what_stays(expected))
 
 
 def test_a_fund_that_is_never_selected_changes_no_bit():
     bars, *others = A_SHARE
-    extra = [(pool, day, "000000", 7.7, 7.9, 1.0, None, None) for pool, day, *_ in others[1]]
+    extra = [(pool, day, "000000", 7.7, 7.9, 1.0, None, None) for pool, day in others[1]]
     assert run(*tables((bars + extra, *others))).equals(run(*tables(A_SHARE)))
 
 
@@ -783,32 +816,45 @@ def test_the_table_is_the_ledger_of_the_walk():
     by_day = {day: {} for day in DAYS}
     for _, day, symbol, *values in A_SHARE[0]:
         by_day[day][symbol] = Bar(*values)
+    _, endings, sessions, rebalances, targets = A_SHARE
     walked = walk(
         {day: by_day[day] for day in DAYS[:250]},
+        [day for _, day in sessions],
+        [Rebalance(*values) for _, _, *values in rebalances],
         {
-            day: {t[2]: Target(*t[3:]) for t in A_SHARE[1] if t[1] == day}
-            for _, day, is_rebalance, _ in A_SHARE[2]
-            if is_rebalance
+            0: {
+                day: {t[4]: Target(*t[5:]) for t in targets if t[3] == day}
+                for _, _, _, day, _ in rebalances
+            }
         },
-        [Session(*values) for _, *values in A_SHARE[2]],
         Parameters(**parameters.to_pylist()[0]),
-        [ending[1:] for ending in A_SHARE[3]],
+        [ending[1:] for ending in endings],
     )
     assert ledger.schema == LEDGER_SCHEMA
     assert ledger.to_pylist() == [entry._asdict() for entry in walked]
 
 
-def test_no_sessions_give_an_empty_ledger_with_its_schema():
-    ledger = run(*tables(([], [], [], [])))
+def test_no_rebalances_give_an_empty_ledger_with_its_schema():
+    bars, endings, sessions, *_ = A_SHARE
+    ledger = run(*tables((bars, endings, sessions, [], [])))
+    assert ledger.num_rows == 0
+    assert ledger.schema == LEDGER_SCHEMA
+
+
+def test_no_strategies_give_an_empty_ledger_with_its_schema():
+    ledger = run(*tables(([], [], [], [], [])))
     assert ledger.num_rows == 0
     assert ledger.schema == LEDGER_SCHEMA
 
 
 def small_tables():
     bars = [("QDII", DAYS[n], "513100.SH", 1.0, 1.0, 1.0, 1.1, 0.9) for n in range(3)]
-    targets = [("QDII", DAYS[1], "513100.SH", DAYS[0], 0.3, 1, 1e9)]
-    sessions = [("QDII", DAYS[n], n == 1, 6 if n == 1 else None) for n in range(3)]
-    return tables((bars, targets, sessions, [("QDII", DAYS[2], "513500.SH")]))
+    endings = [("QDII", DAYS[2], "513500.SH")]
+    sessions = [("QDII", DAYS[n]) for n in range(3)]
+    rebalances = [("rotation", "QDII", 0, DAYS[1], 6)]
+    fund = "rotation", "QDII", 0, DAYS[1], "513100.SH"
+    targets = [(*fund, DAYS[0], 0.3, 1, 1e9, 1.0, None)]
+    return tables((bars, endings, sessions, rebalances, targets))
 
 
 def with_value(table, column, row, value):
@@ -818,7 +864,7 @@ def with_value(table, column, row, value):
     return table.set_column(table.column_names.index(column), column, pa.array(values, type_))
 
 
-NAMES = ("bars", "targets", "sessions", "endings", "parameters")
+NAMES = ("bars", "endings", "sessions", "rebalances", "targets", "parameters")
 FUND_ON_DAY_2 = "pool QDII, trade_date 2021-03-02, symbol 513100.SH: "
 
 
@@ -843,15 +889,17 @@ FUND_ON_DAY_2 = "pool QDII, trade_date 2021-03-02, symbol 513100.SH: "
         ("targets", "target_weight", 0, 1.1, FUND_ON_DAY_2 + "target_weight is above 1"),
         ("targets", "adv20", 0, -1.0, FUND_ON_DAY_2 + "adv20 is below zero"),
         ("targets", "adv20", 0, None, FUND_ON_DAY_2 + "no adv20"),
-        ("sessions", "n_eligible", 1, None, "2021-03-02: a rebalance without n_eligible"),
+        ("rebalances", "n_eligible", 0, None, "QDII, trade_date 2021-03-02: n_eligible is null"),
+        ("rebalances", "trade_date", 0, DAYS[0], "2021-03-02.*: not a rebalance session of tr"),
         ("sessions", "trade_date", 2, DAYS[1], "QDII, trade_date 2021-03-02: more than one row"),
         ("endings", "trade_date", 0, DAYS[9], "2021-03-10, symbol 513500.SH: not a session"),
         ("endings", "symbol", 0, "513100.SH", "2021-03-03, symbol 513100.SH: the fund has a bar"),
         ("endings", "pool", 0, "OTHER", "pool OTHER, .*symbol 513500.SH: unknown pool"),
-        ("parameters", "pool", 1, "OTHER", "pool QDII, trade_date 2021-03-01: unknown pool"),
-        ("parameters", "lot_size", 1, 0, "pool QDII: lot_size is not above zero"),
-        ("parameters", "slippage_bps", 1, -1.0, "pool QDII: slippage_bps is below zero"),
-        ("parameters", "target_capital", 1, None, "pool QDII: target_capital is null"),
+        ("sessions", "pool", 0, "OTHER", "pool OTHER, .*: unknown pool, it has no parameters"),
+        ("parameters", "pool", 0, "OTHER", "pool OTHER: unknown pool, it has no sessions"),
+        ("parameters", "lot_size", 0, 0, "pool QDII: lot_size is not above zero"),
+        ("parameters", "slippage_bps", 0, -1.0, "pool QDII: slippage_bps is below zero"),
+        ("parameters", "target_capital", 0, None, "pool QDII: target_capital is null"),
     ],
 )
 def test_bad_input_is_refused_with_pool_fund_and_date(name, column, row, value, message):
