@@ -10,8 +10,8 @@ import bt
 import numpy as np
 import pandas as pd
 import pytest
-from etf_rotation.backtest.account import Parameters, Target
-from etf_rotation.backtest.ledger import Session, walk
+from etf_rotation.backtest.accounts import Parameters, Target
+from etf_rotation.backtest.ledger import Rebalance, walk
 from etf_rotation.backtest.prices import Bar
 
 FUNDS = ["A", "B", "C", "D"]
@@ -59,11 +59,14 @@ def walked_equity(bars, plan, slippage_bps, commission_bps):
         }
         for day, weights in plan.items()
     }
-    sessions = [Session(day, day in plan, len(FUNDS) if day in plan else None) for day in DAYS]
+    rebalances = [Rebalance(0, day, len(FUNDS)) for day in plan]
     parameters = Parameters(
+        strategy="rotation",
         pool="A_SHARE",
         target_capital=CAPITAL,
-        top_n=len(WEIGHTS),
+        start_funds=len(WEIGHTS),
+        max_single_weight=1.0,
+        max_sector_weight=1.0,
         max_adv_pct=1.0,
         enforce_adv=True,
         carry_over=True,
@@ -73,7 +76,7 @@ def walked_equity(bars, plan, slippage_bps, commission_bps):
         min_commission_cny=0.0,
         lot_size=1e-9,
     )
-    ledger = walk(bars, targets, sessions, parameters)
+    ledger = walk(bars, DAYS, rebalances, {0: targets}, parameters)
     assert not [entry for entry in ledger if entry.kind == "rejected"]
     return {entry.trade_date: entry.equity for entry in ledger if entry.kind == "session"}
 

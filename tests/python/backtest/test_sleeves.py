@@ -4,7 +4,7 @@ from datetime import date
 
 import pyarrow as pa
 import pytest
-from etf_rotation.backtest.sleeves import SESSIONS_SCHEMA, SHARES_SCHEMA, SLEEVES_SCHEMA, run
+from etf_rotation.backtest.sleeves import MEMBERS_SCHEMA, SESSIONS_SCHEMA, SLEEVES_SCHEMA, run
 
 JAN_28, JAN_29, FEB_1, FEB_2 = (
     date(2021, 1, 28),
@@ -12,10 +12,10 @@ JAN_28, JAN_29, FEB_1, FEB_2 = (
     date(2021, 2, 1),
     date(2021, 2, 2),
 )
-SHARES = [
-    {"pool": "A", "target_capital": 700.0, "portfolio_weight": 0.6},
-    {"pool": "B", "target_capital": 300.0, "portfolio_weight": 0.4},
-    {"pool": "C", "target_capital": 5_000.0, "portfolio_weight": 0.0},
+NAMES = {"portfolio": "mix", "strategy": "rotation"}
+MEMBERS = [
+    {**NAMES, "pool": "A", "target_capital": 700.0, "portfolio_weight": 0.6},
+    {**NAMES, "pool": "B", "target_capital": 300.0, "portfolio_weight": 0.4},
 ]
 # pool: [(session, return, benchmark's return)]
 CURVES = {
@@ -25,17 +25,30 @@ CURVES = {
 }
 
 
-def combined(curves=CURVES, shares=SHARES):
-    rows = [
-        {"pool": pool, "trade_date": day, "daily_return": r, "benchmark_return": b}
+def sessions(curves, strategy="rotation"):
+    return [
+        {
+            "strategy": strategy,
+            "pool": pool,
+            "trade_date": day,
+            "daily_return": r,
+            "benchmark_return": b,
+        }
         for pool, curve in curves.items()
         for day, r, b in curve
     ]
+
+
+def combine(rows, members):
     table = run(
-        pa.Table.from_pylist(rows, SESSIONS_SCHEMA), pa.Table.from_pylist(shares, SHARES_SCHEMA)
+        pa.Table.from_pylist(rows, SESSIONS_SCHEMA), pa.Table.from_pylist(members, MEMBERS_SCHEMA)
     )
     assert table.schema == SLEEVES_SCHEMA
     return table.to_pylist()
+
+
+def combined(curves=CURVES, members=MEMBERS):
+    return combine(sessions(curves), members)
 
 
 def test_it_runs_from_the_latest_first_session_to_the_earliest_last():
@@ -67,8 +80,9 @@ def test_the_benchmarks_are_combined_as_the_sleeves_are():
 
 
 def test_a_single_pool_with_all_the_weight_is_the_portfolio():
-    shares = [{**SHARES[0], "portfolio_weight": 1.0}, {**SHARES[1], "portfolio_weight": 0.0}]
-    equity = [row["equity"] for row in combined(shares=shares)]
+    members = [{**MEMBERS[0], "portfolio_weight": 1.0}]
+    equity = [row["equity"] for row in combined(members=members)]
+    # From 700, the capital of A; its first session is January 28.
     assert equity == pytest.approx([1_050, 1_155, 1_270.5, 1_206.975], rel=1e-14)
 
 
@@ -84,18 +98,36 @@ def test_there_is_none_without_all_of_its_pools(missing):
     assert combined({pool: curve for pool, curve in CURVES.items() if pool != missing}) == []
 
 
-def test_a_pool_without_weight_changes_nothing():
+def test_a_pool_that_is_no_member_changes_nothing():
     without = {pool: CURVES[pool] for pool in "AB"}
     assert combined(without) == combined()
-    assert combined(without, SHARES[:2]) == combined()
+
+
+def test_a_strategy_that_is_not_followed_changes_nothing():
+    other = {pool: [(JAN_29, 9.0, 9.0)] for pool in "AB"}
+    rows = sessions(CURVES) + sessions(other, strategy="equal_weight")
+    assert combine(rows, MEMBERS) == combined()
+
+
+def test_every_portfolio_follows_the_strategy_of_each_of_its_members():
+    other = {"A": CURVES["B"]}
+    rows = sessions(CURVES) + sessions(other, strategy="equal_weight")
+    swapped = [
+        {**MEMBERS[0], "portfolio": "other", "strategy": "equal_weight"},
+        {**MEMBERS[1], "portfolio": "other"},
+    ]
+    found = combine(rows, [*MEMBERS, *swapped])
+    assert [row for row in found if row["strategy"] == "mix"] == combined()
+    # A earns what B does: 600 and 400 are 1,000 * 0.90 on January 29.
+    assert [row["equity"] for row in found if row["strategy"] == "other"][0] == 900
 
 
 def test_there_is_none_where_its_pools_share_no_session():
     assert combined({"A": CURVES["A"][:1], "B": CURVES["B"]}) == []
 
 
-def test_there_is_none_where_no_pool_has_a_weight():
-    assert combined(shares=[{**share, "portfolio_weight": 0.0} for share in SHARES]) == []
+def test_there_is_none_where_no_pool_is_a_member():
+    assert combined(members=[]) == []
 
 
 def test_later_sessions_change_no_bit():
