@@ -4,7 +4,6 @@ from datetime import date
 
 import pyarrow as pa
 import pytest
-from etf_rotation.backtest.ledger import PARAMETERS_SCHEMA
 from etf_rotation.capacity import limits as capacity
 from etf_rotation.capacity.limits import Fill, Holding, Limits
 from etf_rotation.errors import InputError
@@ -83,6 +82,13 @@ def test_holdings_are_also_seen_at_the_target_capital_with_the_days_to_sell_them
     assert shares["adv_pct_at_target_capital"] == pytest.approx((0.4, 8.0))
 
 
+def test_without_a_limit_on_broad_funds_they_are_not_counted():
+    broad = [holding(s, 0.2, category="broad", is_broad=True) for s in "ABCDE"]
+    checks = check(*broad, limits=LIMITS._replace(max_broad_funds=None))
+    assert values(checks, "broad_funds") == {}
+    assert violations(checks) == set()
+
+
 def weights_table(*rows):
     names = capacity.WEIGHTS_SCHEMA.names
     rest = (1e6, 2e6, *LIMITS)
@@ -95,8 +101,8 @@ def weights_table(*rows):
 
 
 def test_each_portfolio_of_a_table_is_checked_alone():
-    def row(pool, day, kind, symbol, weight):
-        return (pool, day, symbol, kind), holding(symbol, weight)[1:]
+    def row(pool, day, kind, symbol, weight, tranche=0):
+        return (pool, day, symbol, kind, tranche), holding(symbol, weight)[1:]
 
     rows = [
         row("A_SHARE", DAYS[0], "binding", "A", 0.25),
@@ -104,20 +110,22 @@ def test_each_portfolio_of_a_table_is_checked_alone():
         row("A_SHARE", DAYS[1], "binding", "A", 0.2),
         row("A_SHARE", DAYS[1], "informative", "A", 0.3),
         row("QDII", DAYS[0], "binding", "C", 0.1),
+        row("QDII", DAYS[0], "binding", "C", 0.2, tranche=1),
     ]
     checks = capacity.check_all(weights_table(*rows))
     assert checks.schema == capacity.CHECKS_SCHEMA
     assert checks == capacity.check_all(weights_table(*reversed(rows)))
     found = [
-        (c["pool"], c["trade_date"], c["kind"], c["subject"], c["value"])
+        (c["pool"], c["trade_date"], c["kind"], c["tranche"], c["subject"], c["value"])
         for c in checks.to_pylist()
         if c["check_name"] == "sector_weight"
     ]
     assert found == [
-        ("A_SHARE", DAYS[0], "binding", "chips", 0.5),
-        ("A_SHARE", DAYS[1], "binding", "chips", 0.2),
-        ("A_SHARE", DAYS[1], "informative", "chips", 0.3),
-        ("QDII", DAYS[0], "binding", "chips", 0.1),
+        ("A_SHARE", DAYS[0], "binding", 0, "chips", 0.5),
+        ("A_SHARE", DAYS[1], "binding", 0, "chips", 0.2),
+        ("A_SHARE", DAYS[1], "informative", 0, "chips", 0.3),
+        ("QDII", DAYS[0], "binding", 0, "chips", 0.1),
+        ("QDII", DAYS[0], "binding", 1, "chips", 0.2),
     ]
     at_target = {
         c["kind"] for c in checks.to_pylist() if c["check_name"] == "adv_pct_at_target_capital"
@@ -201,20 +209,8 @@ def tables():
             for day, value in zip(DAYS, [1.0e6, 1.1e6, 1.21e6], strict=True)
         ]
     )
-    parameters = {
-        "target_capital": 1e6,
-        "top_n": 5,
-        "max_adv_pct": 0.05,
-        "enforce_adv": True,
-        "carry_over": True,
-        "min_weight_change": 0.01,
-        "slippage_bps": 10.0,
-        "commission_bps": 2.5,
-        "min_commission_cny": 5.0,
-        "lot_size": 100,
-    }
-    pools = [{"pool": pool, **parameters} for pool in ("A_SHARE", "QDII")]
-    return fills, equity, pa.Table.from_pylist(pools, schema=PARAMETERS_SCHEMA)
+    pools = [{"pool": pool, "target_capital": 1e6} for pool in ("A_SHARE", "QDII")]
+    return fills, equity, pa.Table.from_pylist(pools, schema=capacity.POOLS_SCHEMA)
 
 
 def curves(capitals=(4e6, 1e6), coefficient=1.0):
