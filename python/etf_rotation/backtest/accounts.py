@@ -249,7 +249,8 @@ class Accounts:
         self.wanted = np.full((count, funds), np.nan)
         self.ranks = np.zeros((count, funds), int)
         for account, own in enumerate(orders or ()):
-            for fund, order in own.items():
+            # Without carry-over what had no fill has lapsed.
+            for fund, order in own.items() if self.carry_over[account] else ():
                 self.wanted[account, fund], self.ranks[account, fund] = order
         self.only: np.ndarray | None = None
         self.selections = Selections(funds)

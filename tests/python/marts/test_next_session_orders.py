@@ -6,20 +6,23 @@ from datetime import date, timedelta
 
 import pyarrow as pa
 import pytest
-from etf_rotation.backtest.account import Parameters, Target
-from etf_rotation.backtest.ledger import PARAMETERS_SCHEMA, Session, walk
+from etf_rotation.backtest.accounts import Parameters, Target
+from etf_rotation.backtest.ledger import PARAMETERS_SCHEMA, Rebalance, walk
 from etf_rotation.backtest.prices import Bar
 from etf_rotation.marts import next_session
 from etf_rotation.marts.holdings import Holdings
-from etf_rotation.marts.next_session import Fund, NextSession
+from etf_rotation.marts.next_session import Fund, Tranche
 
 THURSDAY, FRIDAY, MONDAY = date(2021, 4, 1), date(2021, 4, 2), date(2021, 4, 5)
 LATIN, ISO = re.compile("[A-Za-z]"), re.compile(r"\d{4}-\d\d-\d\d")
 CODE = re.compile(r"\d{6}\.S[HZ]")
 PARAMETERS = Parameters(
+    strategy="rotation",
     pool="A_SHARE",
     target_capital=100_000.0,
-    top_n=1,
+    start_funds=1,
+    max_single_weight=1.0,
+    max_sector_weight=1.0,
     max_adv_pct=0.05,
     enforce_adv=True,
     carry_over=True,
@@ -29,12 +32,12 @@ PARAMETERS = Parameters(
     min_commission_cny=5.0,
     lot_size=100,
 )
-REBALANCE = NextSession("A_SHARE", FRIDAY, THURSDAY, True, 9, MONDAY, 100_000.0)
+REBALANCE = Tranche("A_SHARE", 0, FRIDAY, THURSDAY, True, 9, MONDAY, True, 100_000.0)
 NO_REBALANCE = REBALANCE._replace(is_rebalance=False, n_eligible=None)
 
 
 def fund(symbol, close=2.0, shares=0.0, **values):
-    row = Fund("A_SHARE", symbol, THURSDAY, close, False, False, shares, *[None] * 8)
+    row = Fund("A_SHARE", 0, symbol, THURSDAY, close, False, False, shares, *[None] * 11)
     return row._replace(**values)
 
 
@@ -49,7 +52,7 @@ def unfilled(symbol, side, open_shares, sequence=1, why="suspended", **values):
 
 def plan(*funds, session=REBALANCE, holdings=None, **parameters):
     parameters = Parameters(**{**vars(PARAMETERS), **parameters})
-    found = next_session.next_orders(session, funds, parameters, holdings)
+    found = next_session.next_orders([session], funds, parameters, holdings)
     for order in found:
         assert not LATIN.search(CODE.sub("", order.reason_zh)), order.reason_zh
         assert sorted(ISO.findall(order.reason_zh)) == sorted(ISO.findall(order.reason))
@@ -130,12 +133,13 @@ def test_a_buy_of_which_cash_covers_no_lot_stays_an_order_and_says_so():
 
 
 def test_before_the_first_rebalance_the_pool_begins_with_its_target_capital():
-    (order,) = plan(selected("A", 0.5), session=REBALANCE._replace(cash=None))
+    (order,) = plan(selected("A", 0.5), session=REBALANCE._replace(has_begun=False))
     assert order.shares == 25_000
 
 
 def test_too_few_eligible_funds_begin_nothing():
-    (row,) = plan(selected("A", 0.5), session=REBALANCE._replace(cash=None, n_eligible=2), top_n=3)
+    waiting = REBALANCE._replace(has_begun=False, n_eligible=2)
+    (row,) = plan(selected("A", 0.5), session=waiting, start_funds=3)
     assert (row.symbol, row.sequence) == (None, 0)
     assert row.reason == (
         "no order: 2 funds are eligible for the rebalance on 2021-04-02, the first needs 3, "
@@ -274,8 +278,8 @@ def test_orders_are_what_the_walk_does_where_funds_open_at_their_last_close(seed
         }
         for day in sorted(rebalances)
     }
-    sessions = [Session(day, day in rebalances, 6 if day in rebalances else None) for day in days]
-    ledger = walk(bars, targets, sessions, PARAMETERS)
+    rebalanced = [Rebalance(0, day, 6) for day in sorted(rebalances)]
+    ledger = walk(bars, days, rebalanced, {0: targets}, PARAMETERS)
 
     known = [entry for entry in ledger if entry.trade_date == days[-2]]
     held = {e.symbol: e.shares for e in known if e.kind == "position"}
@@ -298,7 +302,8 @@ def test_orders_are_what_the_walk_does_where_funds_open_at_their_last_close(seed
                 target_weight=target.target_weight, rank=target.rank, adv20=target.adv20
             )
         funds.append(row)
-    session = NextSession("A_SHARE", days[-1], days[-2], days[-1] in rebalances, 6, None, cash)
+    is_rebalance = days[-1] in rebalances
+    session = Tranche("A_SHARE", 0, days[-1], days[-2], is_rebalance, 6, None, True, cash)
     planned = plan(*funds, session=session)
 
     done = [
@@ -311,14 +316,14 @@ def test_orders_are_what_the_walk_does_where_funds_open_at_their_last_close(seed
 
 
 def tables(**changes):
-    sessions = pa.Table.from_pylist(
+    tranches = pa.Table.from_pylist(
         [s._asdict() for s in (REBALANCE, REBALANCE._replace(pool="QDII", cash=50_000.0))],
-        schema=next_session.SESSIONS_SCHEMA,
+        schema=next_session.TRANCHES_SCHEMA,
     )
     funds = [selected("A", 0.5), selected("B", 0.5)._replace(pool="QDII")]
     parameters = [{**vars(PARAMETERS), "pool": pool} for pool in ("QDII", "A_SHARE")]
     return {
-        "sessions": sessions,
+        "tranches": tranches,
         "funds": pa.Table.from_pylist(
             [f._asdict() for f in funds], schema=next_session.FUNDS_SCHEMA
         ),
@@ -339,6 +344,6 @@ def test_every_pool_of_a_table_is_planned_with_its_own_basis():
 
 def test_a_rebalance_without_a_count_of_eligible_funds_is_refused():
     broken = REBALANCE._replace(n_eligible=None)
-    sessions = pa.Table.from_pylist([broken._asdict()], schema=next_session.SESSIONS_SCHEMA)
+    tranches = pa.Table.from_pylist([broken._asdict()], schema=next_session.TRANCHES_SCHEMA)
     with pytest.raises(ValueError, match="pool A_SHARE.*a rebalance without n_eligible"):
-        next_session.next_orders_of_all(**tables(sessions=sessions))
+        next_session.next_orders_of_all(**tables(tranches=tranches))
