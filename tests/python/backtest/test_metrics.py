@@ -18,8 +18,9 @@ from etf_rotation.backtest.prices import ENDINGS_SCHEMA
 from etf_rotation.dbt_project import project_vars, render
 
 EQUITY_COLUMNS = (
-    "pool, trade_date, previous_equity, equity, cash, holdings_value, daily_return, drawdown, "
-    "benchmark_return, price_pnl, corporate_action_value, commission, slippage, traded_value"
+    "strategy, pool, trade_date, previous_equity, equity, cash, holdings_value, daily_return, "
+    "drawdown, benchmark_return, price_pnl, corporate_action_value, commission, slippage, "
+    "traded_value"
 )
 DAYS = [date(2021, 1, 1) + timedelta(days=n) for n in range(1100) if (n + 4) % 7 < 5]
 
@@ -53,12 +54,14 @@ def measured(curves, **settings):
         for day, equity, benchmark, more in sessions:
             peak = max(peak, equity)
             row = {"holdings_value": 0.0, "traded_value": 0.0, "commission": 0.0, "slippage": 0.0}
-            row |= {"pool": pool, "trade_date": day, "previous_equity": before, "equity": equity}
+            row |= {"strategy": "rotation", "pool": pool, "trade_date": day}
+            row |= {"previous_equity": before, "equity": equity}
             row |= {"daily_return": equity / before - 1, "drawdown": equity / peak - 1}
             rows.append(row | {"benchmark_return": benchmark} | more)
             before = equity
     random.Random(5).shuffle(rows)
     load(con, "equity_daily", rows)
+    load(con, "int_live_strategies", [{"strategy": "rotation", "pool": pool} for pool in curves])
     settings = {"min_metrics_sessions": 2} | settings
     build(con, "monthly_returns", "drawdowns", "metrics", "pool_metrics_summary", **settings)
     return con
@@ -165,7 +168,15 @@ def test_a_short_life_has_returns_and_no_annual_figure(sessions):
     capital, days = random_curve(3, sessions)
     con = measured({"A": (capital, days)}, min_metrics_sessions=60)
     (row,) = rows_of(con, "metrics")
-    told = {"pool", "first_date", "last_date", "sessions", "total_return", "total_costs"}
+    told = {
+        "strategy",
+        "pool",
+        "first_date",
+        "last_date",
+        "sessions",
+        "total_return",
+        "total_costs",
+    }
     told |= {"average_invested", "max_drawdown"} | {n for n in row if n.startswith("max_drawdown_")}
     known = {name for name, value in row.items() if value is not None}
     assert known <= told if sessions < 60 else known >= row.keys() - told
@@ -185,7 +196,7 @@ def test_drawdowns_by_hand():
     sessions = [(day, value, 0.0, {}) for day, value in zip(DAYS, equity, strict=False)]
     drawdowns = rows_of(measured({"A": (100.0, sessions)}), "drawdowns")
     names = list(drawdowns[0])
-    assert names[1:] == [
+    assert names[2:] == [
         "rank",
         "depth",
         "peak_date",
@@ -201,7 +212,7 @@ def test_drawdowns_by_hand():
         # Below the initial capital on the first session: its peak is the session before.
         (3, pytest.approx(-0.01), date(2020, 12, 31), DAYS[0], DAYS[1], 1, 1),
     ]
-    assert [tuple(row.values())[1:] for row in drawdowns] == expected
+    assert [tuple(row.values())[2:] for row in drawdowns] == expected
 
 
 def test_the_ten_deepest_drawdowns_are_kept():
@@ -299,12 +310,20 @@ CONSTRAINTS = [
     {"pool": "QDII", "target_capital": 200_000.0, "portfolio_weight": 0.3},
     {"pool": "OTHER", "target_capital": 100_000.0, "portfolio_weight": 0.0},
 ]
+STRATEGY = {"strategy": "rotation", "is_live": True}
 STARTS = {"A_SHARE": 0, "QDII": 33, "OTHER": 10}
 N_SESSIONS = 260
 # Of each pool these funds have no row for so long; they end on the tenth session of it.
 GONE = {1: range(60, 90), 2: range(100, 130), 3: range(150, 180), 4: range(190, 220)}
 ENDINGS = {name: days[9] for name, days in GONE.items()}
-COSTS = {
+RULES = {
+    "start_funds": 3,
+    "tranches": 1,
+    "weighting": "equal",
+    "redistribute": False,
+    "max_single_weight": 1.0,
+    "max_sector_weight": 1.0,
+    "lot_size": 100,
     "max_adv_pct": 0.05,
     "enforce_adv": True,
     "carry_over": True,
@@ -335,7 +354,7 @@ def fund_history(pool, name, rng):
 def walked(pools, n_sessions=N_SESSIONS):
     con = duckdb.connect()
     load_calendar(con)
-    sessions, targets, bars, endings = [], [], [], []
+    sessions, rebalances, targets, bars, endings = [], [], [], [], []
     for pool in pools:
         rng = random.Random(pool)
         symbols = range(6)
@@ -346,27 +365,25 @@ def walked(pools, n_sessions=N_SESSIONS):
         days = DAYS[STARTS[pool] : N_SESSIONS]
         for n, day in enumerate(days):
             is_rebalance = n % 10 == 5
-            sessions.append(
-                {"pool": pool, "trade_date": day, "is_rebalance": is_rebalance, "n_eligible": 6}
-            )
+            session = {"pool": pool, "trade_date": day}
+            sessions.append(session)
+            of_tranche = session | {"strategy": "rotation", "tranche": 0}
+            if is_rebalance:
+                rebalances.append(of_tranche | {"n_eligible": 6})
             for rank, name in enumerate(rng.sample(symbols, 3) if is_rebalance else (), start=1):
-                target = {"pool": pool, "trade_date": day, "symbol": f"{pool}{name}", "rank": rank}
-                target |= {"as_of_date": days[n - 1], "target_weight": 0.3, "adv20": 1e9}
-                targets.append(target)
+                target = of_tranche | {"symbol": f"{pool}{name}", "rank": rank, "adv20": 1e9}
+                target |= {"as_of_date": days[n - 1], "target_weight": 0.3, "raw_value": 1.0}
+                targets.append(target | {"sector": None})
     last = DAYS[n_sessions - 1]
-    bars, sessions, targets = (
+    bars, sessions, rebalances, targets = (
         pa.Table.from_pylist([row for row in rows if row["trade_date"] <= last])
-        for rows in (bars, sessions, targets)
+        for rows in (bars, sessions, rebalances, targets)
     )
     endings = [row for row in endings if row["trade_date"] <= last]
     endings = pa.Table.from_pylist(endings, ENDINGS_SCHEMA)
     constraints = pa.Table.from_pylist(CONSTRAINTS)
-    parameters = [
-        {"pool": row["pool"], "target_capital": row["target_capital"], "top_n": 3, "lot_size": 100}
-        for row in CONSTRAINTS
-        if row["pool"] in pools
-    ]
-    parameters = pa.Table.from_pylist([row | COSTS for row in parameters])
+    strategies = [STRATEGY | row for row in CONSTRAINTS if row["pool"] in pools]
+    parameters = pa.Table.from_pylist([row | RULES for row in strategies])
     limits = pa.Table.from_pylist(
         [
             {"symbol": symbol, "valid_from": DAYS[0], "price_limit": Decimal("0.1000")}
@@ -375,16 +392,20 @@ def walked(pools, n_sessions=N_SESSIONS):
     )
     load(con, "stg_etf_daily", bars)
     load(con, "pool_constraints", constraints)
+    load(con, "int_strategies", strategies)
     load(con, "int_price_limits", limits)
     load(con, "int_backtest__parameters", parameters)
     build(con, "int_backtest__bars")
     bars = con.table("int_backtest__bars").to_arrow_table()
-    load(con, "int_backtest__ledger", ledger.run(bars, targets, sessions, endings, parameters))
+    walk = ledger.run(bars, endings, sessions, rebalances, targets, parameters)
+    load(con, "int_backtest__ledger", walk)
     build(con, "trades", "positions_daily", "int_backtest__benchmark", "int_backtest__pool_equity")
+    build(con, "int_portfolio_members")
     returns = con.table("int_backtest__pool_equity").project(
-        "pool, trade_date, equity / previous_equity - 1 as daily_return, benchmark_return"
+        "strategy, pool, trade_date, equity / previous_equity - 1 as daily_return, benchmark_return"
     )
-    load(con, "int_backtest__sleeves", portfolio.run(returns.to_arrow_table(), constraints))
+    members = con.table("int_portfolio_members").to_arrow_table()
+    load(con, "int_backtest__sleeves", portfolio.run(returns.to_arrow_table(), members))
     build(con, "equity_daily", "monthly_returns", "drawdowns", "metrics", "extreme_months")
     return con
 
