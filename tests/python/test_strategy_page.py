@@ -14,7 +14,7 @@ from conftest import PROJECT, SEEDS, build
 from etf_rotation.sample import write_sample
 
 PAGES = [PROJECT / "docs" / name for name in ("strategy.md", "strategy.zh-CN.md")]
-SYMBOL, POOL = "513500.SH", "QDII"
+STRATEGY, SYMBOL, POOL = "rotation", "513500.SH", "QDII"
 BEFORE, DAY = date(2023, 4, 28), date(2023, 5, 4)
 LOT = 100
 
@@ -98,6 +98,7 @@ def figures(example):
     root, connection = example
     bars = raw_bars(root, SYMBOL)
     (limits,) = rows_of("pool_constraints", pool=POOL)
+    (rules,) = rows_of("strategies", strategy=STRATEGY, pool=POOL)
     factors = adjustments(bars)
     days = [day for day in bars if day <= BEFORE]
     ago = days[-21]
@@ -106,18 +107,20 @@ def figures(example):
     # What the account held the evening before, at that close and at the next open.
     held = dict(
         connection.execute(
-            "select symbol, shares from backtest.positions_daily where pool = ? and trade_date = ?",
-            [POOL, BEFORE],
+            "select symbol, shares from backtest.positions_daily "
+            "where strategy = ? and pool = ? and trade_date = ?",
+            [STRATEGY, POOL, BEFORE],
         ).fetchall()
     )
     ((cash,),) = connection.execute(
-        "select cash from backtest.equity_daily where pool = ? and trade_date = ?", [POOL, BEFORE]
+        "select cash from backtest.equity_daily where strategy = ? and pool = ? and trade_date = ?",
+        [STRATEGY, POOL, BEFORE],
     ).fetchall()
     others = {symbol: raw_bars(root, symbol) for symbol in held}
     equity_before = cash + sum(n * others[symbol][BEFORE]["close"] for symbol, n in held.items())
     equity_open = cash + sum(n * others[symbol][DAY]["open"] for symbol, n in held.items())
     adv20 = mean(bars[day]["amount"] * 1000 for day in days[-20:])
-    nominal = min(1 / int(limits["top_n"]), float(limits["max_single_weight"]))
+    nominal = min(1 / int(rules["top_n"]), float(limits["max_single_weight"]))
     weight = min(nominal, float(limits["max_adv_pct"]) * adv20 / equity_before)
     open_ = bars[DAY]["open"]
     shares = floor(weight * equity_open / open_ / LOT + 1e-9) * LOT
@@ -176,25 +179,30 @@ def test_build_has_the_figures(example, figures):
         pytest.approx(f["score"], abs=1e-12),
         3,
     ]
-    target = row(f"select target_weight, adv20 from signals.target_weights {of_day}")
+    of_strategy = f"{of_day} and strategy = '{STRATEGY}'"
+    target = row(f"select target_weight, adv20 from signals.target_weights {of_strategy}")
     assert target == [f["nominal"], pytest.approx(f["adv20"])]
     assert row(
         f"select target_weight, equity_as_of, equity, price, target_shares "
-        f"from backtest.rebalances {of_day}"
+        f"from backtest.rebalances {of_strategy}"
     ) == pytest.approx([f[n] for n in ("weight", "equity_before", "equity_open", "open", "shares")])
     assert row(
-        f"select shares, price, value, commission, slippage from backtest.trades {of_day}"
+        f"select shares, price, value, commission, slippage from backtest.trades {of_strategy}"
     ) == pytest.approx([f[n] for n in ("shares", "fill", "value", "commission", "slippage")])
     reasons = dict(
         connection.execute(
-            "select symbol, reason from signals.selection_log where pool = ? and trade_date = ?",
-            [POOL, DAY],
+            "select symbol, reason from signals.selection_log "
+            "where strategy = ? and pool = ? and trade_date = ?",
+            [STRATEGY, POOL, DAY],
         ).fetchall()
     )
     assert reasons["513660.SH"] == "sector_limit"
     assert reasons[SYMBOL] == reasons["513050.SH"] == reasons["159920.SZ"] == "selected"
-    fills = "select count(*) from backtest.trades where symbol = '513050.SH' and trade_date = ?"
-    assert connection.execute(fills, [DAY]).fetchone() == (0,)
+    fills = (
+        "select count(*) from backtest.trades "
+        "where strategy = ? and symbol = '513050.SH' and trade_date = ?"
+    )
+    assert connection.execute(fills, [STRATEGY, DAY]).fetchone() == (0,)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
@@ -204,8 +212,8 @@ def test_page_shows_the_figures(example, figures, page):
         example[1]
         .execute(
             "select equity, previous_equity, price_pnl, commission, slippage "
-            "from backtest.equity_daily where pool = ? and trade_date = ?",
-            [POOL, DAY],
+            "from backtest.equity_daily where strategy = ? and pool = ? and trade_date = ?",
+            [STRATEGY, POOL, DAY],
         )
         .fetchall()
     )

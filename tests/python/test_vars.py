@@ -1,4 +1,7 @@
-"""Each var of the strategy changes what it should: one build with all of them off their default."""
+"""Each var, and the seed's rules that were vars, change what they should.
+
+One build has all of them off their default.
+"""
 
 import datetime as dt
 import shutil
@@ -14,12 +17,10 @@ VARS = {
     "production_min_coverage": 0.99,
     "duplicate_correlation": 0.9,
     "min_scored_share": 1.0,
-    "rebalance": "weekly",
     "backtest_start": dt.date(2024, 3, 5),
     "min_adv_cny": 50_000_000,
     "enforce_adv": False,
     "carry_over": False,
-    "min_weight_change": 0.1,
     "slippage_bps": 0,
     "commission_bps": 0,
     "min_commission_cny": 7,
@@ -29,8 +30,11 @@ VARS = {
     "capacity_capitals": [2_000_000],
     "impact_coefficient": 0,
 }
+# Of the strategy rotation, in the seed strategies.
+RULES = {"rebalance": "weekly", "min_weight_change": 0.1}
 
-# What the var must have done to the build, and, for those with a twin, what the default had done.
+# What the var or rule must have done to the build, and, for those with a twin, what the default
+# had done.
 EFFECTS = {
     "max_no_row_sessions": (
         "select [(select count(*) from staging.suspensions where kind = 'no_row'), "
@@ -58,7 +62,8 @@ EFFECTS = {
     ),
     "rebalance": (
         "select min(days) from (select trade_date - lag(trade_date) over "
-        "(partition by pool order by trade_date) as days from signals.int_rebalance_sessions)",
+        "(partition by pool order by trade_date) as days from signals.int_rebalance_sessions "
+        "where strategy = 'rotation')",
         lambda changed, default: changed <= 9 < default,
     ),
     "backtest_start": (
@@ -71,7 +76,8 @@ EFFECTS = {
     ),
     "enforce_adv": (
         "select count(*) from backtest.rebalances inner join signals.target_weights as nominal "
-        "using (pool, trade_date, symbol) where rebalances.target_weight < nominal.target_weight",
+        "using (strategy, pool, trade_date, tranche, symbol) "
+        "where strategy = 'rotation' and rebalances.target_weight < nominal.target_weight",
         lambda changed, default: changed == 0 < default,
     ),
     "carry_over": (
@@ -80,8 +86,8 @@ EFFECTS = {
     ),
     "min_weight_change": (
         "select min(trades.value / rebalances.equity) from backtest.trades inner join "
-        "backtest.rebalances using (pool, trade_date, symbol) "
-        "where target_shares > 0 and side = 'sell'",
+        "backtest.rebalances using (strategy, pool, trade_date, tranche, symbol) "
+        "where strategy = 'rotation' and target_shares > 0 and side = 'sell'",
         lambda changed, default: (changed is None or changed > 0.09) and default < 0.09,
     ),
     "slippage_bps": (
@@ -103,14 +109,15 @@ EFFECTS = {
     "sessions_per_year": (
         "select round(ln(1 + annual_return) / ln(1 + total_return) * sessions) "
         "from backtest.metrics "
-        "where pool = 'QDII'",
+        "where strategy = 'rotation' and pool = 'QDII'",
         lambda changed, default: changed == 250 and default == 252,
     ),
     "risk_free_rate": (
         "select abs(sharpe - sqrt({sessions}) * avg_return / sd_return) < 1e-9 "
         "from backtest.metrics "
-        "inner join (select pool, avg(daily_return) as avg_return, stddev_samp(daily_return) as "
-        "sd_return from backtest.equity_daily group by pool) using (pool) where pool = 'QDII'",
+        "inner join (select strategy, pool, avg(daily_return) as avg_return, "
+        "stddev_samp(daily_return) as sd_return from backtest.equity_daily group by all) "
+        "using (strategy, pool) where strategy = 'rotation' and pool = 'QDII'",
         lambda changed, default: changed and not default,
     ),
     "capacity_capitals": (
@@ -128,6 +135,11 @@ EFFECTS = {
 def changed(sample, tmp_path_factory):
     folder = tmp_path_factory.mktemp("vars")
     shutil.copy(sample.database, folder / "etf_rotation.duckdb")
+    with duckdb.connect(str(folder / "etf_rotation.duckdb")) as connection:
+        for rule, value in RULES.items():
+            connection.execute(
+                f"update seeds.strategies set {rule} = ? where strategy = 'rotation'", [value]
+            )
     # A path may hold what SQL reads as the end of a text.
     raw_root = folder / "the broker's files"
     raw_root.symlink_to(sample.raw_root, target_is_directory=True)
@@ -150,8 +162,8 @@ def changed(sample, tmp_path_factory):
         yield connection
 
 
-@pytest.mark.parametrize("name", VARS)
-def test_a_var_changes_what_it_should(name, changed, sample):
+@pytest.mark.parametrize("name", [*VARS, *RULES])
+def test_a_var_or_rule_changes_what_it_should(name, changed, sample):
     query, holds = EFFECTS[name]
     values = [
         connection.execute(query.format(sessions=sessions)).fetchall()[0][0]

@@ -29,7 +29,7 @@ def ended(sample, tmp_path_factory):
     last, following = days[-LAST_ROW], days[-LAST_ROW + GAP + 1]
     gone, back = sample.connection.execute(
         "select min(symbol), max(symbol) from backtest.positions_daily "
-        "where pool = 'A_SHARE' and trade_date = ?",
+        "where strategy = 'rotation' and pool = 'A_SHARE' and trade_date = ?",
         [last],
     ).fetchone()
     assert gone < back
@@ -76,7 +76,7 @@ def test_a_holding_is_paid_out_on_the_session_that_makes_the_count_full(name, en
     (payout,) = rows(
         ended,
         "select trade_date, side, price, commission, slippage, value = shares * price "
-        "from backtest.trades where symbol = ? and reason = 'ended'",
+        "from backtest.trades where strategy = 'rotation' and symbol = ? and reason = 'ended'",
         symbol,
     )
     ((close,),) = rows(
@@ -145,7 +145,8 @@ def test_what_is_known_on_the_session_decides_the_payout(ended):
         assert lookahead.compare(ended.database, cut, as_of=as_of, pools=["A_SHARE"]) == []
         with duckdb.connect(str(cut), read_only=True) as connection:
             payouts = connection.execute(
-                "select count(*) from backtest.trades where reason = 'ended' and symbol in (?, ?)",
+                "select count(*) from backtest.trades "
+                "where strategy = 'rotation' and reason = 'ended' and symbol in (?, ?)",
                 [ended.gone, ended.back],
             ).fetchone()
             reasons = connection.execute(
