@@ -26,6 +26,8 @@ from etf_rotation.sql import attach, sql_text
 UP_TO_NEXT_SESSION = {
     "signals.factor_panel": ("pool", "symbol"),
     "signals.scores": ("pool", "symbol"),
+    # What the models of models/strategies give, the user's own among them.
+    "signals.int_rankings": ("ranking", "pool", "symbol"),
     "signals.target_weights": ("strategy", "pool", "tranche", "symbol"),
     "signals.selection_log": ("strategy", "pool", "tranche", "symbol"),
 }
