@@ -32,7 +32,8 @@ FIRST, LAST = dt.date(2022, 1, 4), dt.date(2022, 3, 31)
 SPLITS = {dt.date(2022, 1, 14): ("513100.SH", 5), dt.date(2022, 3, 30): ("513500.SH", 2)}
 CAPITAL = {"A_SHARE": 700_000, "QDII": 300_000}
 MODELS = ("+equity_daily", "+positions_daily", "+trades", "+run_metadata")
-MODELS += ("+int_orders__pools", "+int_orders__funds")
+MODELS += ("+int_orders__tranches", "+int_orders__funds")
+LIVE = "strategy = 'rotation'"
 QMT = ("stock_code", "order_type", "traded_time", "traded_price", "traded_volume")
 QMT += ("traded_amount", "order_remark", "commission")
 
@@ -52,12 +53,13 @@ def model(tmp_path_factory):
         ).fetchall()
         trades = defaultdict(list)
         for date, *row in connection.execute(
-            "select trade_date, pool, symbol, side, shares from backtest.trades order by all"
+            "select trade_date, pool, symbol, side, shares from backtest.trades "
+            f"where {LIVE} order by all"
         ).fetchall():
             trades[date].append(row)
         held = connection.execute(
             "select pool, symbol, weight from backtest.positions_daily "
-            "where trade_date = date '2021-12-31' and pool <> 'OTHER'"
+            f"where {LIVE} and trade_date = date '2021-12-31' and pool <> 'OTHER'"
         ).fetchall()
     bars = {(symbol, date): tuple(prices) for symbol, date, *prices in rows}
     dates = sorted({date for _, date in bars})
@@ -333,7 +335,8 @@ def test_the_live_return_has_the_flows_taken_out(traded, tracked):
 def test_the_models_return_is_that_of_the_portfolio(tracked):
     wanted = dict(
         tracked.connection.execute(
-            "select trade_date, daily_return from backtest.equity_daily where pool = 'PORTFOLIO'"
+            "select trade_date, daily_return from backtest.equity_daily "
+            f"where {LIVE} and pool = 'PORTFOLIO'"
         ).fetchall()
     )
     assert {day: row["model_return"] for day, row in tracked.rows.items()} == {
@@ -345,7 +348,7 @@ def test_cost_and_missed_are_the_traders_against_the_models(traded, tracked):
     costs = dict(
         tracked.connection.execute(
             "select trade_date, (commission + slippage) / previous_equity "
-            "from backtest.equity_daily where pool = 'PORTFOLIO'"
+            f"from backtest.equity_daily where {LIVE} and pool = 'PORTFOLIO'"
         ).fetchall()
     )
     for session, row in tracked.rows.items():
@@ -360,12 +363,13 @@ def test_different_holdings_are_the_weights_times_the_returns(model, traded, tra
     """On sessions without a trade on either side, where weights at the last close say it all."""
     weights = defaultdict(dict)
     for session, symbol, weight in tracked.connection.execute(
-        """
+        f"""
         select held.trade_date, held.symbol, held.weight * sleeves.sleeve / equity.equity
-        from backtest.positions_daily as held
-        inner join backtest.int_backtest__sleeves as sleeves using (pool, trade_date)
+        from (from backtest.positions_daily where {LIVE}) as held
+        inner join backtest.int_backtest__sleeves as sleeves using (strategy, pool, trade_date)
         inner join backtest.equity_daily as equity
-            on equity.pool = 'PORTFOLIO' and equity.trade_date = held.trade_date
+            on equity.strategy = held.strategy and equity.pool = 'PORTFOLIO'
+            and equity.trade_date = held.trade_date
         """
     ).fetchall():
         weights[session][symbol] = weight
@@ -480,10 +484,10 @@ def test_the_holdings_give_the_orders_that_the_true_account_needs(model, traded,
         write_holdings=str(own),
     )
     with duckdb.connect(str(model.database), read_only=True) as connection:
-        sessions, funds, parameters = (
-            connection.table(name).to_arrow_table()
+        tranches, funds, parameters = (
+            connection.table(name).filter(LIVE).to_arrow_table()
             for name in (
-                "marts.int_orders__pools",
+                "marts.int_orders__tranches",
                 "marts.int_orders__funds",
                 "backtest.int_backtest__parameters",
             )
@@ -492,7 +496,7 @@ def test_the_holdings_give_the_orders_that_the_true_account_needs(model, traded,
         str(own), pool_of=SEEDS.pool_of, pools=set(CAPITAL), priced=set(SEEDS.pool_of)
     )
     assert {s: n for one in held.values() for s, n in one.shares.items()} == last.shares
-    planned = next_orders_of_all(sessions, funds, parameters, held).to_pylist()
+    planned = next_orders_of_all(tranches, funds, parameters, held).to_pylist()
     planned = [row for row in planned if row["pool"] in CAPITAL]
     assert {row["basis"] for row in planned} == {"holdings_file"}
     fund = {row["symbol"]: row for row in funds.to_pylist()}
