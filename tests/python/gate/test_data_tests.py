@@ -10,11 +10,16 @@ TESTS = Path(__file__).parents[2]
 
 ONE_BAR = "where symbol = '510300.SH' and trade_date = '2024-01-18'"
 ONE_AS_OF = "where symbol = '510300.SH' and as_of_date = '2024-01-18'"
-ONE_TRADE = "where (pool, sequence) = (select min((pool, sequence)) from backtest.trades)"
-ONE_POSITION = (
-    "where (pool, trade_date, symbol) = "
-    "(select max((pool, trade_date, symbol)) from backtest.positions_daily)"
+ONE_TRADE = (
+    "where strategy = 'rotation' and (pool, sequence) = "
+    "(select min((pool, sequence)) from backtest.trades where strategy = 'rotation')"
 )
+ONE_POSITION = (
+    "where strategy = 'rotation' and (pool, trade_date, symbol) = (select "
+    "max((pool, trade_date, symbol)) from backtest.positions_daily where strategy = 'rotation')"
+)
+ONE_TRANCHE = "where strategy = 'steady_rotation' and pool = 'QDII' and tranche = 3"
+ONE_EXCESS = "where strategy = 'rotation' and pool = 'QDII' and trade_date = '2024-12-31'"
 
 # Test (or the beginning of its name), what breaks, what its rows then name.
 CASES = [
@@ -276,6 +281,46 @@ CASES = [
         "assert_equity_is_explained",
         "update backtest.equity_daily set commission = commission + 1 where pool = 'PORTFOLIO'",
         "PORTFOLIO",
+    ),
+    (
+        "assert_excess_is_explained",
+        f"update backtest.excess_attribution set weighting = weighting + 1e-11 {ONE_EXCESS}",
+        "QDII",
+    ),
+    (
+        "assert_excess_is_explained",
+        "update backtest.excess_attribution set costs = costs - 1e-11, "
+        f"selection = selection + 1e-11 {ONE_EXCESS}",
+        "QDII",
+    ),
+    (
+        "assert_excess_is_explained",
+        f"delete from backtest.excess_attribution {ONE_EXCESS}",
+        "QDII",
+    ),
+    (
+        "assert_tranches_add_up_to_their_strategy",
+        f"update backtest.tranches_daily set equity = equity + 0.02, cash = cash + 0.02 "
+        f"{ONE_TRANCHE}",
+        "QDII",
+    ),
+    (
+        "assert_tranches_add_up_to_their_strategy",
+        f"update backtest.tranches_daily set holdings_value = holdings_value + 0.02 {ONE_TRANCHE}",
+        "QDII",
+    ),
+    (
+        "assert_tranches_add_up_to_their_strategy",
+        "update backtest.tranches_daily set cash = cash + 1e9 * [-1, 1][tranche + 1], "
+        "equity = equity + 1e9 * [-1, 1][tranche + 1] "
+        "where strategy = 'steady_rotation' and pool = 'QDII' and tranche < 2",
+        "QDII",
+    ),
+    (
+        "assert_tranches_add_up_to_their_strategy",
+        "insert into backtest.tranches_daily by name select * replace (4 as tranche, "
+        f"0 as equity, 0 as cash, 0 as holdings_value) from backtest.tranches_daily {ONE_TRANCHE}",
+        "QDII",
     ),
     (
         "assert_every_pool_has_its_extreme_months",
