@@ -9,7 +9,7 @@ from etf_rotation.gate import published_figures
 
 QUERIES = {
     "signals.factor_summary": "figure",
-    "backtest.metrics": "figure",
+    "marts.pool_metrics_summary": "figure",
     "gate.gate_checks": "check",
     "gate.gate_violations": "finding",
 }
@@ -55,7 +55,7 @@ def test_a_bad_block_takes_no_more_than_its_table(table, copy):
     assert f"{copy}: {table} cannot be read (Corrupt database file" in fault["detail"]
     assert f"{copy}：{table} 无法读取" in fault["detail_zh"]
     rest = len(read) - 1
-    lost = {"signals.factor_summary": 3, "backtest.metrics": 8}.get(table)
+    lost = {"signals.factor_summary": 3, "marts.pool_metrics_summary": 8}.get(table)
     lost = lost or sum(kind == QUERIES[table] for kind in whole["kind"].to_pylist())
     assert rest == len(whole) - lost
 
@@ -260,7 +260,7 @@ def test_the_console_folds_what_stands(language, standing, judged):
     ("table", "compared"),
     [
         ("signals.factor_summary", True),
-        ("backtest.metrics", True),
+        ("marts.pool_metrics_summary", True),
         ("gate.gate_checks", False),
         ("gate.gate_violations", False),
     ],
