@@ -75,7 +75,8 @@ PEEKS = {
         "windows.a_sum_20 / 20 as adv20",
         "lead(windows.a_sum_20) over (partition by windows.symbol order by"
         " windows.trade_date) / 20 as adv20",
-        "int_bars__lagged int_selection__candidates int_selection target_weights selection_log",
+        "int_bars__lagged int_selection__funds int_selection__candidates int_selection"
+        " target_weights selection_log",
         ("signals.selection_log", "adv20"),
     ),
     "the adjustment": (
