@@ -1638,7 +1638,7 @@ GROUPS = [
                 WARNED,
                 "excess_t",
                 edited(
-                    "models/backtest/evidence.sql",
+                    "models/backtest/results/evidence.sql",
                     "    figures.excess_t,\n",
                     "    -2.5::double as excess_t,\n",
                     "-2.5 is below -2",
@@ -1650,7 +1650,7 @@ GROUPS = [
                 WARNED,
                 "relative_drawdown",
                 edited(
-                    "models/backtest/metrics_by_period.sql",
+                    "models/backtest/results/metrics_by_period.sql",
                     "from figures\ngroup by",
                     "from (select * replace (if(curve = 'own', -0.36, -0.3) as max_drawdown) "
                     "from figures)\ngroup by",

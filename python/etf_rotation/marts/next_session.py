@@ -265,6 +265,8 @@ def _mean_weights(
     after: dict[str, list[float]] = {}
     for own in active:
         for fund in of_tranche[own.tranche]:
+            if fund.has_ended:
+                continue
             old, new = fund.last_weight or 0.0, fund.target_weight or 0.0
             new = new if own.is_rebalance else old
             before.setdefault(fund.symbol, []).append(old)

@@ -347,3 +347,86 @@ def test_a_rebalance_without_a_count_of_eligible_funds_is_refused():
     tranches = pa.Table.from_pylist([broken._asdict()], schema=next_session.TRANCHES_SCHEMA)
     with pytest.raises(ValueError, match="pool A_SHARE.*a rebalance without n_eligible"):
         next_session.next_orders_of_all(**tables(tranches=tranches))
+
+
+def of_tranche(tranche, *funds):
+    return [row._replace(tranche=tranche) for row in funds]
+
+
+def wanted_before(symbol, weight, **values):
+    """A fund with a target of the last rebalance and none of this session."""
+    return fund(symbol, last_weight=weight, rank=1, adv20=1e12, **values)
+
+
+TWO = Parameters(**{**vars(PARAMETERS), "tranches": 2})
+# Each tranche has half of the capital; the second one is not rebalanced on the session.
+TRANCHES = [
+    REBALANCE._replace(cash=30_000.0),
+    NO_REBALANCE._replace(tranche=1, cash=50_000.0),
+]
+
+
+def test_the_orders_of_the_tranches_are_netted():
+    funds = [
+        # Equity 30,000 + 10,000 * 2 = 50,000; 0.5 of it are 12,500 shares.
+        *of_tranche(0, selected("A", 0.5), fund("B", shares=10_000.0)),
+        *of_tranche(1, unfilled("A", "buy", 4_000.0), unfilled("B", "buy", 3_000.0, sequence=2)),
+    ]
+    found = next_session.next_orders(TRANCHES, funds, TWO)
+    assert brief(found) == [
+        (
+            "B",
+            "sell",
+            7_000,
+            "rebalance: exit; carry-over: suspended on 2021-04-01, tranche 0 and 1",
+        ),
+        (
+            "A",
+            "buy",
+            16_500,
+            "rebalance: enter; carry-over: suspended on 2021-04-01, tranche 0 and 1",
+        ),
+    ]
+    assert [o.target_shares for o in found] == [3_000, 16_500]
+    # The weight of the strategy: the halves of 0 and 0.3, and of 0.5 and 0.3.
+    assert [o.target_weight for o in found] == pytest.approx([0.15, 0.4])
+
+
+def test_orders_of_two_tranches_that_cancel_out_are_none():
+    funds = [
+        *of_tranche(0, fund("B", shares=10_000.0)),
+        *of_tranche(1, unfilled("B", "buy", 10_000.0)),
+    ]
+    (row,) = next_session.next_orders(TRANCHES, funds, TWO)
+    assert row.symbol is None
+    assert row.reason.startswith("no order: the rebalance on 2021-04-02 finds nothing to change")
+
+
+def test_own_holdings_want_the_mean_of_the_tranches_weights():
+    own = Holdings(50_000.0, {"B": 5_000.0, "C": 10_000.0, "D": 10_000.0})  # equity 100,000
+    funds = [
+        *of_tranche(0, selected("A", 0.4), wanted_before("B", 0.4), fund("C"), fund("D")),
+        *of_tranche(1, fund("A"), fund("B"), wanted_before("C", 0.4), fund("D")),
+    ]
+    found = next_session.next_orders(TRANCHES, funds, TWO, own)
+    # A: 0.2 of 100,000 are 10,000 shares. B is wanted by no tranche any more, nor is D. C keeps
+    # its 0.2, for its tranche is not rebalanced.
+    assert [(o.symbol, o.side, o.shares, o.target_weight) for o in found] == [
+        ("B", "sell", 5_000, 0),
+        ("D", "sell", 10_000, 0),
+        ("A", "buy", 10_000, pytest.approx(0.2)),
+    ]
+
+
+def test_own_holdings_buy_no_fund_that_has_ended_since_a_tranche_wanted_it():
+    gone = wanted_before("C", 0.4, has_ended=True)
+    funds = [*of_tranche(0, selected("A", 0.4), gone), *of_tranche(1, fund("A"), gone)]
+    found = next_session.next_orders(TRANCHES, funds, TWO, Holdings(100_000.0, {}))
+    assert brief(found) == [("A", "buy", 10_000, "rebalance: enter")]
+
+
+def test_a_tranche_that_has_not_begun_waits_for_enough_funds_and_the_others_trade():
+    waiting = REBALANCE._replace(tranche=1, has_begun=False, n_eligible=0, cash=50_000.0)
+    funds = [*of_tranche(0, selected("A", 0.5)), *of_tranche(1, selected("A", 0.5))]
+    (order,) = next_session.next_orders([TRANCHES[0], waiting], funds, TWO)
+    assert order.shares == 7_500  # 0.5 of 30,000 at 2.00

@@ -32,7 +32,7 @@ FIRST, LAST = dt.date(2022, 1, 4), dt.date(2022, 3, 31)
 SPLITS = {dt.date(2022, 1, 14): ("513100.SH", 5), dt.date(2022, 3, 30): ("513500.SH", 2)}
 CAPITAL = {"A_SHARE": 700_000, "QDII": 300_000}
 MODELS = ("+equity_daily", "+positions_daily", "+trades", "+run_metadata")
-MODELS += ("+int_orders__tranches", "+int_orders__funds")
+MODELS += ("+int_live_strategies", "+int_orders__tranches", "+int_orders__funds")
 LIVE = "strategy = 'rotation'"
 QMT = ("stock_code", "order_type", "traded_time", "traded_price", "traded_volume")
 QMT += ("traded_amount", "order_remark", "commission")
