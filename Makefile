@@ -3,6 +3,8 @@
 
 RAW := $(or $(ETF_RAW_ROOT),$(if $(wildcard raw/ETF/daily/*.parquet),raw,sample))
 
+# The linter of prose knows English only.
+PAGES = $(filter-out %.zh-CN.md,$(wildcard *.md docs/*.md docs/decisions/*.md models/*.md))
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras
 
 help: ## list the commands
