@@ -3,6 +3,10 @@
 
 RAW := $(or $(ETF_RAW_ROOT),$(if $(wildcard raw/ETF/daily/*.parquet),raw,sample))
 
+# The linter of prose knows English only.
+PAGES = $(filter-out %.zh-CN.md,$(wildcard *.md docs/*.md docs/decisions/*.md models/*.md))
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras
+
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
 
@@ -26,15 +30,15 @@ sample: ## write the synthetic sample into sample/
 	@bin/setup requirements.lock
 	@bin/etf-rotation sample sample
 
-style: ## check the style of Python and SQL
+style: ## check style, types, spelling and prose
 	@bin/setup requirements-dev.lock
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	.venv/bin/sqlfluff lint --processes 2 models tests
 
-lock: ## renew the lock files from their requirements*.in (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras requirements.in -o requirements.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras requirements-dev.in -o requirements-dev.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras requirements-bench.in -o requirements-bench.lock
+lock: ## renew the lock files from pyproject.toml (needs uv)
+	$(COMPILE) pyproject.toml --group dev -o requirements-dev.lock
+	$(COMPILE) pyproject.toml -c requirements-dev.lock -o requirements.lock
+	$(COMPILE) --group pyproject.toml:bench -o requirements-bench.lock
 
 lookahead: ## prove by truncated rebuilds that nothing sees the future
 	@bin/setup requirements.lock

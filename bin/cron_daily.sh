@@ -54,19 +54,19 @@ find "$logs" -maxdepth 1 -name 'cron_*.log' -mtime +30 -delete
 log="$logs/cron_$(date +%Y%m%d).log"
 # The log is for its owner; what is published keeps the permissions that the user wants.
 (umask 077 && : >> "$log") || exit 2
-child="" signalled="" stopped=""
-trap 'signalled=1; stopped=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' INT TERM
+child="" signaled="" stopped=""
+trap 'signaled=1; stopped=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' INT TERM
 # Run the command and wait until it has ended: a signal ends a wait before that.
 passing_signals_on() {
     local code again
     "$@" &
     child=$!
-    [ -z "$signalled" ] || kill -TERM "$child"
+    [ -z "$signaled" ] || kill -TERM "$child"
     wait "$child"
     code=$?
     # 127: the wait before had its code already.
-    while [ -n "$signalled" ]; do
-        signalled=""
+    while [ -n "$signaled" ]; do
+        signaled=""
         wait "$child"
         again=$?
         [ "$again" -eq 127 ] || code=$again

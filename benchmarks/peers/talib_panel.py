@@ -51,7 +51,7 @@ def mean(x, n):
     return total(x, n) / n
 
 
-def centred(x):
+def centered(x):
     present = x[~np.isnan(x)]
     return x - present.mean() if len(present) else x
 
@@ -59,7 +59,7 @@ def centred(x):
 def squares(x, n):
     """Rolling sum of squared deviations, zero where what is left is rounding."""
     # The shift to about zero keeps most of the digits that the subtraction takes.
-    x = centred(x)
+    x = centered(x)
     of_squares = total(x * x, n)
     out = of_squares - total(x, n) ** 2 / n
     out[out < 1e-13 * of_squares] = 0.0
@@ -68,7 +68,7 @@ def squares(x, n):
 
 def products(x, y, n):
     """Rolling sum of products of deviations."""
-    x, y = centred(x), centred(y)
+    x, y = centered(x), centered(y)
     return total(x * y, n) - total(x, n) * total(y, n) / n
 
 

@@ -1,7 +1,7 @@
 -- A view: to compute it again for each family costs less than to store it.
 {{ config(materialized='view') }}
 
--- What every factor starts from, in the notation of the catalogue, one fund after the other: the
+-- What every factor starts from, in the notation of the catalog, one fund after the other: the
 -- families stream. That is the order in which stg_etf_daily is stored, and a test holds it to that.
 
 with

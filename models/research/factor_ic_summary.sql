@@ -12,7 +12,7 @@ autocorrelation as (
 
 ),
 
-catalogue as (
+catalog as (
 
     select * from {{ ref('factor_catalog') }}
 
@@ -111,7 +111,7 @@ measured as (
 
     select
         averaged.*,
-        catalogue.score_direction,
+        catalog.score_direction,
         persistence.mean_rank_autocorrelation,
         case
             when averaged.sessions > 1 then sqrt(spread.squared_deviations / (averaged.sessions - 1))
@@ -130,8 +130,8 @@ measured as (
         on
             averaged.pool = persistence.pool
             and averaged.factor_id = persistence.factor_id
-    left join catalogue
-        on averaged.factor_id = catalogue.factor_id
+    left join catalog
+        on averaged.factor_id = catalog.factor_id
 
 )
 

@@ -6,7 +6,7 @@ statistics as (
 
 ),
 
-catalogue as (
+catalog as (
 
     select * from {{ ref('factor_catalog') }}
 
@@ -16,15 +16,15 @@ judged as (
 
     select
         statistics.pool,
-        catalogue.factor_id,
-        catalogue.family,
-        catalogue.min_history,
+        catalog.factor_id,
+        catalog.family,
+        catalog.min_history,
         statistics.non_null_rows / statistics.panel_rows as coverage,
         statistics.zero_variance,
         statistics.duplicate_of
     from statistics
-    inner join catalogue
-        on statistics.factor_id = catalogue.factor_id
+    inner join catalog
+        on statistics.factor_id = catalog.factor_id
 
 )
 

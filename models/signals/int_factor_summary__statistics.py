@@ -16,4 +16,4 @@ def model(dbt, session):
     factor_summary.check_published(names, published.columns)
     rows = lagged.project(f"pool, {factor_summary.score_form(factors, factor_summary.CLOSE)}")
     batches = rows.to_arrow_reader(ROWS_AT_A_TIME)
-    return factor_summary.summarise(names, batches, limit, may_be_empty=get_flags().EMPTY)
+    return factor_summary.summarize(names, batches, limit, may_be_empty=get_flags().EMPTY)

@@ -1,4 +1,4 @@
--- A view: factor_panel puts its columns into catalogue order.
+-- A view: factor_panel puts its columns into catalog order.
 {{ config(materialized='view') }}
 
 {% set families = [

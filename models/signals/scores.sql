@@ -18,7 +18,7 @@ factor_values as (
 
 ),
 
-catalogue as (
+catalog as (
 
     select * from {{ ref('factor_catalog') }}
     where score_direction is not null
@@ -44,12 +44,12 @@ ranked as (
             partition by factor_values.pool, factor_values.trade_date, factor_values.factor_id
         ) as percentile_rank
     from factor_values
-    inner join catalogue
-        on factor_values.factor_id = catalogue.factor_id
+    inner join catalog
+        on factor_values.factor_id = catalog.factor_id
     window
         ranking as (
             partition by factor_values.pool, factor_values.trade_date, factor_values.factor_id
-            order by factor_values.factor_value * catalogue.score_direction
+            order by factor_values.factor_value * catalog.score_direction
         )
 
 ),
@@ -76,7 +76,7 @@ scored as (
         panel.symbol,
         coalesce(averaged.factors_available, 0) as factors_available,
         case
-            when averaged.factors_available >= {{ var('min_scored_share') }} * (select count(*) from catalogue)
+            when averaged.factors_available >= {{ var('min_scored_share') }} * (select count(*) from catalog)
                 then averaged.mean_rank
         end as score
     from panel

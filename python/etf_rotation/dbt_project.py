@@ -16,7 +16,17 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from etf_rotation.errors import InputError
 
-PROJECT = Path(__file__).resolve().parents[2]
+
+def project_folder(package: Path) -> Path:
+    """Return the dbt project's folder: the checkout around the package, else the working directory.
+
+    An installed copy of the package has no project around it, and serves the one it is started in.
+    """
+    checkout = package.resolve().parents[1]
+    return checkout if (checkout / "dbt_project.yml").is_file() else Path.cwd()
+
+
+PROJECT = project_folder(Path(__file__).parent)
 # Files of macros that a model rendered here may use.
 MACROS = ("settings", "exact", "limit_price")
 
@@ -101,6 +111,8 @@ def version() -> str:
 
 
 def _project() -> dict:
+    if not (PROJECT / "dbt_project.yml").is_file():
+        raise InputError(f"no dbt_project.yml in {PROJECT}: start it in the project's folder")
     return yaml.safe_load((PROJECT / "dbt_project.yml").read_text(encoding="utf-8"))
 
 

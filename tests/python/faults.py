@@ -1160,7 +1160,7 @@ GROUPS = [
     Group(
         [
             Fault(
-                "an unknown factor id in the catalogue",
+                "an unknown factor id in the catalog",
                 STOPPED,
                 "int_factor_summary__statistics",
                 edited("seeds/factor_catalog.csv", "\nsma_10,", "\nsma_11,", "sma_11", "sma_10"),
@@ -1532,7 +1532,7 @@ GROUPS = [
             Fault(
                 "a holding grown beyond its limit",
                 WARNED,
-                "realised_weight",
+                "realized_weight",
                 edited(
                     "models/backtest/results/positions_daily.sql",
                     "/ sessions.equity as weight",
@@ -1570,7 +1570,7 @@ GROUPS = [
                 edited(
                     "models/signals/factor_summary.sql",
                     "        statistics.zero_variance,\n",
-                    "        starts_with(catalogue.factor_id, 'rsi') as zero_variance,\n",
+                    "        starts_with(catalog.factor_id, 'rsi') as zero_variance,\n",
                     "rsi_14",
                     "16 is above 10",
                 ),
@@ -1599,7 +1599,7 @@ GROUPS = [
                 "volatility_scaling",
                 metric(
                     "annual_volatility",
-                    "annualised.root_year * annualised.sd_r",
+                    "annualized.root_year * annualized.sd_r",
                     0.5,
                     "0.4 is below 0.6",
                 ),
@@ -1608,13 +1608,13 @@ GROUPS = [
                 "a weak return, where it blocks",
                 FAILED,
                 "annual_return",
-                metric("annual_return", "annualised.annual_return", 0.07, "0.07 is below 0.08"),
+                metric("annual_return", "annualized.annual_return", 0.07, "0.07 is below 0.08"),
             ),
             Fault(
                 "a deep drawdown, where it blocks",
                 FAILED,
                 "max_drawdown",
-                metric("max_drawdown", "annualised.max_drawdown", -0.31, "-0.31 is below -0.3"),
+                metric("max_drawdown", "annualized.max_drawdown", -0.31, "-0.31 is below -0.3"),
             ),
             Fault(
                 "a low Sharpe ratio, where it blocks",
@@ -1622,7 +1622,7 @@ GROUPS = [
                 "sharpe",
                 metric(
                     "sharpe",
-                    "annualised.root_year * annualised.mean_x / nullif(annualised.sd_r, 0)",
+                    "annualized.root_year * annualized.mean_x / nullif(annualized.sd_r, 0)",
                     0.4,
                     "0.4 is below 0.5",
                 ),
@@ -1631,7 +1631,7 @@ GROUPS = [
                 "few months won, where it blocks",
                 FAILED,
                 "monthly_win_rate",
-                metric("monthly_win_rate", "annualised.monthly_win_rate", 0.4, "0.4 is below 0.45"),
+                metric("monthly_win_rate", "annualized.monthly_win_rate", 0.4, "0.4 is below 0.45"),
             ),
             Fault(
                 "a strategy that holding every fund would have beaten",
@@ -1664,7 +1664,7 @@ GROUPS = [
                 "annual_turnover",
                 metric(
                     "annual_turnover",
-                    "annualised.traded_value / 2 / annualised.mean_equity * annualised.per_year",
+                    "annualized.traded_value / 2 / annualized.mean_equity * annualized.per_year",
                     11,
                     "11 is above 10",
                 ),
@@ -1716,7 +1716,7 @@ GROUPS = [
                 "volatility_scaling",
                 edited(
                     "models/backtest/results/metrics.sql",
-                    "annualised.root_year * annualised.sd_r as annual_volatility",
+                    "annualized.root_year * annualized.sd_r as annual_volatility",
                     "null::double as annual_volatility",
                     "no value, nothing was judged",
                 ),

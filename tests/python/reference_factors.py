@@ -1,4 +1,4 @@
-"""Every factor of the catalogue, computed apart from the models: what the panel is tested against.
+"""Every factor of the catalog, computed apart from the models: what the panel is tested against.
 
 TA-Lib where the factor bears TA-Lib's name; everything else as a direct two-pass window, in
 extended precision where the platform has it. A rolling sum that adds one bar and drops another
@@ -35,7 +35,7 @@ def reference_factors(bars: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One float column a factor, in catalogue order, on the index of `bars`.
+        One float column a factor, in catalog order, on the index of `bars`.
 
     Notes
     -----
@@ -161,16 +161,16 @@ def _min(x, n):
     return _roll(lambda w: w.min(axis=-1), n, x)
 
 
-def _centred(w):
+def _centered(w):
     return w - w.mean(axis=-1, keepdims=True)
 
 
 def _power_sum(x, n, power):
-    return _roll(lambda w: (_centred(w) ** power).sum(axis=-1), n, x)
+    return _roll(lambda w: (_centered(w) ** power).sum(axis=-1), n, x)
 
 
 def _co_moment(x, y, n):
-    return _roll(lambda wx, wy: (_centred(wx) * _centred(wy)).sum(axis=-1), n, x, y)
+    return _roll(lambda wx, wy: (_centered(wx) * _centered(wy)).sum(axis=-1), n, x, y)
 
 
 def _square_sum(x, n, is_return):
@@ -187,7 +187,7 @@ def _sd(x, n, ddof=1, is_return=False):
 def _slope(x, n):
     """Least-squares slope of x on 0 … n-1."""
     time = np.arange(n) - np.longdouble(n - 1) / 2
-    return _roll(lambda w: (time * _centred(w)).sum(axis=-1), n, x) / (time**2).sum()
+    return _roll(lambda w: (time * _centered(w)).sum(axis=-1), n, x) / (time**2).sum()
 
 
 def _r_squared(x, n):
@@ -351,7 +351,7 @@ def _cross_section(b):
     beta = _ratio(_co_moment(r, m, n), _square_sum(m, n, is_return=True))
 
     def residual_square_sum(window_r, window_m):
-        residual = _centred(window_r) - beta[n - 1 :, None] * _centred(window_m)
+        residual = _centered(window_r) - beta[n - 1 :, None] * _centered(window_m)
         return (residual**2).sum(axis=-1)
 
     residual_sd = np.sqrt(_roll(residual_square_sum, n, r, m) / (n - 1))

@@ -68,7 +68,7 @@ def manifest(docs):
 
 
 def published(target):
-    """dbt-coverage's catalogue of the relations for readers, columns of the factor seed left out.
+    """dbt-coverage's catalog of the relations for readers, columns of the factor seed left out.
 
     Returns it with the number of columns left out, each of which the seed describes.
     """
@@ -136,7 +136,7 @@ def test_a_column_without_description_is_found(docs, tmp_path):
     assert {column.column_name for column in coverage.misses} == {"price", "side"}
 
 
-def test_a_factor_that_the_catalogue_does_not_have_is_found(docs, tmp_path):
+def test_a_factor_that_the_catalog_does_not_have_is_found(docs, tmp_path):
     broken = json.loads(text_of(docs / "catalog.json"))
     columns = broken["nodes"]["model.etf_rotation.factor_panel"]["columns"]
     columns["ret_99"] = columns["ret_20"] | {"name": "ret_99"}
@@ -359,7 +359,7 @@ def test_every_variable_of_the_environment_is_explained(page, command, capsys):
 @pytest.mark.parametrize(
     "page", [*ROOT_PAGES, "docs/strategy.md", "docs/strategy.zh-CN.md", "models/overview.md"]
 )
-def test_number_of_factors_is_that_of_the_catalogue(page):
+def test_number_of_factors_is_that_of_the_catalog(page):
     numbers = re.findall(r"(\d+) (?:factors|of them|个因子|个，只用)", text_of(PROJECT / page))
     assert numbers
     assert set(numbers) == {str(len(seed("factor_catalog")))}

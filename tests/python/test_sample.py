@@ -97,7 +97,7 @@ def test_layout(folder, rows):
     assert sum(path.stat().st_size for path in folder.rglob("*.parquet")) < 6e6
 
 
-def test_the_sample_is_labelled_and_the_project_reads_it(folder, tmp_path):
+def test_the_sample_is_labeled_and_the_project_reads_it(folder, tmp_path):
     marker = (folder / MARKER).read_text(encoding="utf-8")
     assert marker.startswith("Synthetic sample, not market data / 合成样本，并非真实行情")
     assert len(marker.splitlines()) == 1

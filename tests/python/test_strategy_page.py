@@ -69,7 +69,7 @@ def adjustments(bars):
 
 
 def percentile_ranks(connection):
-    """(factor, value, percentile rank) of the fund on the day, in catalogue order."""
+    """(factor, value, percentile rank) of the fund on the day, in catalog order."""
     scored = [row for row in rows_of("factor_catalog") if row["score_direction"]]
     cursor = connection.execute(
         "select * from signals.factor_panel where pool = ? and trade_date = ?", [POOL, DAY]

@@ -8,7 +8,7 @@ bars as (
 
 ),
 
-catalogue as (
+catalog as (
 
     select * from {{ ref('factor_catalog') }}
 
@@ -46,9 +46,9 @@ first_bars as (
 
 select
     factor_id,
-    catalogue.min_history,
+    catalog.min_history,
     first_bars.first_bar
-from catalogue
+from catalog
 inner join first_bars
     using (factor_id)
-where first_bars.first_bar < catalogue.min_history
+where first_bars.first_bar < catalog.min_history

@@ -8,7 +8,7 @@ pools as (
 
 ),
 
-catalogue as (
+catalog as (
 
     select * from {{ ref('factor_catalog') }}
 
@@ -18,9 +18,9 @@ expected as (
 
     select
         pools.pool,
-        catalogue.factor_id
+        catalog.factor_id
     from pools
-    cross join catalogue
+    cross join catalog
 
 )
 

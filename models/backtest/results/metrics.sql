@@ -128,7 +128,7 @@ yearly as (
 
 ),
 
-annualised as (
+annualized as (
 
     select
         *,
@@ -140,33 +140,33 @@ annualised as (
 )
 
 select
-    annualised.strategy,
-    annualised.pool,
-    annualised.first_date,
-    annualised.last_date,
-    cast(annualised.n as integer) as sessions,
-    annualised.end_equity / annualised.start_equity - 1 as total_return,
-    annualised.annual_return,
-    annualised.root_year * annualised.sd_r as annual_volatility,
-    annualised.root_year * annualised.mean_x / nullif(annualised.sd_r, 0) as sharpe,
-    annualised.root_year * annualised.mean_x / nullif(annualised.downside_deviation, 0) as sortino,
-    annualised.max_drawdown,
+    annualized.strategy,
+    annualized.pool,
+    annualized.first_date,
+    annualized.last_date,
+    cast(annualized.n as integer) as sessions,
+    annualized.end_equity / annualized.start_equity - 1 as total_return,
+    annualized.annual_return,
+    annualized.root_year * annualized.sd_r as annual_volatility,
+    annualized.root_year * annualized.mean_x / nullif(annualized.sd_r, 0) as sharpe,
+    annualized.root_year * annualized.mean_x / nullif(annualized.downside_deviation, 0) as sortino,
+    annualized.max_drawdown,
     worst_drawdown.peak_date as max_drawdown_peak_date,
     worst_drawdown.trough_date as max_drawdown_trough_date,
     worst_drawdown.recovery_date as max_drawdown_recovery_date,
-    annualised.annual_return / nullif(abs(annualised.max_drawdown), 0) as calmar,
-    annualised.monthly_win_rate,
-    annualised.traded_value / 2 / annualised.mean_equity * annualised.per_year as annual_turnover,
-    annualised.total_costs,
-    annualised.average_invested,
-    annualised.annual_benchmark_return as benchmark_return,
-    annualised.annual_return - annualised.annual_benchmark_return as excess_return,
-    annualised.beta,
-    annualised.root_year * annualised.sd_active as tracking_error,
-    annualised.root_year * annualised.mean_active / nullif(annualised.sd_active, 0) as information_ratio
-from annualised
+    annualized.annual_return / nullif(abs(annualized.max_drawdown), 0) as calmar,
+    annualized.monthly_win_rate,
+    annualized.traded_value / 2 / annualized.mean_equity * annualized.per_year as annual_turnover,
+    annualized.total_costs,
+    annualized.average_invested,
+    annualized.annual_benchmark_return as benchmark_return,
+    annualized.annual_return - annualized.annual_benchmark_return as excess_return,
+    annualized.beta,
+    annualized.root_year * annualized.sd_active as tracking_error,
+    annualized.root_year * annualized.mean_active / nullif(annualized.sd_active, 0) as information_ratio
+from annualized
 left join worst_drawdown
     on
-        annualised.strategy = worst_drawdown.strategy
-        and annualised.pool = worst_drawdown.pool
-order by annualised.strategy, annualised.pool
+        annualized.strategy = worst_drawdown.strategy
+        and annualized.pool = worst_drawdown.pool
+order by annualized.strategy, annualized.pool

@@ -23,7 +23,7 @@ class Holding(NamedTuple):
     category: str
     is_broad: bool
     weight: float  # share of equity
-    order_weight: float  # share of equity after the ADV cap; the realised one of a holding
+    order_weight: float  # share of equity after the ADV cap; the realized one of a holding
     adv20: float | None  # CNY
 
 

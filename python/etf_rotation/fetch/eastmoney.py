@@ -1,6 +1,6 @@
 """Eastmoney's daily lines, unadjusted and forward-adjusted; the pair gives the previous close.
 
-The addresses are those of its public chart pages, without documentation or licence. Each line is
+The addresses are those of its public chart pages, without documentation or license. Each line is
 date, open, close, high, low, volume in whole lots, amount in CNY: the close comes second.
 """
 

@@ -56,7 +56,7 @@ class Build:
 
     @property
     def could_not_run(self) -> bool:
-        """Whether something was not computed because of an error, not of a judgement."""
+        """Whether something was not computed because of an error, not of a judgment."""
         return bool(self.fault) or any(node.is_error for node in self.notable)
 
     @property

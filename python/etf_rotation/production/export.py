@@ -237,8 +237,8 @@ def _write_parquet(
 def _write_csv(
     connection: duckdb.DuckDBPyConnection, query: str, path: Path, is_synthetic: bool
 ) -> None:
-    labelled = f"select *, {str(is_synthetic).lower()} as is_synthetic from ({query})"
-    columns = connection.execute(f"describe {labelled}").fetchall()
+    labeled = f"select *, {str(is_synthetic).lower()} as is_synthetic from ({query})"
+    columns = connection.execute(f"describe {labeled}").fetchall()
     cells = [
         f"case when regexp_matches({name}, {sql_text(FORMULA)})"
         f" then chr(39) || {name} else {name} end as {name}"
@@ -246,7 +246,7 @@ def _write_csv(
     ]
     safe = f"replace ({', '.join(cells)})" if cells else ""
     connection.execute(
-        f"copy (select * {safe} from ({labelled})) to {sql_text(path)} (format csv, header)"
+        f"copy (select * {safe} from ({labeled})) to {sql_text(path)} (format csv, header)"
     )
 
 

@@ -711,5 +711,5 @@ def setting(value: object) -> str:
 
 
 def tint(value: float | None, full: float = 0.1) -> int:
-    """Return how strongly to colour a return, 0 to 100 in steps of 10; `full` is 100."""
+    """Return how strongly to color a return, 0 to 100 in steps of 10; `full` is 100."""
     return 0 if value is None else min(10, round(abs(value) / full * 10)) * 10

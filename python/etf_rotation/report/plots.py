@@ -1,6 +1,6 @@
 """The plots of the report as plotly figures: plain dicts, ready for JSON.
 
-A value "@n" stands for array n of `Columns`, "$name" for a colour of the page's theme; the page
+A value "@n" stands for array n of `Columns`, "$name" for a color of the page's theme; the page
 puts both in.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 # Above this ratio of the highest to the lowest value a linear axis hides the early years.
 LOG_FROM = 3.0
-COLOURS = 10
+COLORS = 10
 DATES = {
     "type": "date",
     "hoverformat": "%Y-%m-%d",
@@ -60,12 +60,12 @@ def line(
     dates: Sequence,
     values: Sequence,
     name: str,
-    colour: str,
+    color: str,
     digits: int = 5,
     **more,
 ) -> dict:
     """Return one line over dates; `more` are plotly's attributes of the trace."""
-    style = {"color": colour, "width": more.pop("width", 1.6), **more.pop("style", {})}
+    style = {"color": color, "width": more.pop("width", 1.6), **more.pop("style", {})}
     return {
         "type": "scatter",
         "mode": "lines",
@@ -89,10 +89,10 @@ def growth(columns: Columns, dates: Sequence, curves: dict[str, Sequence[float]]
     curves : dict
         Name to growth of 1 CNY, one value a date; the first is the strategy.
     """
-    colours = ("$strategy", "$benchmark")
+    colors = ("$strategy", "$benchmark")
     data = [
-        line(columns, dates, values, name, colour)
-        for (name, values), colour in zip(curves.items(), colours, strict=True)
+        line(columns, dates, values, name, color)
+        for (name, values), color in zip(curves.items(), colors, strict=True)
     ]
     axis = {"type": "log" if is_log(curves.values()) else "linear", "hoverformat": ".3f"}
     if axis["type"] == "log":
@@ -185,18 +185,18 @@ def stacked_weights(
 ) -> dict:
     """Return weights stacked up to what is invested, and the rest.
 
-    `names` are those of the funds without a colour of their own, and of the rest, cash.
+    `names` are those of the funds without a color of their own, and of the rest, cash.
     """
     others, cash = names
-    largest = sorted(weights, key=lambda name: (-sum(weights[name]), name))[: COLOURS - 1]
+    largest = sorted(weights, key=lambda name: (-sum(weights[name]), name))[: COLORS - 1]
     data = [
         _area(columns, dates, weights[name], name, f"$series{number}")
         for number, name in enumerate(largest)
     ]
-    # There are not enough colours for all: the others share one, and a hover tells them apart.
+    # There are not enough colors for all: the others share one, and a hover tells them apart.
     rest = [name for name in weights if name not in largest]
     for name in rest:
-        area = _area(columns, dates, weights[name], name, f"$series{COLOURS - 1}")
+        area = _area(columns, dates, weights[name], name, f"$series{COLORS - 1}")
         shared = {"name": others, "legendgroup": others, "showlegend": name == rest[0]}
         data.append({**area, **shared})
     uninvested = [max(0.0, 1 - sum(day)) for day in zip(*weights.values(), strict=True)]
@@ -211,17 +211,17 @@ def stacked_weights(
 
 
 def _area(
-    columns: Columns, dates: Sequence, values: Sequence, name: str, colour: str, **more
+    columns: Columns, dates: Sequence, values: Sequence, name: str, color: str, **more
 ) -> dict:
     return line(
         columns,
         dates,
         values,
         name,
-        colour,
+        color,
         digits=3,
         stackgroup="weights",
-        fillcolor=colour,
+        fillcolor=color,
         width=0,
         style={"shape": "hv"},
         hovertemplate=f"{name} %{{x}} %{{y:.1%}}<extra></extra>",
@@ -239,11 +239,11 @@ def trading(
             "name": name,
             "x": list(years),
             "y": [rounded(value, 4) for value in values],
-            "marker": {"color": colour},
+            "marker": {"color": color},
             "yaxis": axis,
             "hovertemplate": template,
         }
-        for name, values, colour, axis, template in (
+        for name, values, color, axis, template in (
             (names[0], turnover, "$strategy", "y", "%{y:.2f}"),
             (names[1], costs, "$cost", "y2", "%{y:.2%}"),
         )
@@ -263,7 +263,7 @@ def capacity(curves: dict[str, Sequence[dict]], words: dict, money: Callable[[fl
     """
     data = []
     for number, (pool, points) in enumerate(curves.items()):
-        colour = f"$series{number % COLOURS}"
+        color = f"$series{number % COLORS}"
         capital = [point["capital_cny"] for point in points]
         data.append(
             {
@@ -273,7 +273,7 @@ def capacity(curves: dict[str, Sequence[dict]], words: dict, money: Callable[[fl
                 "x": capital,
                 "y": [rounded(point["net_annual_return"], 5) for point in points],
                 "customdata": [rounded(point["max_order_share"], 4) for point in points],
-                "line": {"color": colour},
+                "line": {"color": color},
                 "hovertemplate": f"{pool}: %{{y:.2%}}, {words['max_order_share']} "
                 "%{customdata:.0%}<extra></extra>",
             }
@@ -286,7 +286,7 @@ def capacity(curves: dict[str, Sequence[dict]], words: dict, money: Callable[[fl
                 "showlegend": False,
                 "x": capital,
                 "y": [rounded(point["annual_return"], 5) for point in points],
-                "line": {"color": colour, "dash": "dash", "width": 1},
+                "line": {"color": color, "dash": "dash", "width": 1},
                 "hoverinfo": "skip",
             }
         )
@@ -309,19 +309,19 @@ def rolling_ic(columns: Columns, series: dict[str, tuple[Sequence, Sequence]]) -
     data = []
     for number, (factor_id, (dates, values)) in enumerate(series.items()):
         is_score = factor_id == "score"
-        colour = "$ink" if is_score else f"$series{number % COLOURS}"
+        color = "$ink" if is_score else f"$series{number % COLORS}"
         data.append(
             line(
                 columns,
                 dates,
                 values,
                 factor_id,
-                colour,
+                color,
                 digits=3,
                 width=2.5 if is_score else 1,
                 opacity=1 if is_score else 0.75,
                 hovertemplate="%{y:.3f}",
-                **({"style": {"dash": "dot"}} if number >= COLOURS and not is_score else {}),
+                **({"style": {"dash": "dot"}} if number >= COLORS and not is_score else {}),
             )
         )
     return figure(data, xaxis=DATES, yaxis={"zeroline": True, "tickformat": ".2f"})

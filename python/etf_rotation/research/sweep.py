@@ -325,10 +325,10 @@ class Bench:
                 results.append(Result(None, 0, np.empty(0), np.empty(0)))
                 continue
             results.append(Result(None, len(fills), np.empty(0), closes.equity))
-            sessions.append(_labelled(n, self.dates[closes.first :], closes[1:], SESSIONS))
+            sessions.append(_labeled(n, self.dates[closes.first :], closes[1:], SESSIONS))
             on = self.dates[[fill.session for fill in fills]]
             values, reasons = [fill.value for fill in fills], [fill.reason for fill in fills]
-            trades.append(_labelled(n, on, (np.arange(len(fills)), values, reasons), TRADES))
+            trades.append(_labeled(n, on, (np.arange(len(fills)), values, reasons), TRADES))
 
         self._build_results(len(walked), pa.concat_tables(sessions), pa.concat_tables(trades))
         metrics = self.connection.sql("from metrics order by pool").to_arrow_table()
@@ -378,7 +378,7 @@ def _label(number: int) -> str:
     return f"{number:06}"
 
 
-def _labelled(
+def _labeled(
     number: int, dates: np.ndarray, columns: Iterable[np.ndarray], schema: pa.Schema
 ) -> pa.Table:
     pools = pa.DictionaryArray.from_arrays(np.zeros(len(dates), np.int32), [_label(number)])

@@ -104,19 +104,19 @@ class Summary:
         ]
 
 
-def summarise(
+def summarize(
     factors: list[str],
     batches: Iterable[pa.RecordBatch],
     duplicate_limit: float,
     *,
     may_be_empty: bool = False,
 ) -> pa.Table:
-    """Summarise the panel of each pool: one row a pool and factor (`SUMMARY_SCHEMA`).
+    """Summarize the panel of each pool: one row a pool and factor (`SUMMARY_SCHEMA`).
 
     Parameters
     ----------
     factors : list of str
-        Factor ids in catalogue order.
+        Factor ids in catalog order.
     batches : iterable of pa.RecordBatch
         Columns `pool` and `factors`, in score form. A few thousand rows each stay in the cache.
     duplicate_limit : float

@@ -18,7 +18,7 @@ ONLY_THE_PANEL = ["--select", "+factor_panel", "--exclude-resource-type", "test"
 # Where the real data is a whole market, its other funds are compared too.
 ONLY_THE_PANEL += ["--vars", "{universe: all}"]
 REAL_DATA = Path(os.environ.get("ETF_REAL_DATA") or PROJECT.parent / "shared" / "data" / "pools")
-CATALOGUE = pd.read_csv(SEEDS / "factor_catalog.csv")
+CATALOG = pd.read_csv(SEEDS / "factor_catalog.csv")
 
 SESSIONS = [
     day
@@ -124,7 +124,7 @@ def built_panel(folder, raw_root):
 
 def differences(bars, panel):
     """Factors and funds whose values or nulls differ, and how far (in tolerances)."""
-    factors = list(CATALOGUE["factor_id"])
+    factors = list(CATALOG["factor_id"])
     found = []
     for _, pool in bars.groupby("pool"):
         frames = {s: rows.set_index("trade_date") for s, rows in pool.groupby("symbol")}
@@ -186,10 +186,10 @@ def test_the_ragged_histories_hold_what_they_promise(ragged):
 def test_the_first_value_comes_with_min_history(ragged):
     """On a fund whose prices move, in a pool of three from the first session on."""
     _, panel = ragged
-    has_value = panel.loc["510050.SH"][CATALOGUE["factor_id"]].notna()
+    has_value = panel.loc["510050.SH"][CATALOG["factor_id"]].notna()
     first_bars = has_value.to_numpy().argmax(axis=0) + 1
     assert has_value.any().all()
-    assert first_bars.tolist() == CATALOGUE["min_history"].tolist()
+    assert first_bars.tolist() == CATALOG["min_history"].tolist()
 
 
 def test_every_factor_agrees_with_the_reference_on_real_data(tmp_path):

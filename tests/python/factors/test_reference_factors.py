@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from reference_factors import pool_columns, reference_factors
 
-CATALOGUE = Path(__file__).parents[3] / "seeds" / "factor_catalog.csv"
+CATALOG = Path(__file__).parents[3] / "seeds" / "factor_catalog.csv"
 
 
 def make_bars(close, **columns):
@@ -17,9 +17,9 @@ def make_bars(close, **columns):
     return bars.set_index(pd.bdate_range("2020-01-01", periods=len(bars), name="trade_date"))
 
 
-def test_columns_are_the_catalogue_in_its_order():
-    catalogue = pd.read_csv(CATALOGUE)
-    assert list(reference_factors(make_bars([1, 2])).columns) == list(catalogue["factor_id"])
+def test_columns_are_the_catalog_in_its_order():
+    catalog = pd.read_csv(CATALOG)
+    assert list(reference_factors(make_bars([1, 2])).columns) == list(catalog["factor_id"])
 
 
 def test_five_bars_by_hand():

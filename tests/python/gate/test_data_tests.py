@@ -100,18 +100,18 @@ CASES = [
         "510300.SH",
     ),
     (
-        "assert_panel_columns_are_the_catalogue",
+        "assert_panel_columns_are_the_catalog",
         "alter table signals.factor_panel rename column kama_10 to kama_11",
         "kama_11",
     ),
     (
-        "assert_panel_columns_are_the_catalogue",
+        "assert_panel_columns_are_the_catalog",
         "update seeds.factor_catalog set factor_id = case factor_id when 'sma_5' then 'sma_10' "
         "else 'sma_5' end where factor_id in ('sma_5', 'sma_10')",
         "sma_10",
     ),
     (
-        "assert_panel_columns_are_the_catalogue",
+        "assert_panel_columns_are_the_catalog",
         "alter table signals.factor_panel alter column obv type float",
         "obv",
     ),

@@ -183,8 +183,8 @@ def test_metadata_is_complete(published):
     root, _ = published
     meta = json.loads((root / "panel_A_SHARE" / "panel_meta.json").read_text())
     assert meta["last_date"] == "2024-12-31"  # the session after as_of
-    catalogue = (PROJECT / "seeds" / "factor_catalog.csv").read_text(encoding="utf-8")
-    assert meta["factors"] == len(catalogue.splitlines()) - 1
+    catalog = (PROJECT / "seeds" / "factor_catalog.csv").read_text(encoding="utf-8")
+    assert meta["factors"] == len(catalog.splitlines()) - 1
     assert meta["is_synthetic"] is False
     assert len(meta["input_fingerprint"]) == 64
     written = json.loads((root / "manifest.json").read_text())

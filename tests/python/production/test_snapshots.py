@@ -107,7 +107,7 @@ def test_numbers_in_files_are_numbers(root):
     assert list(summary["pool"]) == ["A_SHARE", "QDII", "PORTFOLIO"]
     assert summary["annual_return"].dtype == float
     factors = (root / "panel_QDII" / "production_factors.txt").read_text()
-    assert factors == "sma_5\nrsi_14\n"  # the catalogue's order, which is the panel's
+    assert factors == "sma_5\nrsi_14\n"  # the catalog's order, which is the panel's
     meta = json.loads((root / "panel_QDII" / "panel_meta.json").read_text())
     assert (meta["rows"], meta["symbols"], meta["factors"]) == (300, 5, 2)
 

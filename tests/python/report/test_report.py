@@ -542,13 +542,13 @@ def test_page_is_ready_when_it_says_so(browser, pages, tmp_path):
 # Every text that is shown, with its contrast to what is behind it, as WCAG 2 has it.
 CONTRASTS = """
 const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-const rgba = colour => {
+const rgba = color => {
     canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = colour;
+    canvas.fillStyle = color;
     canvas.fillRect(0, 0, 1, 1);
     return [...canvas.getImageData(0, 0, 1, 1).data];
 };
-const luminance = colour => rgba(colour).slice(0, 3).map(part => part / 255).map(
+const luminance = color => rgba(color).slice(0, 3).map(part => part / 255).map(
     part => part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4
 ).reduce((sum, part, n) => sum + part * [0.2126, 0.7152, 0.0722][n], 0);
 const behind = element => {

@@ -1,4 +1,4 @@
-"""The panel against its catalogue, and the summary against pandas."""
+"""The panel against its catalog, and the summary against pandas."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from etf_rotation.signals.factor_summary import (
     check_catalog,
     check_published,
     score_form,
-    summarise,
+    summarize,
 )
 
 
@@ -76,11 +76,11 @@ def test_a_factor_that_starts_after_the_first_batch_is_compared_too():
 
 def test_a_panel_without_a_row_says_where_the_rows_are():
     with pytest.raises(InputError, match=r"every raw row is in staging.suspensions or staging.q"):
-        summarise(["a"], [], 0.999)
+        summarize(["a"], [], 0.999)
 
 
 def test_an_empty_run_has_an_empty_summary():
-    assert summarise(["a"], [], 0.999, may_be_empty=True).num_rows == 0
+    assert summarize(["a"], [], 0.999, may_be_empty=True).num_rows == 0
 
 
 KEYS = ["symbol", "trade_date", "as_of_date", "pool"]
@@ -112,12 +112,12 @@ def test_a_factor_out_of_place_is_named(columns, found, wanted):
         check_published(["a", "b", "c"], [*KEYS, *columns])
 
 
-def test_summarise_keeps_pools_apart_and_names_duplicates(values):
+def test_summarize_keeps_pools_apart_and_names_duplicates(values):
     names = list("abcdef")
     table = pa.table(dict(zip(names, np.vstack([values, 2 * values[:80]]).T, strict=True)))
     table = table.append_column("pool", pa.array(["QDII"] * 700 + ["A_SHARE"] * 80))
     # The last batch of one pool is the first of the other.
-    rows = summarise(names, table.to_batches(max_chunksize=90), 0.999).to_pylist()
+    rows = summarize(names, table.to_batches(max_chunksize=90), 0.999).to_pylist()
     assert [(row["pool"], row["factor_id"]) for row in rows] == [
         (pool, name) for pool in ("A_SHARE", "QDII") for name in names
     ]

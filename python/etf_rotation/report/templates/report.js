@@ -18,13 +18,13 @@
     const isTouch = matchMedia("(pointer: coarse)").matches;
     const PRINT_WIDTHS = { full: 690, half: 330 };
 
-    const colour = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+    const color = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-    // "@3" is a shared array, "$ink" a colour of the theme.
+    // "@3" is a shared array, "$ink" a color of the theme.
     const filled = value => {
         if (typeof value === "string") {
             if (/^@\d+$/.test(value)) return columns[Number(value.slice(1))];
-            return /^\$\w+$/.test(value) ? colour(value.slice(1)) : value;
+            return /^\$\w+$/.test(value) ? color(value.slice(1)) : value;
         }
         if (Array.isArray(value)) return value.map(filled);
         if (value && typeof value === "object") {
@@ -57,10 +57,10 @@
         const common = {
             paper_bgcolor: "rgba(0,0,0,0)",
             plot_bgcolor: "rgba(0,0,0,0)",
-            font: { color: colour("ink"), size: isNarrow ? 10 : 12, family: getComputedStyle(document.body).fontFamily },
+            font: { color: color("ink"), size: isNarrow ? 10 : 12, family: getComputedStyle(document.body).fontFamily },
             margin: { l: 8, r: 8, t: 30, b: 8 },
             hovermode: "x unified",
-            hoverlabel: { bgcolor: colour("panel"), bordercolor: colour("rule"), font: { color: colour("ink"), size: 11 } },
+            hoverlabel: { bgcolor: color("panel"), bordercolor: color("rule"), font: { color: color("ink"), size: 11 } },
             // A finger on a plot must still scroll the page.
             dragmode: isTouch ? false : "zoom",
         };
