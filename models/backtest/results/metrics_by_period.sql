@@ -31,6 +31,7 @@ fixed_periods as (
         pool,
         unnest([
             {period: 'all', begins_on: first_date, ends_on: last_date},
+            {period: 'last_session', begins_on: last_date, ends_on: last_date},
             {period: 'month_to_date', begins_on: date_trunc('month', last_date), ends_on: last_date},
             {period: 'quarter_to_date', begins_on: date_trunc('quarter', last_date), ends_on: last_date},
             {period: 'year_to_date', begins_on: date_trunc('year', last_date), ends_on: last_date},
