@@ -41,6 +41,7 @@ UP_TO_AS_OF = {
     "backtest.tranches_daily": ("strategy", "pool", "tranche"),
     "backtest.benchmark_daily": ("strategy", "pool"),
     "backtest.excess_attribution": ("strategy", "pool"),
+    "backtest.rolling_metrics": ("strategy", "pool"),
 }
 # Published tables about the whole span of the data, or its last session, which move with as_of:
 # compared between builds of the same sessions only.
@@ -60,6 +61,15 @@ OF_THE_SAME_SESSIONS = {
     "backtest.metrics_by_period": ("strategy", "pool", "period"),
     "backtest.evidence": ("strategy", "pool", "period"),
     "backtest.rebalance_luck": ("strategy", "pool", "offset"),
+    "backtest.rebalance_luck_summary": ("strategy", "pool"),
+    "backtest.common_growth": ("strategy", "pool", "trade_date"),
+    "backtest.strategy_comparison": ("strategy", "pool"),
+    "backtest.excess_by_month": ("strategy", "pool", "month"),
+    "backtest.return_statistics": ("strategy", "pool", "curve"),
+    "backtest.return_distribution": ("strategy", "pool", "frequency", "step"),
+    "backtest.trading_by_period": ("strategy", "pool", "period"),
+    "backtest.round_trips": ("strategy", "pool", "symbol", "trip"),
+    "backtest.round_trip_summary": ("strategy", "pool"),
     "capacity.capacity_checks": (
         "pool",
         "trade_date",
@@ -70,6 +80,7 @@ OF_THE_SAME_SESSIONS = {
     ),
     "capacity.pool_capacity": ("pool",),
     "capacity.capacity_curve": ("pool", "capital_cny"),
+    "marts.holdings": ("pool", "symbol"),
     "marts.pool_metrics_summary": ("strategy", "pool"),
     "marts.next_session_orders": ("pool", "sequence", "symbol"),
 }

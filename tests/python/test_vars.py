@@ -27,6 +27,7 @@ VARS = {
     "lot_size": 1000,
     "sessions_per_year": 250,
     "risk_free_rate": 0.0,
+    "rolling_sessions": 60,
     "capacity_capitals": [2_000_000],
     "impact_coefficient": 0,
 }
@@ -119,6 +120,12 @@ EFFECTS = {
         "stddev_samp(daily_return) as sd_return from backtest.equity_daily group by all) "
         "using (strategy, pool) where strategy = 'rotation' and pool = 'QDII'",
         lambda changed, default: changed and not default,
+    ),
+    "rolling_sessions": (
+        "select (select count(*) from backtest.equity_daily where pool = 'QDII' "
+        "and strategy = 'equal_weight') - (select count(*) from backtest.rolling_metrics "
+        "where pool = 'QDII' and strategy = 'equal_weight')",
+        lambda changed, default: changed == 59 and default == 125,
     ),
     "capacity_capitals": (
         "select list(distinct capital_cny) from capacity.capacity_curve",

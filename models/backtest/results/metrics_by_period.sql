@@ -31,6 +31,7 @@ fixed_periods as (
         pool,
         unnest([
             { period: 'all', begins_on: first_date, ends_on: last_date },
+            { period: 'last_session', begins_on: last_date, ends_on: last_date },
             { period: 'month_to_date', begins_on: date_trunc('month', last_date), ends_on: last_date },
             { period: 'quarter_to_date', begins_on: date_trunc('quarter', last_date), ends_on: last_date },
             { period: 'year_to_date', begins_on: date_trunc('year', last_date), ends_on: last_date },
@@ -42,7 +43,7 @@ fixed_periods as (
                         then last_date - interval {{ years }} year + interval 1 day
                 end,
                 ends_on: last_date
-            },
+ },
             {% endfor %}
             {% if holdout_start %}
             { period: 'before_holdout', begins_on: first_date, ends_on: date '{{ holdout_start }}' - 1 },
@@ -131,7 +132,7 @@ curves as (
                 r: rival_return,
                 level: rival_equity,
                 previous_level: previous_rival_equity
-            }
+ }
         ], recursive := true)
     from sessions
 

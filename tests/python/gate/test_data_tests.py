@@ -299,6 +299,17 @@ CASES = [
         "QDII",
     ),
     (
+        "assert_round_trips_add_up_to_the_gain",
+        "update backtest.round_trips set profit = profit + 1 where strategy = 'rotation' "
+        "and pool = 'OTHER' and trip = 1",
+        "OTHER",
+    ),
+    (
+        "assert_round_trips_add_up_to_the_gain",
+        "delete from backtest.round_trips where pool = 'QDII' and trip = 1",
+        "QDII",
+    ),
+    (
         "assert_tranches_add_up_to_their_strategy",
         f"update backtest.tranches_daily set equity = equity + 0.02, cash = cash + 0.02 "
         f"{ONE_TRANCHE}",
