@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -98,6 +99,7 @@ def invoke(
             if DuckDBConnectionManager._ENV is not None:
                 DuckDBConnectionManager._ENV.close()
                 DuckDBConnectionManager._ENV = None
+            gc.enable()  # dbt_plugin.py stopped it
 
 
 def project_vars() -> dict:

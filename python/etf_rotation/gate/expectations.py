@@ -6,7 +6,6 @@ that can be read offline.
 
 from __future__ import annotations
 
-import gc
 import logging
 import re
 import shutil
@@ -18,18 +17,16 @@ import duckdb
 import pyarrow as pa
 
 from etf_rotation.bilingual import Bilingual
+from etf_rotation.late_imports import late_imports
 
-# What this import makes stays: to look for garbage meanwhile takes a sixth of its two seconds.
-gc.disable()
-try:
+# Only expectations on distributions use these two, which take half the time of the import.
+with late_imports("scipy.stats", "altair"):
     import great_expectations as gx
     import great_expectations.expectations as gxe
     from great_expectations.data_context.types.base import (
         DataContextConfig,
         InMemoryStoreBackendDefaults,
     )
-finally:
-    gc.enable()
 
 SCHEMA = pa.schema(
     [
