@@ -226,7 +226,7 @@ def test_docs_open_in_a_browser_without_the_network(docs):
         shown = {
             "#!/overview": "what to trade at the next open",
             "#!/model/model.etf_rotation.next_session_orders": "in the order to send it",
-            "#!/seed/seed.etf_rotation.pool_constraints": "Funds held",
+            "#!/seed/seed.etf_rotation.pool_constraints": "Maximum number of broad funds",
             "#!/exposure/exposure.etf_rotation.report": "One self-contained page a run",
         }
         for place, sentence in shown.items():

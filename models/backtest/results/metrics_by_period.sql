@@ -43,7 +43,7 @@ fixed_periods as (
                         then last_date - interval {{ years }} year + interval 1 day
                 end,
                 ends_on: last_date
- },
+            },
             {% endfor %}
             {% if holdout_start %}
             { period: 'before_holdout', begins_on: first_date, ends_on: date '{{ holdout_start }}' - 1 },
@@ -132,7 +132,7 @@ curves as (
                 r: rival_return,
                 level: rival_equity,
                 previous_level: previous_rival_equity
- }
+            }
         ], recursive := true)
     from sessions
 
