@@ -246,7 +246,9 @@ select
     gaps.trade_date,
     case when gaps.symbol is null then 0 else 1 / alive.n end as value,
     'no row on the last session' as detail,
-    '最后交易日无数据行' as detail_zh
+    '最后交易日无数据行' as detail_zh,
+    -- One fund of a small pool is above the threshold by itself, and is suspended now and then.
+    case when count(gaps.symbol) over (partition by pools.pool) = 1 then 'warn' end as max_status
 from pools
 left join alive
     on pools.pool = alive.pool
