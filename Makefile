@@ -24,7 +24,7 @@ fetch: ## set up, then download the daily bars of the pools' real funds into raw
 
 test: ## set up, then all tests
 	@bin/setup requirements-dev.lock
-	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --durations=15
 
 sample: ## write the synthetic sample into sample/
 	@bin/setup requirements.lock

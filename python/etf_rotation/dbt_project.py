@@ -11,11 +11,15 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import yaml
 from jinja2 import Environment, StrictUndefined, Template
 
 from etf_rotation.errors import InputError
+
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
 
 
 def project_folder(package: Path) -> Path:
@@ -55,7 +59,7 @@ def invoke(
     project: Path = PROJECT,
     variables: dict[str, str] | None = None,
     callbacks: Sequence = (),
-):
+) -> dbtRunnerResult:
     """Run one dbt command and release the database it opened.
 
     Parameters

@@ -366,7 +366,10 @@ def _prices(fund: dict, day: str, pre: int, moves: list[float]) -> tuple[int, in
         if day in fund["events"].get(f"{name}_open", {}):
             open_, close = limit, close + 0.4 * (limit - pre)
     high, low = max(open_, close) + pre * abs(above), min(open_, close) - pre * abs(below)
-    return tuple(min(max(floor(price + 0.5), down), up) for price in (open_, high, low, close))
+    open_, high, low, close = (
+        min(max(floor(price + 0.5), down), up) for price in (open_, high, low, close)
+    )
+    return open_, high, low, close
 
 
 def _money(fund: dict, surprise: np.ndarray, end: int) -> list[float]:

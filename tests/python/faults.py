@@ -1532,7 +1532,7 @@ GROUPS = [
             Fault(
                 "a holding grown beyond its limit",
                 WARNED,
-                "realized_weight",
+                "realised_weight",
                 edited(
                     "models/backtest/results/positions_daily.sql",
                     "/ sessions.equity as weight",

@@ -123,7 +123,7 @@ union all by name
 {% endfor %}
 select
     pools.pool,
-    'realized_weight' as check_name,
+    'realised_weight' as check_name,
     held.symbol,
     held.trade_date,
     coalesce(held.share_of_limit, 0) as value,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -217,6 +217,18 @@ class Accounts:
     the strategy's specification.
     """
 
+    # One value per account, from its parameters.
+    tranches: np.ndarray
+    max_adv_pct: np.ndarray
+    min_weight_change: np.ndarray
+    slippage_bps: np.ndarray
+    commission_bps: np.ndarray
+    min_commission_cny: np.ndarray
+    lot_size: np.ndarray
+    carry_over: np.ndarray
+    enforce_adv: np.ndarray
+    redistribute: np.ndarray
+
     def __init__(
         self,
         prices: Prices,
@@ -229,18 +241,7 @@ class Accounts:
         self.prices, self.parameters = prices, parameters
         count, funds = len(parameters), len(prices.symbols)
         self.end = len(prices.dates)
-        for name in (
-            "tranches",
-            "max_adv_pct",
-            "min_weight_change",
-            "slippage_bps",
-            "commission_bps",
-            "min_commission_cny",
-            "lot_size",
-            "carry_over",
-            "enforce_adv",
-            "redistribute",
-        ):
+        for name in Accounts.__annotations__:
             setattr(self, name, np.array([getattr(own, name) for own in parameters]))
         self.capital = np.array(cash, dtype=float)
         self.cash = self.capital.copy()
@@ -255,7 +256,7 @@ class Accounts:
         self.only: np.ndarray | None = None
         self.selections = Selections(funds)
         self._schedule(schedules)
-        self._trail: dict[type, list] = {States: [], Rebalanced: [], Attempts: []}
+        self._trail: dict[Any, list] = {States: [], Rebalanced: [], Attempts: []}
 
     def _schedule(self, schedules: Sequence[Mapping[int, Selection]]) -> None:
         """Lay the rebalances out: sessions of each account, ended by one that never comes."""

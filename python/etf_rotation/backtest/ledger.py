@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -543,7 +543,7 @@ def _masked(values: np.ndarray) -> np.ndarray | pa.Array:
     return pa.array(data, mask=is_null) if is_null.any() else data
 
 
-def _table(columns: Mapping[str, Sequence], key: Mapping[str, str]) -> pa.Table:
+def _table(columns: Mapping[str, Any], key: Mapping[str, str]) -> pa.Table:
     count = len(columns["sequence"])
     arrays = []
     for field in LEDGER_SCHEMA:
@@ -558,6 +558,6 @@ def _table(columns: Mapping[str, Sequence], key: Mapping[str, str]) -> pa.Table:
     return pa.table(arrays, schema=LEDGER_SCHEMA)
 
 
-def _records(table: pa.Table, record: type) -> list:
+def _records(table: pa.Table, record: Any) -> list:
     columns = (table[name].to_pylist() for name in record._fields)
     return list(map(record._make, zip(*columns, strict=True)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from itertools import groupby
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -207,7 +209,10 @@ def simulate_offsets(strategies: Sequence[Strategy]) -> list[dict[int, tuple[int
     equities = {own: equity(trail, n, strategies[0].prices) for n, own in enumerate(accounts)}
     return [
         {
-            offset: (own[0].first, sum(equities[n, tranche] for tranche in own)[own[0].first :])
+            offset: (
+                own[0].first,
+                reduce(add, (equities[n, tranche] for tranche in own))[own[0].first :],
+            )
             for offset, own in offsets.items()
         }
         for n, offsets in enumerate(by_offset)

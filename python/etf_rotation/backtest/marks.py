@@ -66,14 +66,15 @@ def mark(trail: Trail, account: int, prices: Prices, first: int) -> Marks:
         ]
     )
     intraday = np.where(has_bar, shares * (close - open_), 0.0)
-    costs = costs_by_session(trail, account, len(prices.dates))
+    commission, slippage = costs_by_session(trail, account, len(prices.dates))
     return Marks(
         first,
         shares,
         cash + holdings_value,
         cash,
         holdings_value,
-        *(amounts[first:] for amounts in costs),
+        commission[first:],
+        slippage[first:],
         exact_sums(np.where(has_bar, added * ex_close, 0.0)),
         exact_sums(overnight) + exact_sums(intraday),
     )

@@ -100,8 +100,8 @@ class Prices:
     def of(
         cls,
         dates: Sequence[date],
-        days: Sequence,
-        symbols: Sequence,
+        days: np.ndarray,
+        symbols: Sequence | np.ndarray,
         bars: Mapping,
         endings: Iterable[tuple[int, str]] = (),
     ) -> "Prices":

@@ -146,9 +146,9 @@ def _combined(
     dates = sorted({day for rows in by_pool.values() for day in rows if first <= day <= last})
     if not dates:
         return SLEEVES_SCHEMA.empty_table()
-    for pool, rows in by_pool.items():
+    for pool, sessions in by_pool.items():
         for day in dates:
-            if day not in rows:
+            if day not in sessions:
                 raise ValueError(f"sessions, pool {pool}, trade_date {day}: no row")
 
     weights = {one.pool: one.portfolio_weight for one in members}

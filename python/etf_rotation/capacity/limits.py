@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,6 +25,9 @@ class Holding(NamedTuple):
     weight: float  # share of equity
     order_weight: float  # share of equity after the ADV cap; the realized one of a holding
     adv20: float | None  # CNY
+
+
+Record = TypeVar("Record")
 
 
 class Limits(NamedTuple):
@@ -394,5 +397,5 @@ def _annual(growth: float, sessions: Sequence, sessions_per_year: int) -> float:
     return growth ** (sessions_per_year / len(sessions)) - 1
 
 
-def _pick(record: type, row: Mapping) -> tuple:
-    return record(*(row[name] for name in record._fields))
+def _pick(record: type[Record], row: Mapping) -> Record:
+    return record(**{name: row[name] for name in record.__annotations__})

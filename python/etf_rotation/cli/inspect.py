@@ -33,6 +33,7 @@ database_option = click.option(
 @click.pass_context
 def gate(
     context: click.Context,
+    /,
     *,
     output_root: str | None,
     output_dir: str | None,

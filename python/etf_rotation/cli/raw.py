@@ -68,6 +68,7 @@ def take_token(environment: MutableMapping[str, str]) -> str:
 @click.pass_obj
 def fetch(
     own: Process,
+    /,
     *,
     raw_root: str | None,
     source: str | None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,8 @@ from etf_rotation.production.run import (
     now,
     reason,
 )
-from etf_rotation.production.settings import LANGUAGES, Settings, language, output_root, resolve
+from etf_rotation.production.settings import Settings, language, output_root, resolve
+from etf_rotation.texts import LANGUAGES
 
 PANELS = ("+factor_panel", "+factor_summary", "+run_metadata")
 BACKTEST = ("+path:models/backtest", "+path:models/capacity", "+pool_metrics_summary")
@@ -64,7 +66,7 @@ output_dir_option = click.option(
     "--publish", is_flag=True, help="Publish even an --as-of before the published last session."
 )
 @click.pass_obj
-def run(own: Process, *, dry_run: bool, **options: Any) -> int:
+def run(own: Process, /, *, dry_run: bool, **options: Any) -> int:
     """Build everything, run the gate, publish the whole run or nothing, and notify."""
     progress = Progress()
     if dry_run:
@@ -96,7 +98,12 @@ def _place(given: str | None) -> tuple[Path | None, str]:
 
 
 def _after(
-    outcome: Outcome, run: Path, *, settings: Settings, progress: Progress, tell_all
+    outcome: Outcome,
+    run: Path,
+    *,
+    settings: Settings,
+    progress: Progress,
+    tell_all: Callable[..., None],
 ) -> None:
     try:
         progress.say("\n" + messages.closing(outcome, settings))
@@ -223,7 +230,7 @@ def _copy_folders(run: Path, folder: Path) -> None:
 
 @click.command("notify-test", cls=Acting, epilog=CODES_AND_ENVIRONMENT)
 @click.pass_obj
-def notify_test(own: Process) -> int:
+def notify_test(own: Process, /) -> int:
     """Send a test message."""
     found, lines = channels.configured(own.secrets)
     told = tell(messages.sample(language({}, os.environ)), found, None)

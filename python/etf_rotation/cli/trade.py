@@ -60,7 +60,7 @@ def orders(*, dialect: str, output: str | None, output_root: str | None) -> int:
 @output_option
 @click.pass_context
 def reconcile(
-    context: click.Context, *, raw_root: str | None, output_root: str | None, **options: Any
+    context: click.Context, /, *, raw_root: str | None, output_root: str | None, **options: Any
 ) -> int:
     """Check the broker's fills, positions and cash against orders and books, and keep the day."""
     from etf_rotation.reconcile.command import reconcile as run_reconcile  # noqa: PLC0415

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -28,6 +29,7 @@ from etf_rotation.production.settings import language, raw_folder
 from etf_rotation.staging.seed_checks import SYMBOL
 from etf_rotation.staging.trading_calendar import sessions_between
 
+Default = TypeVar("Default", float, None)
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 DONE, NOT_ALL, COULD_NOT_BEGIN = 0, 1, 2
 AFTER = "17:30"  # Shanghai: when the vendors have the day
@@ -117,7 +119,7 @@ def fetch(
 def _keep(root: Path, results: Mapping[str, Result], say: Callable[..., None]) -> None:
     """Keep the results for `--status`; the files are written already, so a fault is only said."""
     try:
-        state.save(root, state.load(root) | results)
+        state.save(root, {**state.load(root), **results})
     except OSError as error:
         say("warning", reason=readable(error))
 
@@ -373,7 +375,7 @@ def _date(option: str, value: str) -> dt.date:
         raise RefusedError("no_date_option", option=option, value=value) from None
 
 
-def _number(environment: Mapping[str, str], name: str, default: float | None) -> float | None:
+def _number(environment: Mapping[str, str], name: str, default: Default) -> float | Default:
     text = environment.get(name, "").strip()
     if not text:
         return default

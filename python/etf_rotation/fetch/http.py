@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 from urllib.parse import urlsplit
 
 import requests
@@ -78,7 +79,7 @@ class Client:
         token: str = "",
         spacing: float | None = None,
         timeout: float = TIMEOUT,
-        say: Callable[[str], None] = lambda key, **facts: None,
+        say: Callable[..., None] = lambda key, **facts: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ):
@@ -188,10 +189,10 @@ class Client:
         self._free_at[host] = self._clock() + spacing * (1 + JITTER * random.random())
 
     def _once(self, request: Request, vendor: _Vendor) -> object:
-        name = urlsplit(request.url).hostname
+        name = urlsplit(request.url).hostname or ""
         body = request.body
         if request.needs_token:
-            body = {**body, "token": self._token}
+            body = {**(body or {}), "token": self._token}
         try:
             answer = self._session.request(
                 "POST" if body is not None else "GET",
@@ -307,7 +308,7 @@ def _retry_after(answer: requests.Response) -> float | None:
     return float(text) if text.isdecimal() else None
 
 
-def _is_minute_limit(answer: object) -> bool:
+def _is_minute_limit(answer: object) -> TypeGuard[Mapping]:
     return (
         isinstance(answer, Mapping)
         and bool(answer.get("code"))

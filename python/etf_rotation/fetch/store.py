@@ -108,8 +108,8 @@ def _symbol(path: Path) -> str:
     code = CODE.match(path.name)
     if code and code[2]:
         return code[0]
-    if code and complete(code[0]):
-        return complete(code[0])
+    if code and (symbol := complete(code[0])):
+        return symbol
     try:
         symbols = pc.unique(pq.read_table(path, columns=["ts_code"])["ts_code"]).to_pylist()
     except (pa.ArrowException, OSError):

@@ -23,7 +23,10 @@ def lines(texts: Texts, results: Mapping[str, Result], job: Job, *, seconds: flo
     for kind in state.KINDS:
         funds = {symbol: result for symbol, result in results.items() if result.kind == kind}
         if funds:
-            facts = {"count": len(funds), "rows": sum(result.rows for result in funds.values())}
+            facts: dict[str, object] = {
+                "count": len(funds),
+                "rows": sum(result.rows for result in funds.values()),
+            }
             if kind not in BRIEF:
                 reasons = {symbol: result.why(texts.language) for symbol, result in funds.items()}
                 facts["funds"] = _grouped(texts, reasons)

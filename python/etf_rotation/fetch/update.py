@@ -118,7 +118,7 @@ def update(job: Job, symbol: str, path: Path | None) -> Result:
         stored = store.read(path) if path else None
         source = choose(job, symbol, stored)
         is_whole = stored is None or job.is_full
-        first = FIRST_DATE if is_whole else _overlap(job, stored, source)
+        first = FIRST_DATE if stored is None or is_whole else _overlap(job, stored, source)
         answer = _without_impossible_end(job, symbol, ask(job, source, symbol, first), stored)
         if is_whole:
             bars.judge_history(answer.bars, job.sessions)
@@ -149,9 +149,12 @@ def update(job: Job, symbol: str, path: Path | None) -> Result:
 
 def readable(error: Exception) -> Exception:
     """Return an error of the file system as a refusal, any other as it is."""
-    if isinstance(error, OSError):
-        return RefusedError("no_access", file=error.filename or "", reason=error.strerror or "")
-    return error
+    return no_access(error) if isinstance(error, OSError) else error
+
+
+def no_access(error: OSError) -> RefusedError:
+    """Return an error of the file system as a refusal."""
+    return RefusedError("no_access", file=error.filename or "", reason=error.strerror or "")
 
 
 def choose(job: Job, symbol: str, stored: Stored | None) -> Source:
@@ -370,7 +373,7 @@ def _print_ex_days(job: Job, symbol: str, change: Change, answer: Answer) -> Non
         job.say(f"ex_day_{action.kind}", **facts)
         if not ex_day.is_large or (symbol, str(ex_day.date)) in job.known_actions:
             continue
-        if action.kind == SPLIT:
+        if action.kind == SPLIT and action.share_ratio is not None:
             job.say("proposal", **facts, ratio=f"{_plain(action.share_ratio)}")
         elif action.kind == UNKNOWN:
             job.say("cannot_tell", **facts)

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -73,7 +74,7 @@ class Suite:
     expectations: list = field(default_factory=list)
 
 
-def _may_break(expectation: Callable, **arguments) -> object:
+def _may_break(expectation: Callable, **arguments: Any) -> object:
     """Return an expectation that does not stop the build."""
     return expectation(meta={"is_blocking": False}, **arguments)
 
@@ -91,7 +92,7 @@ def _between(low: float | None, high: float | None, *columns: str, strict: bool 
     ]
 
 
-def _unique(*columns: str) -> gxe.ExpectCompoundColumnsToBeUnique:
+def _unique(*columns: str) -> object:
     return gxe.ExpectCompoundColumnsToBeUnique(column_list=list(columns))
 
 
@@ -279,7 +280,7 @@ def _context():
     return context
 
 
-def _run(context, name: str, suite: Suite, relation: duckdb.DuckDBPyRelation) -> list[dict]:
+def _run(context: Any, name: str, suite: Suite, relation: duckdb.DuckDBPyRelation) -> list[dict]:
     asset = context.data_sources.add_pandas(suite.table).add_dataframe_asset(suite.table)
     expectations = gx.ExpectationSuite(name=suite.table)
     for expectation in suite.expectations:
@@ -361,7 +362,7 @@ ul, ol { padding-left: 1.2rem; } li { margin: .1rem 0; } img { max-width: 12rem;
 </style>"""
 
 
-def _write_pages(context, docs: Path, name: str) -> None:
+def _write_pages(context: Any, docs: Path, name: str) -> None:
     folder = (docs / name).absolute()
     if folder.exists():
         shutil.rmtree(folder)

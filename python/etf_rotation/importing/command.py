@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from etf_rotation.fetch.command import lock, now, version
 from etf_rotation.fetch.sources import FIRST_DATE
 from etf_rotation.fetch.store import Stored
 from etf_rotation.fetch.texts import RefusedError, Texts
-from etf_rotation.fetch.update import SOURCES, number, readable
+from etf_rotation.fetch.update import SOURCES, no_access, number, readable
 from etf_rotation.importing.converting import Fund, convert
 from etf_rotation.importing.reading import read
 from etf_rotation.production.settings import language, raw_folder
@@ -93,8 +94,8 @@ def import_files(
         say(_preview(texts, ready))
     for line in _notes(texts, ready):
         say(line)
-    for error in refused:
-        say(texts.refusal(error))
+    for refusal in refused:
+        say(texts.refusal(refusal))
     key = "import_summary_dry" if is_dry else "import_summary"
     rows = sum(one.gained for one in ready)
     say(texts.text(key, count=len(ready), rows=rows, refused=len(refused), root=root))
@@ -159,7 +160,7 @@ def _settle(
     """
     rows, repeated = _joined(parts, today, sessions)
     for part in parts:
-        _judge(part, lambda part=part: bars.judge_values(_table(part)))
+        _judge(part, partial(bars.judge_values, _table(part)))
     if stored is None:
         whole, gained = rows, rows.num_rows
     else:
@@ -257,7 +258,7 @@ def _judge(part: Fund, judge: Callable[[], None], parts: list[Fund] | None = Non
         date = error.facts.get("date") or error.facts.get("first")
         part = next((one for one in parts or [part] if date in one.dates), part)
         column = str(error.facts.get("column") or COLUMN_OF.get(error.key, "close"))
-        row = part.dates.index(date) if date in part.dates else 0
+        row = next((n for n, day in enumerate(part.dates) if day == date), 0)
         raise _at(part, row, column, error) from None
 
 
@@ -285,7 +286,7 @@ def _write(one: Imported, refused: list[RefusedError]) -> bool:
     try:
         store.write(one.path, one.rows, described)
     except OSError as error:
-        refused.append(readable(error))
+        refused.append(no_access(error))
         return False
     return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -110,19 +111,25 @@ def _symbols(sheet: Sheet) -> list[str]:
     if "ts_code" not in sheet.columns:
         if own is None:
             raise RefusedError("import_no_code", file=sheet.file)
-        return [complete(own)] * len(sheet.lines)
+        return [_complete(own)] * len(sheet.lines)
     known: dict[object, str] = {}
     for row, value in enumerate(sheet.columns["ts_code"]):
         if value in known:
             continue
         codes = CODE.findall(str(value))
         exchange = re.search("SH|SZ", str(value).upper())
-        if len(codes) != 1 or (exchange and exchange[0] != complete(codes[0])[-2:]):
+        if len(codes) != 1 or (exchange and exchange[0] != _complete(codes[0])[-2:]):
             raise _refuse(sheet, row, "ts_code", "import_no_fund", value=value)
         if own is not None and codes[0] != own:
             raise _refuse(sheet, row, "ts_code", "import_other_code", value=value, name=own)
-        known[value] = complete(codes[0])
+        known[value] = _complete(codes[0])
     return [known[value] for value in sheet.columns["ts_code"]]
+
+
+def _complete(code: str) -> str:
+    symbol = complete(code)
+    assert symbol is not None, "CODE finds digits of exchange funds only"
+    return symbol
 
 
 def _date(sheet: Sheet, row: int, value: object) -> dt.date:
@@ -133,10 +140,10 @@ def _date(sheet: Sheet, row: int, value: object) -> dt.date:
         return value
     found = DATE.fullmatch(str(value).strip())
     try:
-        year, *rest = found.groups()
+        year, *rest = found.groups() if found else ()
         month, day = (part for part in rest if part is not None)
         return dt.date(int(year), int(month), int(day))
-    except (AttributeError, ValueError):
+    except ValueError:
         raise _refuse(sheet, row, "trade_date", "no_date", value=str(value)[:30]) from None
 
 
@@ -151,7 +158,7 @@ def _numbers(sheet: Sheet, name: str) -> np.ndarray:
     return array.to_numpy(zero_copy_only=False).astype(float)
 
 
-def _is_number(cell: object) -> bool:
+def _is_number(cell: Any) -> bool:
     try:
         return cell is None or float(cell) is not None
     except (TypeError, ValueError):

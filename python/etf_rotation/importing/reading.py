@@ -129,7 +129,7 @@ def _text(file: str, text: str) -> Sheet:
 
 def _heading_line(file: str, lines: list[str]) -> tuple[int, str | None]:
     """Return the line of the headings and what separates them."""
-    best = (0, 0, None)
+    best: tuple[int, int, str | None] = (0, 0, None)
     for number, line in enumerate(lines[:TITLE_LINES]):
         for separator in SEPARATORS:
             known = {_column(cell)[0] for cell in _cells(line, separator)} - {None}

@@ -30,10 +30,8 @@ class Channel(Protocol):
 
     # The variables of the environment that configure it; their values are secrets.
     SETTINGS: ClassVar[tuple[str, ...]]
-
-    @property
-    def name(self) -> str:
-        """A short name for logs and files."""
+    # A short name for logs and files.
+    name: ClassVar[str]
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -55,7 +53,8 @@ class Channel(Protocol):
 
 def is_certificate_fault(error: BaseException) -> bool:
     """Return whether an error, or one that it stems from, refuses a server's certificate."""
-    seen, left = set(), [error]
+    seen: set[int] = set()
+    left: list[object] = [error]
     while left:
         one = left.pop()
         if isinstance(one, ssl.SSLCertVerificationError):

@@ -8,7 +8,7 @@ from etf_rotation.notification.channel import Channel
 from etf_rotation.notification.mail import Email
 from etf_rotation.notification.robots import DingTalk, Feishu, WeCom
 
-CHANNELS: tuple[type[Channel], ...] = (DingTalk, WeCom, Feishu, Email)
+CHANNELS = (DingTalk, WeCom, Feishu, Email)
 NAMES = tuple(name for channel in CHANNELS for name in channel.SETTINGS)
 
 

@@ -276,7 +276,9 @@ def _kept(spool: Path, channel: Channel, lines: list[str]) -> list[_Item]:
             path.unlink(missing_ok=True)
         except (OSError, ValueError, KeyError, TypeError):
             lines.append(f"{path} cannot be read; remove it.")
-    return sorted(items, key=lambda item: (item.refusals, item.path.name))[:MOST_OLDER]
+    return sorted(items, key=lambda item: (item.refusals, item.path.name if item.path else ""))[
+        :MOST_OLDER
+    ]
 
 
 def _read(path: Path, channel: Channel) -> _Item:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
+from typing import ClassVar
 
 from etf_rotation.notification.channel import (
     ANSWER_SECONDS,
@@ -30,8 +31,14 @@ class Email:
     sender: str
     password: str = field(repr=False)
     recipients: tuple[str, ...]
-    name = "email"
-    SETTINGS = ("SMTP_SERVER", "SMTP_PORT", "EMAIL_SENDER", "EMAIL_PASSWORD", "EMAIL_RECIPIENTS")
+    name: ClassVar[str] = "email"
+    SETTINGS: ClassVar[tuple[str, ...]] = (
+        "SMTP_SERVER",
+        "SMTP_PORT",
+        "EMAIL_SENDER",
+        "EMAIL_PASSWORD",
+        "EMAIL_RECIPIENTS",
+    )
 
     @classmethod
     def configured(cls, settings: Mapping[str, str]) -> tuple[Email | None, list[str]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from etf_rotation import dbt_project
 from etf_rotation.console import Progress
@@ -168,7 +169,7 @@ def plain(message: str) -> str:
     return " ".join(lines)
 
 
-def _reads_gate(node) -> bool:
+def _reads_gate(node: Any) -> bool:
     # Such a test repeats what the table says, and less of it.
     return any(name.endswith(".gate_checks") for name in node.depends_on_nodes)
 
@@ -181,7 +182,7 @@ class _Counter:
         self.total = 0
         self.done = 0
 
-    def __call__(self, event) -> None:
+    def __call__(self, event: Any) -> None:
         if event.info.name == "ConcurrencyLine":
             self.total = event.data.node_count
         elif event.info.name == "NodeFinished":

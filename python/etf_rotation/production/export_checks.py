@@ -135,7 +135,7 @@ def _missing(folder: Path, panels: list[Path], is_full: bool) -> dict:
     wanted = ["panel_*"]
     for panel in panels:
         # A run of the backtest alone has no panel to write.
-        names = OF_A_POOL if is_full or any(panel.glob(OF_A_POOL[0])) else ()
+        names: tuple[str, ...] = OF_A_POOL if is_full or any(panel.glob(OF_A_POOL[0])) else ()
         if is_full and panel.name != f"panel_{NEVER_TRADED}":
             names += OF_A_BACKTEST
         wanted += [f"{panel.name}/{name}" for name in names]

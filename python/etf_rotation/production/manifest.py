@@ -22,7 +22,7 @@ FORMAT = 2  # 1 had no checksum of its own
 PASSED, PARTIAL, FAILED = "passed", "partial", "failed"
 STATUSES = (PASSED, PARTIAL, FAILED)
 # What readers rely on, by type.
-FIELDS = {
+FIELDS: dict[str, type | tuple[type, ...]] = {
     "run_id": str,
     "status": str,
     "output_root": str,

@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -60,7 +61,7 @@ class Settings:
         return replace(self, select=select, partial=(*self.partial, reason))
 
 
-def resolve(given: Mapping, environment: Mapping[str, str]) -> Settings:
+def resolve(given: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
     """Settle the settings.
 
     Parameters
@@ -121,9 +122,9 @@ def resolve(given: Mapping, environment: Mapping[str, str]) -> Settings:
 
 def _backwards(as_of: str | None, root: Path) -> list[str]:
     """Return why a run is not published that ends before what is published."""
-    published = current(root) if as_of else None
+    published = current(root)
     last = published and last_session(published)
-    if not last or as_of >= last:
+    if not as_of or not last or as_of >= last:
         return []
     return [f"--as-of {as_of} is before {last}, the published last session; --publish does it"]
 
@@ -173,7 +174,7 @@ def claim(settings: Settings) -> None:
         raise InputError(f"{base} is for synthetic data; name another --output-root")
 
 
-def setting(name: str, dbt_vars: Mapping, environment: Mapping[str, str]) -> object:
+def setting(name: str, dbt_vars: Mapping, environment: Mapping[str, str]) -> Any:
     """Return a setting as dbt's macro `setting` does, or None.
 
     The var of the command line counts first, then that of dbt_project.yml, then ETF_<NAME> of the

@@ -194,14 +194,14 @@ def prune(base: Path) -> list[str]:
     for (_, status), paths in by_kind.items():
         # The linked one counts among those kept, wherever it stands.
         free = [path for path in paths if os.path.realpath(path) not in linked]
-        for run in free[max(KEPT[status] - (len(paths) - len(free)), 0) :]:
+        for path in free[max(KEPT[status] - (len(paths) - len(free)), 0) :]:
             try:
-                remove(run)
+                remove(path)
             except OSError as error:
                 # One that cannot be removed must not keep all the others.
                 faults.append(error)
             else:
-                removed.append(run.name)
+                removed.append(path.name)
     if faults:
         raise faults[0]
     return removed

@@ -8,8 +8,9 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -215,7 +216,7 @@ class Page:
         """Return a column that has a twin in Chinese."""
         return row[f"{column}_zh" if self.language == "zh" else column]
 
-    def metric(self, value: object, name: str) -> str:
+    def metric(self, value: Any, name: str) -> str:
         """Return a metric as its kind is read: a date, a ratio, money, or percent."""
         if name.endswith("_date"):
             return str(value or UNKNOWN)
@@ -618,7 +619,9 @@ def rolling_statistics(
     return sharpe, [float(root * sd) for sd in deviation]
 
 
-def _series(rows: list[dict], key: str, name) -> tuple[list[str], dict[str, list[float]]]:
+def _series(
+    rows: list[dict], key: str, name: Callable[[Any], str]
+) -> tuple[list[str], dict[str, list[float]]]:
     dates = list(dict.fromkeys(str(row["trade_date"]) for row in rows))
     place = {date: number for number, date in enumerate(dates)}
     series: dict[str, list[float]] = {}

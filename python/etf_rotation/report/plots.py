@@ -7,7 +7,8 @@ puts both in.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 # Above this ratio of the highest to the lowest value a linear axis hides the early years.
 LOG_FROM = 3.0
@@ -50,7 +51,7 @@ def rounded(value: float | None, digits: int) -> float | None:
     return int(short) if short.is_integer() else short
 
 
-def figure(data: list[dict], **layout) -> dict:
+def figure(data: list[dict], **layout: Any) -> dict:
     """Return a figure."""
     return {"data": data, "layout": layout}
 
@@ -62,7 +63,7 @@ def line(
     name: str,
     color: str,
     digits: int = 5,
-    **more,
+    **more: Any,
 ) -> dict:
     """Return one line over dates; `more` are plotly's attributes of the trace."""
     style = {"color": color, "width": more.pop("width", 1.6), **more.pop("style", {})}
@@ -77,7 +78,7 @@ def line(
     }
 
 
-def growth(columns: Columns, dates: Sequence, curves: dict[str, Sequence[float]]) -> dict:
+def growth(columns: Columns, dates: Sequence, curves: Mapping[str, Sequence[float]]) -> dict:
     """Return curves that start from 1, on a logarithmic axis where they spread that far.
 
     Parameters
@@ -94,7 +95,10 @@ def growth(columns: Columns, dates: Sequence, curves: dict[str, Sequence[float]]
         line(columns, dates, values, name, color)
         for (name, values), color in zip(curves.items(), colors, strict=True)
     ]
-    axis = {"type": "log" if is_log(curves.values()) else "linear", "hoverformat": ".3f"}
+    axis: dict[str, Any] = {
+        "type": "log" if is_log(curves.values()) else "linear",
+        "hoverformat": ".3f",
+    }
     if axis["type"] == "log":
         low, high = min(map(min, curves.values())), max(map(max, curves.values()))
         axis["tickvals"] = [
@@ -113,7 +117,7 @@ def is_log(curves: Iterable[Sequence[float]]) -> bool:
     return min(values) > 0 and max(values) / min(values) > LOG_FROM
 
 
-def drawdown(columns: Columns, dates: Sequence, curves: dict[str, Sequence[float]]) -> dict:
+def drawdown(columns: Columns, dates: Sequence, curves: Mapping[str, Sequence[float]]) -> dict:
     """Return the strategy's drawdown as an area that hangs from zero, the benchmark's as a line.
 
     `columns`, `dates` and `curves` are those of `growth`, the values plain ratios from -1 to 0.
@@ -127,7 +131,7 @@ def drawdown(columns: Columns, dates: Sequence, curves: dict[str, Sequence[float
 
 
 def rolling(
-    columns: Columns, dates: Sequence, sharpe: Sequence, volatility: Sequence, names
+    columns: Columns, dates: Sequence, sharpe: Sequence, volatility: Sequence, names: Sequence[str]
 ) -> dict:
     """Return the Sharpe ratio above, the volatility below, over the same dates."""
     data = [
@@ -181,7 +185,7 @@ def extremes(months: Sequence[dict], parts: dict[str, str], total: str) -> dict:
 
 
 def stacked_weights(
-    columns: Columns, dates: Sequence, weights: dict[str, Sequence], names: Sequence[str]
+    columns: Columns, dates: Sequence, weights: Mapping[str, Sequence], names: Sequence[str]
 ) -> dict:
     """Return weights stacked up to what is invested, and the rest.
 
@@ -211,7 +215,7 @@ def stacked_weights(
 
 
 def _area(
-    columns: Columns, dates: Sequence, values: Sequence, name: str, color: str, **more
+    columns: Columns, dates: Sequence, values: Sequence, name: str, color: str, **more: Any
 ) -> dict:
     return line(
         columns,
@@ -256,12 +260,14 @@ def trading(
     )
 
 
-def capacity(curves: dict[str, Sequence[dict]], words: dict, money: Callable[[float], str]) -> dict:
+def capacity(
+    curves: Mapping[str, Sequence[dict]], words: dict, money: Callable[[float], str]
+) -> dict:
     """Return net annual return against capital, a line a pool, dashed without impact.
 
     `money` writes an amount of capital for the axis.
     """
-    data = []
+    data: list[dict] = []
     for number, (pool, points) in enumerate(curves.items()):
         color = f"$series{number % COLORS}"
         capital = [point["capital_cny"] for point in points]
@@ -304,7 +310,7 @@ def capacity(curves: dict[str, Sequence[dict]], words: dict, money: Callable[[fl
     )
 
 
-def rolling_ic(columns: Columns, series: dict[str, tuple[Sequence, Sequence]]) -> dict:
+def rolling_ic(columns: Columns, series: Mapping[str, tuple[Sequence, Sequence]]) -> dict:
     """Return the rank IC of each factor over dates; the score, which comes last, in bold."""
     data = []
     for number, (factor_id, (dates, values)) in enumerate(series.items()):
@@ -327,7 +333,7 @@ def rolling_ic(columns: Columns, series: dict[str, tuple[Sequence, Sequence]]) -
     return figure(data, xaxis=DATES, yaxis={"zeroline": True, "tickformat": ".2f"})
 
 
-def quantile_returns(quantiles: dict[str, Sequence[dict]]) -> dict:
+def quantile_returns(quantiles: Mapping[str, Sequence[dict]]) -> dict:
     """Return grouped bars, a group a factor, a bar a quantile with its standard error."""
     shades = len(quantiles)
     data = [

@@ -81,16 +81,13 @@ def shape(returns: np.ndarray) -> tuple[float, float] | None:
     They are m₃ / m₂^1.5 and m₄ / m₂², with moments about the mean, divided by the number; None
     where the returns do not vary, or there is none.
     """
-    if not len(returns):
-        return None
-    deviations = returns - returns.mean()
-    squares = deviations**2
-    variance = squares.mean()
+    # scipy takes half a second to import: only who sweeps pays for it.
+    from scipy.stats import kurtosis, skew
+
     # Over constant returns what is left of a deviation is rounding, as in the metrics.
-    if not math.sqrt(variance) > 1e-15:  # noqa: PLR2004
+    if not len(returns) or not returns.std() > 1e-15:  # noqa: PLR2004
         return None
-    skewness = (squares * deviations).mean() / variance**1.5
-    return float(skewness), float((squares * squares).mean() / variance**2)
+    return float(skew(returns)), float(kurtosis(returns, fisher=False))
 
 
 def mean_correlation(returns: np.ndarray) -> float:

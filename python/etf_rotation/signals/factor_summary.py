@@ -180,10 +180,10 @@ def check_catalog(catalog: Sequence[str], computed: Sequence[str]) -> None:
     InputError
         Names every factor that only one of the two has.
     """
-    computed = set(computed) - {*KEYS, CLOSE}
+    factors = set(computed) - {*KEYS, CLOSE}
     faults = {
-        "in the seed factor_catalog but computed by no model": set(catalog) - computed,
-        "computed but missing from the seed factor_catalog": computed - set(catalog),
+        "in the seed factor_catalog but computed by no model": set(catalog) - factors,
+        "computed but missing from the seed factor_catalog": factors - set(catalog),
     }
     lines = [f"{what}: {', '.join(sorted(names))}" for what, names in faults.items() if names]
     if lines:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from operator import gt
-from typing import NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 Number = TypeVar("Number", Fraction, float)
 
@@ -35,11 +35,11 @@ class Cap(NamedTuple):
     equity: float
 
 
-class _Arithmetic(NamedTuple):
+class _Arithmetic(NamedTuple, Generic[Number]):
     """A kind of numbers: how one is read from a double, added up, and compared."""
 
     read: Callable[[float], Number]
-    add: Callable[[Iterable[Number]], Number]
+    add: Callable[[list[Number]], Any]
     is_above: Callable[[Number, Number], bool]
 
 
@@ -51,7 +51,7 @@ def share_out(
     total: Number,
     raw_weights: Sequence[Number],
     bounds: Sequence[Number],
-    add: Callable[[Iterable[Number]], Number] = sum,
+    add: Callable[[list[Number]], Any] = sum,
     is_above: Callable[[Number, Number], bool] = gt,
 ) -> list[Number]:
     """Share out an amount in proportion to raw weights, none above its bound.
@@ -79,7 +79,9 @@ def share_out(
     free = [n for n, raw_weight in enumerate(raw_weights) if raw_weight > 0]
     fixed: list[Number] = []
     while free:
-        scale = add([total, *(-bound for bound in fixed)]) / add([raw_weights[n] for n in free])
+        left: list[Number] = [total]
+        left += [-bound for bound in fixed]
+        scale = add(left) / add([raw_weights[n] for n in free])
         above = [n for n in free if is_above(raw_weights[n] * scale, bounds[n])]
         if not above:
             for n in free:
@@ -166,7 +168,7 @@ def _weights(
 
 
 def _shared_out(
-    arithmetic: _Arithmetic,
+    arithmetic: _Arithmetic[Number],
     weighting: str,
     values: Sequence[float],
     sectors: Sequence[Sequence[int]],
@@ -214,5 +216,5 @@ def _units(limit: float) -> float:
     return _exact(limit) * UNIT // 1 / UNIT
 
 
-DOUBLES = _Arithmetic(float, math.fsum, _is_surely_above)
-FRACTIONS = _Arithmetic(_exact, sum, gt)
+DOUBLES: _Arithmetic[float] = _Arithmetic(float, math.fsum, _is_surely_above)
+FRACTIONS: _Arithmetic[Fraction] = _Arithmetic(_exact, sum, gt)

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -122,7 +122,7 @@ def inspect_files(root: Path, universe: Universe, *, max_rows: int = MAX_ROWS) -
         many rows, a required column that is missing, a column of a type that holds no such value,
         or synthetic and real files side by side.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     paths = _parquet_files(root)
     for path in paths:
         kind, code = file_kind(path.name)
@@ -133,7 +133,7 @@ def inspect_files(root: Path, universe: Universe, *, max_rows: int = MAX_ROWS) -
     listed = list(zip(paths, rows, strict=True))
     # Before any file is opened: opening a pipe would wait for a writer.
     _raise_all([_path_fault(path, row["is_read"]) for path, row in listed])
-    faults = []
+    faults: list[str | None] = []
     for path, row in listed:
         try:
             row.update(

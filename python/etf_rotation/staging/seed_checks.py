@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from etf_rotation.errors import InputError
@@ -35,7 +35,7 @@ class Universe:
 
     @classmethod
     def of_seed(
-        cls, funds: Iterable[tuple], selected: Iterable[str] = (), *, takes_all: bool = False
+        cls, funds: Iterable[Sequence], selected: Iterable[str] = (), *, takes_all: bool = False
     ) -> Universe:
         """Return the universe of a build.
 
