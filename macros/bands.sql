@@ -4,8 +4,8 @@
 
 
 {#
-    The factors of the bands from int_bands: 84 formulas of 15 columns. They are not stored, for a
-    reader computes them in less time than it takes to read them.
+    The band factors: 84 formulas of the 15 columns of int_bands. They are not stored, because a
+    reader computes them faster than it would read them.
 #}
 {% macro band_factors() %}
     {% for n in band_lengths() %}

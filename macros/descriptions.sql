@@ -1,6 +1,6 @@
 {#
-    Stores the descriptions of a YAML file with the relation and its columns. In place of dbt's macro,
-    which first looks up twice which columns there are: that took a second of every build.
+    Stores the descriptions of a YAML file as comments. Replaces dbt's macro, which looks up the
+    columns twice and took a second of every build.
 #}
 {% macro duckdb__persist_docs(relation, model, for_relation, for_columns) %}
     {% set comments = [] %}
@@ -17,8 +17,8 @@
 
 
 {#
-    Stores the description of every factor with its column, from the seed factor_catalog.
-    int_factors__lagged is left out: readers read the panel.
+    Stores the descriptions of the seed factor_catalog as comments of the factor columns, except in
+    int_factors__lagged, because readers use the panel.
 #}
 {% macro describe_factors(catalog) %}
     {% if execute and flags.WHICH in ['build', 'run', 'seed'] and load_relation(catalog) %}
@@ -41,7 +41,7 @@
                 and columns.comment is distinct from catalog.description
         {% endset %}
         {% set comments = run_query(statements).columns[0].values() %}
-        {# One transaction: alone, each statement would be written to disk. #}
+        {# One transaction, because separate statements would each be written to disk. #}
         {% do run_query((['begin'] + comments | list + ['commit']) | join(';\n')) %}
     {% endif %}
 {% endmacro %}

@@ -1,6 +1,6 @@
 {#
-    Sums of doubles that have the same bits in any order: each value becomes a whole number of
-    `1 / scale`, and whole numbers add up exactly. docs/engine.md explains it.
+    Sums of doubles with the same bits in any order: each value becomes a whole number of `1 / scale`,
+    and sums of whole numbers are exact. docs/engine.md explains it.
 #}
 
 {% macro exact_sum(x, scale='1e15', where=none) -%}
@@ -12,7 +12,7 @@
     {{ exact_sum(x) }} / count({{ x }})
 {%- endmacro %}
 
-{# The parts of a sum that is taken in two steps. #}
+{# For a sum in two steps. #}
 {% macro scaled(x, scale='1e15') -%}
     cast(({{ x }}) * {{ scale }} as hugeint)
 {%- endmacro %}

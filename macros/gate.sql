@@ -1,4 +1,4 @@
-{# Whether a value lies beyond a threshold, in the words of the seed gate_thresholds. #}
+{# Whether a value is beyond a threshold; the directions are those of the seed gate_thresholds. #}
 {% macro is_beyond(value, direction, threshold) -%}
     case {{ direction }}
         when 'above' then {{ value }} > {{ threshold }}
@@ -7,7 +7,7 @@
     end
 {%- endmacro %}
 
-{# Models that no other model reads. A test in tests/python keeps the list complete. #}
+{# Models without descendants. A test in tests/python keeps the list complete. #}
 {% macro gate_leaves() -%}
     {{ return([
         'capacity_curve',
@@ -24,14 +24,14 @@
     ]) }}
 {%- endmacro %}
 
-{# Makes a test wait for the gate, which then judges even when the test fails. #}
+{# Makes a test run after the gate, so that a failing test does not skip the gate. #}
 {% macro after_the_gate() -%}
     {% do ref('int_gate_checks__built') %}
 {%- endmacro %}
 
 {#
-    The checks with a status, for a test. `dbt test` judges the last build, whichever it was: a table
-    from before that build is a finding. A build of some models that leaves the gate out is not judged.
+    The checks with a status, as rows of a test. `dbt test` tests the last build, so a gate older than
+    that build is a finding. A partial build without the gate has no findings.
 #}
 {% macro gate_findings(status) -%}
 {% set gate_checks = ref('gate_checks') %}
@@ -55,7 +55,7 @@
 {% endif %}
 {%- endmacro %}
 
-{# Whether gate_checks belongs to the tables beside it: no build began after the one that made it. #}
+{# True if no build started after the one that built gate_checks. #}
 {% macro gate_is_current(gate_built, settings) -%}
     select built.run_started_at >= settings.run_started_at
     from {{ gate_built }} as built

@@ -1,4 +1,4 @@
-{# The gate's result at the end of a build or test; where it was not built, what failed before it. #}
+{# The result of the gate at the end of a build or test. Without a gate: the failures before it. #}
 {% macro print_gate(gate_checks, gate_built, settings, metadata, gate_resolved) %}
 {% if execute and flags.EMPTY and flags.WHICH == 'build' %}
     {% set text = '未判定：--empty 建出的表不含数据' if language() == 'zh' else 'not judged, for --empty builds tables without rows' %}
@@ -13,7 +13,7 @@
     {% endif %}
     {% if is_current %}
         {% set message = 'message_zh' if language() == 'zh' else 'message' %}
-        {# Warnings that the published build has too are folded, failures never. #}
+        {# Warnings of the published build are folded, failures never. #}
         {% set is_standing = "status = 'warn' and since is not distinct from 'unchanged'" %}
         {% set rows = run_query(
             "select pool, check_name, status, " ~ message ~ " from " ~ checks ~ " where status <> 'pass' and not (" ~ is_standing ~ ") order by status, pool, check_name"
@@ -55,7 +55,7 @@
 {% endif %}
 {% endmacro %}
 
-{# Findings of the published build that this build does not have. #}
+{# Findings that only the published build has. #}
 {% macro print_resolved(gate_resolved) %}
 {% set resolved = load_relation(gate_resolved) %}
 {% if resolved %}

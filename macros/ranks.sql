@@ -1,4 +1,4 @@
-{# Sums of two columns of integers, from which rank_correlation() follows; needs count(*) as funds. #}
+{# Sums of two integer columns as input of rank_correlation(), which also needs count(*) as funds. #}
 {% macro rank_sums(x, y) -%}
     sum({{ x }})::bigint as sum_x,
         sum({{ y }})::bigint as sum_y,
@@ -7,7 +7,7 @@
         sum({{ x }} * {{ y }})::bigint as sum_xy
 {%- endmacro %}
 
-{# Pearson's correlation of those ranks, to the same bits in any order; null where either is constant. #}
+{# Pearson's correlation of those ranks, with the same bits in any order; null if either is constant. #}
 {% macro rank_correlation() -%}
     (funds * sum_xy - sum_x * sum_y)
         / nullif(

@@ -1,10 +1,10 @@
 {#
-    Rolling statistics by doubling, exact to the same bits whatever else is in the table.
+    Rolling statistics by doubling, with the same bits whatever else is in the table.
 
-    The statistics of n = p + q bars follow from those of the p recent bars (this row) and of the
-    q bars before them (the row p bars back), so each window length costs one lag. A lag without
-    partition and order streams: the source must be in the order of int_bars, and carry
-    bar_number. A window that holds a null is null. docs/engine.md explains it.
+    The statistics of n = p + q bars follow from those of the last p bars (this row) and of the q bars
+    before them (the row p bars above), so each window costs one lag. A lag without partition and
+    order streams. The source must therefore be in the order of int_bars and have bar_number. A window
+    with a null is null. docs/engine.md explains it.
 #}
 
 {# Steps (n, p, q), each p and q being 1 or the n of an earlier step. #}
@@ -34,14 +34,14 @@
 {% endmacro %}
 
 
-{# The mean of the p recent bars less that of the q before them. #}
+{# The mean of the last p bars minus the mean of the q bars before them. #}
 {% macro mean_step(x, n, p, q) -%}
     ({{ x }}_sum_{{ p }} / {{ p }} - {{ x }}_sum_{{ n }}_old / {{ q }})
 {%- endmacro %}
 
 
 {#
-    CTEs that end in `name`: the columns of `source` and, for every window n,
+    CTEs that end in `name`, with the columns of `source` and, for every window n:
         sum    x_sum_n    sum of x
         dev    x_dev_n    sum of squared deviations from the mean
         cov    x_y_cov_n  sum of products of the deviations of (x, y)
@@ -50,7 +50,7 @@
         min, max          x_min_n, x_max_n
         fall   x_fall_n   the worst x_j / x_i - 1 with i ≤ j
         age    x_max_age_n, x_min_age_n  bars since the latest maximum, minimum
-    (min, max, fall and age take columns without nulls.)
+    (The columns of min, max, fall and age must not contain nulls.)
 #}
 {% macro rolling(name, source, windows, sum=[], dev=[], cov=[], trend=[], skew=[], min=[], max=[], fall=[], age=[]) %}
     {% set w = name ~ '__' %}
@@ -171,22 +171,22 @@
 {% endmacro %}
 
 
-{# The value of `x` n bars ago, null where the fund has none. #}
+{# The value of `x` n bars earlier, null before the fund's first bar. #}
 {% macro ago(x, n) -%}
     case when bar_number > {{ n }} then lag({{ x }}, {{ n }}) over () end
 {%- endmacro %}
 
 
-{# An aggregate over all rows so far, of this fund and the funds above: it must be one that is exact. #}
+{# An aggregate over all rows up to this one, across funds. It must be exact, such as an integer sum. #}
 {% macro so_far(aggregate) -%}
     {{ aggregate }} over (rows unbounded preceding)
 {%- endmacro %}
 
 
 {#
-    Standard deviation of x over n bars from x_sum_n and x_dev_n. At most `zero` (a share of the
-    mean, for returns an absolute figure) it is a rounding residue of constant input: exactly 0.
-    Multiplied by 0 or 1: a case would take the root of its branch's rows alone, which costs more.
+    Standard deviation of x over n bars from x_sum_n and x_dev_n. A value up to `zero` (a fraction of
+    the mean, absolute for returns) is a rounding error of constant input and becomes exactly 0.
+    Multiplying by 0 or 1 is faster than a case, which computes the root for each branch separately.
 #}
 {% macro sd(x, n, ddof=1, returns=false) -%}
     {% set root = 'sqrt(' ~ x ~ '_dev_' ~ n ~ ' / ' ~ (n - ddof) ~ ')' %}

@@ -1,4 +1,4 @@
-{# In place of dbt-duckdb's macro, which does not quote an apostrophe in the project's path. #}
+{# Replaces dbt-duckdb's macro, which does not escape an apostrophe in the project's path. #}
 {% macro duckdb__load_csv_rows(model, agate_table) %}
     {% set sql %}
         copy {{ this }} from {{ sql_text(adapter.get_seed_file_path(model)) }} (format csv, header true)
@@ -8,7 +8,7 @@
 {% endmacro %}
 
 
-{# Loads the seeds that have no table yet, so that `dbt run` works in a fresh checkout. #}
+{# Loads the seeds without a table, so that `dbt run` works in a fresh checkout. #}
 {% macro load_missing_seeds() %}
     {% set loaded = [] %}
     {% if execute and flags.WHICH == 'run' %}
@@ -27,7 +27,7 @@
 {% endmacro %}
 
 
-{# The statement that makes the table of a seed with the types that its YAML file gives. #}
+{# The statement that creates a seed's table with the types of its YAML file. #}
 {% macro create_seed(relation, seed) -%}
     create table {{ relation }} as
     from read_csv(

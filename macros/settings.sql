@@ -1,6 +1,6 @@
 {#
-    A setting: the var, of the command line or else of dbt_project.yml, else ETF_<NAME> of the
-    environment, else a default. settings.setting() is the same for the production command.
+    A setting: the var of the command line, else of dbt_project.yml, else ETF_<NAME> of the
+    environment, else the default. settings.setting() repeats this order for the production command.
 #}
 {% macro setting(name, default='') -%}
     {{ return(var(name, none) or env_var('ETF_' ~ name | upper, '') or default) }}
@@ -10,7 +10,7 @@
     {{ in_project(setting('raw_root', 'raw')) }}
 {%- endmacro %}
 
-{# A relative path starts in the project's folder, not in the working directory. #}
+{# A relative path starts in the project's folder and not in the working directory. #}
 {% macro in_project(path) -%}
     {{ path if path.startswith('/') else invocation_args_dict.project_dir ~ '/' ~ path }}
 {%- endmacro %}
@@ -97,19 +97,19 @@
     {%- endif %}
 {%- endmacro %}
 
-{# The bound of the cumulative adjustment factor, and with 1 over it the lower one. #}
+{# The upper bound of the cumulative adjustment factor; the lower bound is its inverse. #}
 {% macro largest_adj() -%}
     1e4
 {%- endmacro %}
 
-{# The date before which nothing is rebalanced, YYYY-MM-DD; empty for none. #}
+{# No rebalance happens before this date, YYYY-MM-DD; empty if unset. #}
 {% macro backtest_start() -%}
     {%- if var('backtest_start') -%}
         {{- modules.datetime.date.fromisoformat(var('backtest_start') | string) -}}
     {%- endif -%}
 {%- endmacro %}
 
-{# The first session that no rule was chosen on, YYYY-MM-DD; empty for none. #}
+{# The first session of the holdout, which no rule was chosen on, YYYY-MM-DD; empty if unset. #}
 {% macro holdout_start() -%}
     {%- if var('holdout_start') -%}
         {{- modules.datetime.date.fromisoformat(var('holdout_start') | string) -}}

@@ -1,14 +1,14 @@
 {#
-    Exponentially weighted states by doubling, exact to the same bits whatever else is in the table.
+    Exponentially weighted states by doubling, with the same bits whatever else is in the table.
 
-    A state is s = seed on its seed bar and s = β · s[-1] + α · x after it. With f = seed on the
-    seed bar, α · x after and 0 before, s is the sum of β^j · f[-j]; the sum over 2L bars follows
-    from the sum over L bars here and L bars back. Terms below `cutoff` are dropped. The source
-    must be in the order of int_bars, as for rolling(). docs/engine.md explains it.
+    A state is s = seed on its first bar, and s = β · s[-1] + α · x on later bars. Let f be the seed on
+    the first bar, α · x after it and 0 before it. Then s is the sum of β^j · f[-j]. The sum over 2L
+    bars follows from the sums over L bars here and L bars above. Terms below `cutoff` are dropped.
+    The source must be in the order of int_bars, as for rolling(). docs/engine.md explains it.
 #}
 
-{# An average of TA-Lib: seeded with the mean of the first n values of x, which come on bar `first`.
-   Needs x_sum_n. `span` is n + 1 for the exponential average (α = 2 / span), 2n for Wilder's. #}
+{# An average as in TA-Lib. It starts with the mean of the first n values of x, which start on bar
+   `first`. Needs x_sum_n. `span` is n + 1 for the exponential average (α = 2 / span), 2n for Wilder. #}
 {% macro averaged(id, x, n, first=1, span=none, cutoff=1e-13) %}
     {{ return({
         'id': id, 'x': x, 'seed_bar': first + n - 1, 'seed': x ~ '_sum_' ~ n ~ ' / ' ~ n,
@@ -16,7 +16,7 @@
     }) }}
 {% endmacro %}
 
-{# Wilder's sum: seeded with the sum of the first n - 1 values of x, then s - s / n + x. #}
+{# Wilder's sum: first the sum of the first n - 1 values of x, then s - s / n + x. #}
 {% macro accumulated(id, x, n, first=2) %}
     {{ return({
         'id': id, 'x': x, 'seed_bar': first + n - 2, 'seed': x ~ '_sum_' ~ (n - 1),
@@ -25,8 +25,8 @@
 {% endmacro %}
 
 
-{# CTEs that end in `name`: the columns of `source`, and each of `xs` as it was `step` rows above, x_old, 0 where
-   there is none. A lag of 2,048 no longer streams: it is taken in hops. #}
+{# CTEs that end in `name`, with the columns of `source` and, for each of `xs`, x_old: its value `step`
+   rows above, 0 if there is no such row. In hops, because a lag of 2,048 does not stream. #}
 {% macro rows_above(name, source, step, xs) %}
     {% set hop = [step, 1024] | min %}
     {% for reached in range(hop, step + 1, hop) %}
@@ -52,7 +52,8 @@
 {% endmacro %}
 
 
-{# CTEs that end in `name`: the columns of `source` and each state by its id, null before its seed bar. #}
+{# CTEs that end in `name`, with the columns of `source` and each state under its id, null before its
+   first bar. #}
 {% macro smoothing(name, source, states) %}
     {{ name }}_1 as (
         select
@@ -105,10 +106,10 @@
 
 
 {#
-    CTEs that end in `name`: the columns of `source` and each state s = kept · s[-1] + added, from its
-    columns <id>_kept and <id>_added, neither of them null. Two links in a row are one: kept · kept[-1]
-    and added + kept · added[-1]; so are 2, 4, … 8,192. On the seed bar and above it kept is 0, and
-    with it whatever is carried from farther back, the fund above included.
+    CTEs that end in `name`, with the columns of `source` and each state s = kept · s[-1] + added. The
+    columns <id>_kept and <id>_added must not be null. Two steps combine into one: kept · kept[-1] and
+    added + kept · added[-1]. Doubling reaches 8,192 steps. Up to the first bar kept is 0, so nothing
+    from earlier bars or from the fund above remains.
 #}
 {% macro carrying(name, source, ids) %}
     {% set links = [] %}

@@ -23,7 +23,7 @@ bars as (
 
 {{ rolling('vortices', 'paths', [13, 14], sum=['moved_up', 'moved_down', 'tr', 'plus_dm', 'minus_dm']) }},
 
--- Aroon looks at today and the 25 bars before.
+-- Aroon uses 26 bars: this one and the 25 before it.
 {{ rolling('extremes', 'vortices', [26], age=['h', 'l']) }},
 
 {{ smoothing('movements', 'extremes', [
@@ -36,7 +36,7 @@ directions as (
 
     select
         *,
-        -- TA-Lib gives 0 where there is no range.
+        -- TA-Lib returns 0 if there is no range.
         case when bar_number < 15 then null when tr_14 <= 1e-14 then 0.0 else 100 * plus_dm_14 / tr_14 end as plus_di_14,
         case when bar_number < 15 then null when tr_14 <= 1e-14 then 0.0 else 100 * minus_dm_14 / tr_14 end as minus_di_14,
         {% for n in [20, 60] %}
@@ -49,14 +49,14 @@ directions as (
 
 ),
 
--- KAMA and ADX weigh each bar differently.
+-- The weights of KAMA and ADX vary by bar, so smoothing() cannot compute them.
 weighed as (
 
     select
         *,
         100 * abs(plus_di_14 - minus_di_14)
         / case when plus_di_14 + minus_di_14 > 1e-14 then plus_di_14 + minus_di_14 end as dx_14,
-        -- Kaufman's constant: between a 30 and a 2 bar average, by the efficiency ratio.
+        -- Kaufman's constant: the efficiency ratio interpolates between averages of 30 and 2 bars.
         pow(
             case
                 when moved_sum_10 <= moved_over_10 or moved_sum_10 <= 1e-14 then 1.0
@@ -74,7 +74,7 @@ links as (
         *,
         case when bar_number > 10 then 1 - kama_constant else 0.0 end as kama_10_kept,
         case when bar_number > 10 then kama_constant * c when bar_number = 10 then c else 0.0 end as kama_10_added,
-        -- The mean of the first 14 DX, then Wilder's average; a bar without direction is passed over.
+        -- The mean of the first 14 DX, then Wilder's average. A bar without direction is skipped.
         case
             when bar_number <= 15 then 0.0
             when bar_number < 28 then 1.0

@@ -53,7 +53,7 @@ select
     100 * (ema_ema_ema_15 / {{ ago('ema_ema_ema_15', 1) }} - 1) as trix_15,
     {% for f, s, g in macds %}
     {% set id = f ~ '_' ~ s ~ '_' ~ g %}
-    -- As in TA-Lib, the line waits for its signal.
+    -- As in TA-Lib, the line is null until its signal exists.
     case when signal_{{ s }} is not null then macd_{{ s }} end as macd_{{ id }},
     signal_{{ s }} as macd_signal_{{ id }},
     macd_{{ s }} - signal_{{ s }} as macd_hist_{{ id }},

@@ -23,7 +23,7 @@ lines as (
         100 * (c - l_min_{{ n }}) / nullif(h_max_{{ n }} - l_min_{{ n }}, 0) as stoch_k_{{ n }},
         {% endfor %}
         {% for n in [14, 20] %}
-        -- Deviations from a mean that moves: no doubling, but one lag a bar of the window.
+        -- One lag per bar of the window: doubling does not work for deviations from a moving mean.
         (
             abs(typical - typical_sum_{{ n }} / {{ n }})
             {% for age in range(1, n) %}
@@ -49,7 +49,7 @@ select
     (c - l_min_{{ n }}) / nullif(h_max_{{ n }} - l_min_{{ n }}, 0) as price_position_{{ n }},
     {% endfor %}
     {% for n in [14, 20] %}
-    -- TA-Lib gives 0 where nothing deviates.
+    -- TA-Lib returns 0 if nothing deviates.
     case
         when typical_deviation_{{ n }} <= 1e-12 * typical_sum_{{ n }} / {{ n }} then 0.0
         else (typical - typical_sum_{{ n }} / {{ n }}) / (0.015 * typical_deviation_{{ n }})

@@ -20,7 +20,7 @@ betas as (
     select
         *,
         {% for n in lines %}
-        -- Least squares on 0…n-1, whose squared deviations sum to n(n² - 1) / 12.
+        -- Least squares on 0…n-1. The squared deviations of 0…n-1 sum to n(n² - 1) / 12.
         case
             when {{ sd('ln_c', n, ddof=0) }} = 0 then 0.0
             else ln_c_trend_{{ n }} / {{ n * (n * n - 1) / 12 }}

@@ -23,7 +23,7 @@ bars as (
 select
     bar_id,
     {% for n in rsis %}
-    -- TA-Lib gives 0 where nothing moved.
+    -- TA-Lib returns 0 if nothing moved.
     case
         when gain_{{ n }} + loss_{{ n }} <= 1e-14 then 0.0
         else 100 * gain_{{ n }} / (gain_{{ n }} + loss_{{ n }})

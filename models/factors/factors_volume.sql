@@ -19,7 +19,7 @@ money as (
 
     select
         *,
-        -- Below this a change of the mean of three prices is rounding, not a change.
+        -- A smaller change of the mean of three prices is a rounding error.
         case
             when typical - previous_typical > 1e-12 * typical then typical * v
             when previous_typical is not null then 0
@@ -45,7 +45,7 @@ money as (
 select
     bar_id,
     obv,
-    -- TA-Lib gives 0 below one unit of money.
+    -- TA-Lib returns 0 below one unit of money.
     case
         when money_in_sum_14 + money_out_sum_14 < 1 then 0.0
         else 100 * money_in_sum_14 / (money_in_sum_14 + money_out_sum_14)

@@ -1,4 +1,4 @@
--- What the bands are made of. Their factors are formulas of these columns: see band_factors().
+-- Inputs of the Bollinger bands. band_factors() computes the factors from these columns.
 
 with
 

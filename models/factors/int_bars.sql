@@ -1,8 +1,8 @@
--- A view: to compute it again for each family costs less than to store it.
+-- A view, because computing it for each family costs less than storing it.
 {{ config(materialized='view') }}
 
--- What every factor starts from, in the notation of the catalog, one fund after the other: the
--- families stream. That is the order in which stg_etf_daily is stored, and a test holds it to that.
+-- The input of every factor in the catalog's notation. The families stream, so the rows must be
+-- ordered by fund and session. stg_etf_daily is stored in this order, and a test checks it.
 
 with
 
@@ -40,7 +40,7 @@ with_signed_volume as (
 
     select
         *,
-        -- Whole shares: their running sum is exact, also over the funds above.
+        -- Whole shares, because their running sum is exact even across funds.
         case
             when bar_number = 1 or c > previous_c then adj_volume
             when c < previous_c then -adj_volume

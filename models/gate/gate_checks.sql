@@ -23,7 +23,7 @@ observations as (
     select
         observations.*,
         wanted.aggregate,
-        -- The worst first, whichever way a check looks.
+        -- The worst finding first, in the direction of the check.
         case when wanted.direction = 'below' then observations.value else -observations.value end as severity
     from {{ ref('int_gate_observations') }} as observations
     left join wanted
@@ -137,7 +137,7 @@ judged as (
         {{ is_beyond('measured.value', 'wanted.direction', 'wanted.warn_threshold') }} as is_beyond_warn,
         case
             when measured.max_status is not null then measured.max_status
-            -- The pool MARKET is there for research; nothing is traded on it.
+            -- The pool MARKET is for research only and never trades.
             when wanted.pool = 'MARKET' then 'warn'
             when not wanted.is_blocking then 'warn'
             when wanted.is_performance and '{{ gate }}' = 'warn' then 'warn'
@@ -237,7 +237,7 @@ select
     case
         when not is_compared then null
         when has_new then 'new'
-        -- A check without a value has no finding, and a threshold may have changed.
+        -- A check without a value has no finding. A threshold may have changed, too.
         when status = 'warn' and published_status = 'pass' then 'new'
         when status = 'fail' and published_status <> 'fail' then 'new'
         else 'unchanged'

@@ -1,4 +1,4 @@
--- Which checks must exist, pool by pool; BUILD stands for the whole build.
+-- The checks that must exist per pool. BUILD is the whole build.
 
 with
 

@@ -1,4 +1,4 @@
--- Findings of the published build that this build does not have, for checks that both have.
+-- Findings that only the published build has, for checks that exist in both builds.
 
 with
 

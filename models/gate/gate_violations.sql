@@ -1,4 +1,4 @@
--- Every finding behind a check that does not pass, for someone to open.
+-- Every finding of the checks that do not pass.
 
 with
 

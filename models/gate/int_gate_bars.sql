@@ -1,6 +1,6 @@
 {{ config(materialized='ephemeral') }}
 
--- Each bar beside the fund's bar before it, with the price limit of its session.
+-- One row per bar with the fund's previous bar and the price limit of the session.
 
 with
 
@@ -45,7 +45,7 @@ select
     bars.pre_close,
     bars.ratio,
     bars.adjustment_source,
-    -- A row of the seed is a link of the chain of pre_close. Beside another source it can only agree.
+    -- The seed overrides single ratios of pre_close. With another source it can only agree.
     actions.symbol is not null and (
         bars.adjustment_source = 'pre_close'
         or coalesce(abs(bars.ratio / actions.share_ratio - 1) <= 0.01, false)

@@ -1,5 +1,5 @@
--- When gate_checks was last built: a build that ends before it leaves the table of an older one.
--- In a table of its own, for gate_checks is the same from one build of the same input to the next.
+-- Build time of gate_checks. A build that stops earlier leaves the table of an older build. The
+-- time has its own table, so that gate_checks is equal for equal input.
 -- depends_on: {{ ref('gate_checks') }}
 
 select

@@ -1,6 +1,6 @@
 {{ config(materialized='ephemeral') }}
 
--- Whether there is a published build whose checks and findings can be read.
+-- Whether the checks and findings of a published build are readable.
 
 select
     count(*) filter (where kind = 'check') > 0

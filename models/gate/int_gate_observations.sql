@@ -1,5 +1,5 @@
--- What every check looked at: one row at least a check and pool, null where there is nothing to
--- judge. Rows of a check that adds up count its findings, of the others they hold its measure.
+-- The observations of every check: at least one row per check and pool. The value is null if there
+-- is nothing to measure. It is a count if the check sums its findings, else a measure.
 
 {% set checks = [
     'adjustment_count', 'adjustment_sources', 'adjustments', 'amounts', 'calendar',
@@ -39,7 +39,7 @@ fund_files as (
 
 ),
 
--- The file of the very row, where a fund's rows are in several.
+-- The file of that row, because a fund's rows may be in several files.
 row_files as (
 
     select

@@ -1,6 +1,6 @@
 {{ config(materialized='ephemeral') }}
 
--- The pools of the build, and PORTFOLIO where all that have a weight in it are there.
+-- The pools of the build, and PORTFOLIO if the build has every pool with a weight.
 
 with
 

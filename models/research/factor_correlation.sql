@@ -60,7 +60,7 @@ averaged as (
 
 ),
 
--- Both triangles, so that a reader looks up a pair either way round.
+-- Both triangles, so that a reader can look up a pair in either order.
 mirrored as (
 
     select

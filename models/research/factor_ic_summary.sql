@@ -59,9 +59,9 @@ deviations as (
 
 ),
 
--- Returns of sessions closer together than the horizon overlap, and so do their rank ICs. Newey and
--- West (1987) count that in, here with Bartlett's weights over twice as many lags as there are of
--- overlap: over just as many they would leave a third of it out.
+-- Forward returns overlap if the horizon exceeds their distance, so rank ICs are correlated. Newey
+-- and West (1987) account for that. The Bartlett weights use twice as many lags as overlap, because
+-- with equal lags they would miss a third of the correlation.
 lags as (
 
     select

@@ -22,7 +22,7 @@ summed as (
 
 ),
 
--- Each session counts once, however many of its funds share a quantile.
+-- Every session has equal weight, whatever the number of funds per quantile.
 session_means as (
 
     select

@@ -1,5 +1,5 @@
--- The scored factors in score form, and the score itself as one more, of the pools with a strategy.
--- Ranks are doubled: equal values share the mean of their ranks, and integers add up exactly.
+-- The scored factors and the score in score form, for pools with a strategy. Ranks are doubled:
+-- equal values share a mean rank, which may be a half, and sums of integers are exact.
 with
 
 scored as (

@@ -1,5 +1,6 @@
--- What a fund earns from the open of trade_date, the first price at which one can act on that row's
--- factors, to the open some sessions later. These rows look ahead: nothing but the report reads them.
+-- The return of a fund from the open of trade_date to the open some sessions later. That open is
+-- the first price at which one can trade on the row's factors. These rows look ahead: only the
+-- report reads them.
 
 with
 
@@ -17,7 +18,7 @@ bars as (
 
 ),
 
--- Unnested beside the bars, not joined: else the planner pairs all sessions of a fund first.
+-- Unnested and not joined, because a join would first pair all sessions of a fund.
 starts as (
 
     select

@@ -1,5 +1,5 @@
--- Factor and forward return of every fund that has both, ranked within pool, session and factor.
--- Ranks are doubled as in int_research__factors, but over the funds with a return only.
+-- One row per factor value and forward return, ranked within pool, session and factor. Ranks are
+-- doubled as in int_research__factors, but only over funds with a return.
 with
 
 factors as (
@@ -73,8 +73,8 @@ select
     funds,
     doubled_factor_rank,
     doubled_return_rank,
-    -- The interval between two interpolated quantiles of the cross-section that holds the value,
-    -- closed above: of k quantiles the one that holds position rank - 1 of 0…funds - 1.
+    -- The interval between two interpolated quantiles of the cross-section that contains the value,
+    -- closed above: the one of k quantiles at position rank - 1 of 0…funds - 1.
     case
         when funds >= quantiles
             then cast(greatest(1, ((factor_rank - 1) * quantiles + funds - 2) // (funds - 1)) as integer)

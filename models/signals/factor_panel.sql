@@ -1,8 +1,9 @@
--- A view: the values are stored once, by family; no reader pays for a column that it does not read.
+-- A view, because the families store each value once and a reader pays only for the columns it
+-- reads.
 {{ config(materialized='view') }}
 
--- The factors stand in the order of the seed factor_catalog. int_factor_summary__statistics stops a
--- build in which formulas, seed and this list disagree.
+-- The columns have the order of the seed factor_catalog. int_factor_summary__statistics stops the
+-- build if formulas, seed and this list differ.
 
 select
     symbol,

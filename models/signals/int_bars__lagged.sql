@@ -1,5 +1,5 @@
--- The one place where time moves. What was known after session as_of_date is what one trades on at
--- the open of the exchange's next session, trade_date, whether the fund trades on that day or not.
+-- The only model that shifts dates. Values known after the session as_of_date apply at the open of
+-- the exchange's next session, trade_date, whether or not the fund trades on it.
 
 with
 
@@ -18,7 +18,7 @@ select
     windows.trade_date as as_of_date,
     windows.pool,
     windows.c as adj_close,
-    -- Average daily amount in CNY of the last 20 bars, null before there are 20.
+    -- Average daily amount of the last 20 bars, CNY; null before bar 20.
     windows.a_sum_20 / 20 as adv20
 from windows
 inner join calendar

@@ -1,4 +1,4 @@
--- A view: factor_panel puts its columns into catalog order.
+-- A view. factor_panel puts its columns into the catalog's order.
 {{ config(materialized='view') }}
 
 {% set families = [
@@ -9,8 +9,8 @@
 {% set tables = {'bands': ref('int_bands')} %}
 {% for family in families %}{% do tables.update({family: ref('factors_' ~ family)}) %}{% endfor %}
 
--- Every family has one row a bar, sorted alike, so they are laid side by side, ten times faster
--- than joined by key. Were one out of step, the build would stop here.
+-- A positional join, because it is ten times faster than a join by key. Every family has one row
+-- per bar in the same order. The build stops here if one is out of step.
 select
     lagged.symbol,
     lagged.trade_date,

@@ -38,7 +38,7 @@ ranked as (
         factor_values.trade_date,
         factor_values.symbol,
         factor_values.factor_id,
-        -- Equal values share the mean of their first and last rank.
+        -- Equal values get the mean of their first and last rank.
         (rank() over ranking + count(*) over ranking) / 2.0
         / count(*) over (
             partition by factor_values.pool, factor_values.trade_date, factor_values.factor_id

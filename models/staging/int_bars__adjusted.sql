@@ -1,7 +1,7 @@
--- A view: one model reads it, and stores what comes of it.
+-- A view, because only one model reads it and stores the result.
 {{ config(materialized='view') }}
 
--- Each bar with its cumulative adjustment factor `adj`, 1 on the fund's first bar.
+-- One row per bar with its cumulative adjustment factor `adj`, 1 on the fund's first bar.
 
 with recursive
 
@@ -11,7 +11,7 @@ corporate_actions as (
 
 ),
 
--- Sorted once: what follows streams, over one fund after the other.
+-- The only sort. The following steps stream over one fund after the other.
 bars as (
 
     select
@@ -28,7 +28,7 @@ bars as (
         classified.adjustment_source,
         case classified.adjustment_source
             when 'adj_factor' then classified.adj_factor
-            -- Finite: infinity over infinity would be NaN, which no bound holds.
+            -- Finite, because infinity / infinity is NaN, which the bounds do not clip.
             when 'adj_close' then greatest(least(classified.adj_close / classified.close, 1e300), 1e-300)
         end as given_adj,
         corporate_actions.share_ratio
@@ -53,7 +53,7 @@ with_previous as (
 
 ),
 
--- The link of the chain: what a share of the previous bar has become, at unchanged value.
+-- The ratio of one step: new shares per share of the previous bar, at equal value.
 links as (
 
     select
@@ -74,7 +74,7 @@ counted as (
     select
         *,
         row_number + 1 - {{ so_far('max(first_row)') }} as bar_number,
-        -- Counted over all funds: an exact integer.
+        -- Counted over all funds, because an integer count is exact.
         {{ so_far('count(case when link <> 1 then 1 end)') }} as event_number
     from links
 
@@ -92,7 +92,7 @@ events as materialized (
 
 ),
 
--- Multiplied event by event: an aggregate of products would depend on the rows around.
+-- Multiplied event by event, because the bits of product() depend on other rows.
 chained as (
 
     select
@@ -116,7 +116,7 @@ chained as (
 
 ),
 
--- By number, in one row: nothing is looked up for bars.
+-- A list in one row, indexed by number, is faster than a join per bar.
 chains as (
 
     select list(chain order by event_number) as by_event
@@ -147,7 +147,7 @@ select
     from_first.volume,
     from_first.amount,
     from_first.adjustment_source,
-    -- Held at a bound: prices on two bases would overflow before the gate can name the fund.
+    -- Clipped, because prices on two bases would overflow before the gate names the fund.
     least(
         greatest(
             case

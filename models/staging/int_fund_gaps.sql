@@ -1,7 +1,7 @@
 {% set whole_sessions = at_least_one('max_no_row_sessions') %}
 
--- Sessions on which a fund has no row: one row per gap, and one for the sessions after its last row.
--- The latter has length 0 if the last row is on the pool's last session.
+-- Sessions on which a fund has no row: one row per gap, and one for the sessions after its last
+-- row. The latter has length 0 if the last row is on the pool's last session.
 
 with
 
@@ -17,7 +17,7 @@ funds as (
 
 ),
 
--- A row in the quarantine is a row: the vendor had something for that session.
+-- A quarantined row counts, because the vendor had a row for that session.
 fund_rows as (
 
     select distinct
@@ -78,7 +78,7 @@ inner join calendar as last_rows
     on measured.session_number = last_rows.session_number
 left join calendar as next_rows
     on measured.next_session_number = next_rows.session_number
--- The session that makes the count full; what the data holds of later ones cannot change it.
+-- The session that completes the count. Later data cannot change it.
 left join calendar as ends
     on
         measured.session_number + {{ whole_sessions }} = ends.session_number

@@ -1,4 +1,4 @@
--- A view of some fifty rows: the daily price limit of every fund, and from which date on. Read it by
+-- A view of about fifty rows: the daily price limit of every fund and its first date. Read it with
 -- an asof join.
 {{ config(materialized='view') }}
 
@@ -26,7 +26,7 @@ limits as (
     union all
     select
         symbol,
-        -- Before any session of the exchange.
+        -- Earlier than every session of the exchange.
         date '1990-01-01' as valid_from,
         {{ var('default_price_limit') }} as price_limit
     from funds
@@ -36,6 +36,6 @@ limits as (
 select
     symbol,
     valid_from,
-    -- The type in which limit_price() computes.
+    -- The type that limit_price() computes with.
     cast(price_limit as decimal(6, 4)) as price_limit
 from limits

@@ -1,8 +1,8 @@
--- A view: what comes of it is stored once, as bars, suspensions or quarantine.
+-- A view, because bars, suspensions and quarantine store its rows.
 {{ config(materialized='view') }}
 
--- Faults of the key, the first of the cleaning's steps: null where the key is sound.
--- Waits until the raw rows are known to be worth it.
+-- The first step of the cleaning: defects of the key, null if it is valid. The dependency below
+-- makes it wait for the expectations on the raw rows.
 -- depends_on: {{ ref('int_expectations__raw') }}
 
 with
@@ -25,7 +25,7 @@ settings as (
 
 ),
 
--- What a file says of its fund is the same on thousands of rows, and looked at once.
+-- Once per file and symbol, because thousands of rows share the result.
 symbols as (
 
     select
@@ -49,7 +49,7 @@ symbols as (
 
 ),
 
--- Cheaper to compute again than to keep.
+-- Computing it again is cheaper than storing it.
 key_checked as not materialized (
 
     select
@@ -108,7 +108,7 @@ shared_keys as (
                 then 'conflicting_duplicate'
             else 'exact_duplicate'
         end as duplicate_fault,
-        -- Of identical rows the one in the fund's own file stays, then the first by name and row.
+        -- Of identical rows the one in the fund's own file is kept, else the first by name and row.
         min(row(file_kind <> 'fund', source_file, source_row)) as row_that_stays
     from key_checked
     semi join repeated

@@ -1,4 +1,4 @@
--- Which raw file holds rows of which symbol, as it stands in the file.
+-- One row per raw file and symbol, with the symbol as in the file.
 
 select
     raw_rows.source_file,

@@ -1,5 +1,4 @@
--- A view: the sessions up to today. A row that is dated later is in the quarantine, and says nothing
--- about sessions to come.
+-- The sessions up to today. Rows dated later are in quarantine and must not add sessions.
 {{ config(materialized='view') }}
 
 select calendar.*

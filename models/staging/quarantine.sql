@@ -25,7 +25,7 @@ select
     classified.symbol,
     classified.trade_date,
     classified.raw_trade_date,
-    -- A row with a broken symbol still belongs to the fund that its file is named after.
+    -- A row with an invalid symbol still belongs to the fund in its file's name.
     coalesce(classified.pool, funds.pool) as pool,
     classified.reason
 from classified

@@ -15,21 +15,21 @@ select
     cast({{ at_least_one('min_metrics_sessions') }} as integer) as min_metrics_sessions,
     nullif({{ sql_text(holdings_file()) }}, '') as holdings_file,
     {{ sql_text(raw_root()) }} as raw_root,
-    -- A folder that somebody named and that is empty is a fault, and not a wish for synthetic data.
+    -- The sample must not replace a folder that the user named: an empty one is an error.
     nullif({{ sql_text(in_project('sample') if raw_root() == in_project('raw')) }}, '') as sample_root,
     nullif('{{ as_of() }}', '') as as_of,
     cast({{ var('max_rows_per_file') }} as bigint) as max_rows_per_file,
     '{{ universe() }}' as universe,
     {{ sql_text(selected_pools() | join(',')) }} as selected_pools,
-    -- The real today where the exchange is, whatever as_of says: a bar cannot be dated later.
+    -- The exchange's date and not as_of: a bar cannot be dated later.
     {% if var('today', none) %} cast('{{ var("today") }}' as date)
     {% else %} cast(now() at time zone 'Asia/Shanghai' as date)
     {% endif %} as today,
-    -- The session that ends at 15:00 counts from then on.
+    -- The session ends at 15:00.
     {% if var('today', none) %} cast('{{ var("today") }}' as date)
     {% else %} cast(now() at time zone 'Asia/Shanghai' - interval 15 hours as date)
     {% endif %} as completed_until,
-    -- Vendors have the bars later than the close. The session counts as missing from then on.
+    -- Vendors deliver the bars some time after the close.
     {% if var('today', none) %} cast('{{ var("today") }}' as date)
     {% else %} cast(now() at time zone 'Asia/Shanghai' - interval '{{ fetch_after() }}' as date)
     {% endif %} as due_until,

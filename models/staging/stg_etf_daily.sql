@@ -12,7 +12,7 @@ select
     pool,
     cast(bar_number as integer) as bar_number,
 
-    ---------- unadjusted, CNY a share
+    ---------- unadjusted, CNY per share
     open,
     high,
     low,

@@ -45,7 +45,7 @@ adjusted as (
         *,
         coalesce(
             case
-                -- Not the ratio of adj, which is 1 while adj is held at its bound.
+                -- Not the ratio of adj, which is 1 while adj is clipped.
                 when adjustment_source = 'pre_close' and not is_in_seed
                     then abs(previous_close / pre_close - 1) > 1e-9
                 -- An adj_close has few decimals, so most of its ratios differ a little from 1.
@@ -80,7 +80,7 @@ by_fund as (
         count(*) filter (is_adjusted) as all_adjustments,
         min(trade_date) filter (is_held) as held_from,
         max(adjustments) as adjustments,
-        -- The first of the windows with the most adjustments.
+        -- The earliest of the windows with the most adjustments.
         arg_min(bar_number, row(-adjustments, bar_number)) as last_bar_number
     from counted
     group by pool, symbol

@@ -115,7 +115,7 @@ funds as (
         on
             by_fund.symbol = most_off.symbol
             and by_fund.off_bar_number = most_off.bar_number
-    -- One of them speaks for all that are too short.
+    -- One row represents all funds with too few bars.
     left join short
         on by_fund.symbol = short.symbol
 

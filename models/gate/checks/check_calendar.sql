@@ -14,7 +14,7 @@ settings as (
 
 ),
 
--- The calendar reaches a little past the data, and today may be years later.
+-- Not trading_calendar, which ends shortly after the data. Today may be years later.
 sessions as (
 
     select * from {{ ref('exchange_sessions') }}

@@ -23,7 +23,7 @@ last_rows as (
         gaps.pool,
         gaps.symbol,
         gaps.last_row_date,
-        -- The last session of any pool: a whole pool can end.
+        -- The last session of any pool, because a whole pool can end.
         max(calendar.session_number) over () - calendar.session_number as sessions
     from {{ ref('int_fund_gaps') }} as gaps
     inner join calendar

@@ -59,7 +59,7 @@ calendar as (
 
 ),
 
--- In order, each key is above the one before: that says sorted and unique at once.
+-- Each key exceeds the previous one, which proves order and uniqueness in one pass.
 bad_keys as (
 
     select
@@ -100,7 +100,7 @@ bad_keys as (
 select
     pools.pool,
     'factor_coverage' as check_name,
-    -- A pool without a panel covers nothing.
+    -- A pool without panel rows has coverage 0.
     coalesce(by_pool.coverage, 0) as value,
     'mean over the pool''s factors' as detail,
     '池内因子平均' as detail_zh

@@ -70,7 +70,7 @@ without_bar as (
     anti join bars
         on funds.symbol = bars.symbol
     where
-        -- A build of the past need not know of a fund that was listed later.
+        -- A build with as_of may lack funds that were listed later.
         settings.as_of is null
         or not exists (
             select 1 from files

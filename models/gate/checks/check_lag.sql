@@ -1,6 +1,6 @@
 {{ config(materialized='ephemeral') }}
 
--- The one-session lag: who may read whom, from the manifest, and the panel against its sources.
+-- The lag of one session: the permitted edges of the manifest, and the panel against its sources.
 
 {#
     Which folders a model may read from. Signals and strategies read nothing from before the lag, what
@@ -60,7 +60,7 @@ offending as (
     from found
     left join allowed
         on
-            -- A family of factors is added without a word here.
+            -- A new family of factors needs no row in the seed.
             found.parent like replace(allowed.parent, '_', '\_') escape '\'
             and allowed.child in (found.child, '*')
     where allowed.parent is null and found.child <> 'none'

@@ -46,7 +46,7 @@ largest_months as (
         month,
         monthly_return,
         benchmark_return,
-        -- A real rally lifts both; a fault of the data or a leak lifts one.
+        -- A real rally lifts both. A data error or look-ahead lifts only the strategy.
         monthly_return - benchmark_return as excess
     from months
     qualify row_number() over (partition by pool order by excess desc, month) = 1
@@ -68,7 +68,7 @@ measured as (
     select
         pool,
         'volatility_scaling' as check_name,
-        -- least() passes over a null, which is a volatility that nobody knows.
+        -- least() ignores nulls, but an unknown volatility must stay null.
         case when annual_volatility is not null then least(1, {{ var('target_vol') }} / annual_volatility) end as value,
         last_date,
         sessions

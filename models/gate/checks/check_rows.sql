@@ -1,6 +1,6 @@
 {{ config(materialized='ephemeral') }}
 
--- Rows in quarantine, rows that are missing.
+-- Rows in quarantine and missing rows.
 
 with
 
@@ -20,12 +20,12 @@ calendar as (
 quarantined as (
 
     select * from {{ ref('quarantine') }}
-    -- A surplus duplicate loses nothing: its twin counts.
+    -- Exact duplicates do not count, because one copy is used.
     where reason <> 'exact_duplicate'
 
 ),
 
--- Every row of a fund, where it ended.
+-- Every raw row of a fund, even in quarantine.
 fund_rows as (
 
     select
@@ -58,7 +58,7 @@ row_counts as (
     from pools
     inner join (
         select pool from fund_rows
-        -- Rows with a broken symbol count for the pool that the quarantine puts them in.
+        -- Rows with an invalid symbol count for their pool in the quarantine.
         union all
         select pool from quarantined
         anti join {{ ref('int_funds') }} using (symbol)
@@ -79,7 +79,7 @@ sessions_with_rows as (
 
 ),
 
--- Before its first trade a fund has rows now and then, or none.
+-- Sessions before the first trade do not count: a fund may lack rows then.
 first_bars as (
 
     select
@@ -113,7 +113,7 @@ missed as (
     inner join calendar
         on
             calendar.trade_date > spans.first_date
-            -- Up to the last session of any pool: a whole pool can be late.
+            -- The last session of any pool, because a whole pool can be late.
             and calendar.trade_date <= (select max(last_date) from spans)
     anti join sessions_with_rows
         on
@@ -142,7 +142,7 @@ gaps as (
         suspensions.trade_date,
         suspensions.trade_date > first_bars.first_date
         and suspensions.trade_date < fund_ends.last_date as is_inside,
-        -- A fund that ends on the last session is no late vendor; the check fund_ended names it.
+        -- A fund that ends on the last session is not late; the check fund_ended names it.
         suspensions.trade_date = spans.last_date and endings.symbol is null as is_last_session
     from {{ ref('suspensions') }} as suspensions
     inner join fund_ends
@@ -159,7 +159,7 @@ gaps as (
 
 ),
 
--- Funds that have not ended: with a row on the pool's last session, or missing one there.
+-- Funds that have not ended, with or without a row on the pool's last session.
 alive as (
 
     select

@@ -13,7 +13,7 @@ bars as (
 
     select
         *,
-        -- Bars with the same prices keep their distance to this count.
+        -- The difference to this count is constant over bars with equal prices.
         bar_number - row_number() over (
             partition by symbol, open, high, low, close order by bar_number
         ) as run

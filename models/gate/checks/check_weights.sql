@@ -1,6 +1,6 @@
 {{ config(materialized='ephemeral') }}
 
--- Weights against the limits of the pool, as shares of the limit.
+-- Weights as a fraction of the pool's limits.
 
 {% set names = {
     'single_weight': 'single_weight',
@@ -106,9 +106,9 @@ select
     '{{ check }}' as check_name,
     targets.symbol,
     targets.trade_date,
-    -- Where there are weights, but none of this kind, the limit is kept.
+    -- Weights exist but none of this kind: the value is 0 and not null.
     case when rebalanced.pool is not null then coalesce(targets.share_of_limit, 0) end as value,
-    -- Without enforce_adv the limit informs and never fails.
+    -- Without enforce_adv the limit warns and never fails.
     {{ "'warn'" if check == 'adv_share' and not var('enforce_adv') else 'cast(null as varchar)' }} as max_status,
     case when rebalanced.pool is null then 'no rebalance yet' else targets.detail end as detail,
     case when rebalanced.pool is null then '尚未调仓' else targets.detail_zh end as detail_zh
