@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from etf_rotation.errors import InputError
+from etf_rotation.production import panel_file
 from etf_rotation.signals.factor_summary import KEYS
 from etf_rotation.sql import sql_text
 from etf_rotation.staging.raw_files import MARKER
@@ -172,7 +173,7 @@ def _write_panel(
     if not connection.execute(IS_SORTED.format(panel=panel)).fetchall()[0][0]:
         panel += " order by symbol, trade_date"
     is_synthetic = own["is_synthetic"]
-    _write_parquet(connection, panel, folder / f"panel_FULL_{span}.parquet", is_synthetic)
+    panel_file.write(connection, panel, folder / f"panel_FULL_{span}.parquet", _label(is_synthetic))
     columns = [row[0] for row in connection.execute("describe signals.factor_panel").fetchall()]
     factors = [column for column in columns if column not in KEYS]
     summary = (
@@ -226,12 +227,16 @@ def _results(pool: str) -> str:
 def _write_parquet(
     connection: duckdb.DuckDBPyConnection, query: str, path: Path, is_synthetic: bool
 ) -> None:
+    ((key, value),) = _label(is_synthetic).items()
     connection.execute(
         f"copy ({query}) to {sql_text(path)} (format parquet, compression lz4_raw, "
-        # Doubles hardly ever repeat: looking for a dictionary takes as long as writing.
-        "dictionary_size_limit 1, row_group_size 30720, "
-        f"kv_metadata {{'etf_rotation.synthetic': '{str(is_synthetic).lower()}'}})"
+        f"kv_metadata {{'{key}': '{value}'}})"
     )
+
+
+def _label(is_synthetic: bool) -> dict[str, str]:
+    """Return the metadata of every parquet file."""
+    return {"etf_rotation.synthetic": str(is_synthetic).lower()}
 
 
 def _write_csv(
