@@ -46,3 +46,4 @@
 {% macro unscaled(total) %}cast({{ total }} as double){% endmacro %}
 {% macro limit_price(reference_close, price_limit, sign) %}{{ reference_close }} {{ sign }} {{ price_limit }}{% endmacro %}
 {% macro sql_text(value) %}'{{ value }}'{% endmacro %}
+{% macro percentile_ranks(values, catalog) %}select {{ values }}.* from {{ values }} inner join {{ catalog }} on {{ values }}.factor_id = {{ catalog }}.factor_id{% endmacro %}

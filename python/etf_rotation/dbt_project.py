@@ -33,7 +33,7 @@ def project_folder(package: Path) -> Path:
 
 PROJECT = project_folder(Path(__file__).parent)
 # Files of macros that a model rendered here may use.
-MACROS = ("settings", "exact", "limit_price")
+MACROS = ("settings", "exact", "limit_price", "score")
 
 
 @contextmanager
@@ -162,16 +162,27 @@ def render(name: str, ref: Callable[[str], str], variables: Mapping) -> str:
     )
 
 
+def percentile_ranks(factor_values: str, catalog: str) -> str:
+    """Return the SQL of the percentile ranks that scores are made of, from two relations."""
+    return _from_text("{{ percentile_ranks(values, catalog) }}").render(
+        values=factor_values, catalog=catalog
+    )
+
+
 @cache
 def _template(name: str) -> Template:
     (path,) = (PROJECT / "models").rglob(f"{name}.sql")
+    return _from_text(path.read_text(encoding="utf-8"))
+
+
+def _from_text(text: str) -> Template:
     macros = "".join(
         (PROJECT / "macros" / f"{name}.sql").read_text(encoding="utf-8") for name in MACROS
     )
     environment = Environment(
         undefined=StrictUndefined, autoescape=False, extensions=["jinja2.ext.do"]
     )
-    return environment.from_string(macros + path.read_text(encoding="utf-8"))
+    return environment.from_string(macros + text)
 
 
 def _refuse(message: str) -> None:
