@@ -210,6 +210,8 @@ class Accounts:
         Held before the first session.
     orders : sequence of mapping of int to Order, optional
         Those of an earlier rebalance without any fill, by fund.
+    selections : Selections, optional
+        Where the selections are laid out already; the schedules then hold their places.
 
     Notes
     -----
@@ -237,6 +239,7 @@ class Accounts:
         schedules: Sequence[Mapping[int, Selection]],
         shares: np.ndarray | None = None,
         orders: Sequence[Mapping[int, Order]] | None = None,
+        selections: Selections | None = None,
     ) -> None:
         self.prices, self.parameters = prices, parameters
         count, funds = len(parameters), len(prices.symbols)
@@ -254,7 +257,7 @@ class Accounts:
             for fund, order in own.items() if self.carry_over[account] else ():
                 self.wanted[account, fund], self.ranks[account, fund] = order
         self.only: np.ndarray | None = None
-        self.selections = Selections(funds)
+        self.selections = Selections(funds) if selections is None else selections
         self._schedule(schedules)
         self._trail: dict[Any, list] = {States: [], Rebalanced: [], Attempts: []}
 

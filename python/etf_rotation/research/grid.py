@@ -5,14 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations, product
+from typing import NamedTuple
 
 from etf_rotation.errors import InputError
-from etf_rotation.research.sweep import Build, Variant
+from etf_rotation.research.build import Build, Variant
+from etf_rotation.research.data import OFFSETS
+from etf_rotation.signals.selection import check_rules
+from etf_rotation.signals.weights import EQUAL, INVERSE_VOLATILITY, OWN
 
-REBALANCES = ("monthly", "weekly", "daily")
+FACTORS = "all,single,pair,all-but-one"
+REBALANCES = "monthly,weekly"
+WEIGHTINGS = (EQUAL, INVERSE_VOLATILITY, OWN)
 
 
-def variants(build: Build, options: Mapping[str, str | None]) -> list[Variant]:
+class Grid(NamedTuple):
+    """The variants, and how many combinations the rules of strategies forbid."""
+
+    variants: list[Variant]
+    left_out: int
+
+
+def grid(build: Build, options: Mapping[str, str | None]) -> Grid:
     """Return every combination once, in the options' order.
 
     Parameters
@@ -21,30 +34,85 @@ def variants(build: Build, options: Mapping[str, str | None]) -> list[Variant]:
         Its own variant is always among them, first where the options do not ask for it: what it
         has tried counts.
     options : mapping
-        Lists separated by commas: `factors`, `top_n`, `rebalance`, `slippage_bps`,
-        `commission_bps`, `min_weight_change`; None or absent for the default.
+        Lists separated by commas, one for each field of `Variant`; None or absent for the default:
+        the strategy's own value, but for `factors`, `top_n`, `rebalance` and `slippage_bps`.
+        `redistribute` is by default the strategy's own where the rules allow that, else true.
 
     Raises
     ------
     InputError
-        A value that means nothing; the message names the option.
+        A value that means nothing, or nothing that the rules allow; the message names the option.
     """
-    own = build.variant
-    defaults = {
-        "top_n": ",".join(str(own.top_n + step) for step in (-2, 0, 2, 4) if own.top_n + step > 0),
-        "slippage_bps": f"{own.slippage_bps!r},{own.slippage_bps * 2!r}",
-        "commission_bps": repr(own.commission_bps),
-        "min_weight_change": repr(own.min_weight_change),
+    defaults = _defaults(build)
+    asked_for = {name: text for name, text in options.items() if text is not None}
+    given = {name: asked_for.get(name, default) for name, default in defaults.items()}
+    if not build.variant.factors and "factors" in asked_for:
+        raise InputError(
+            f"--factors: the ranking of {build.strategy} is {build.ranking}, not the score"
+        )
+    readers: dict[str, Callable[[str], Iterator]] = {
+        "factors": lambda text: _subsets(text, build),
+        "top_n": _top_n,
+        "weighting": lambda text: _one_of(text, WEIGHTINGS),
+        "redistribute": lambda text: (own == "true" for own in _one_of(text, ("true", "false"))),
+        "rebalance": lambda text: _one_of(text, tuple(OFFSETS)),
+        "rebalance_offset": lambda text: _whole(text, least=0),
+        "tranches": lambda text: _whole(text, least=1),
     }
-    given = defaults | {name: value for name, value in options.items() if value is not None}
-    asked = product(
-        _values("factors", given["factors"], lambda text: _subsets(text, build)),
-        _values("top_n", given["top_n"], _whole),
-        _values("rebalance", given["rebalance"], _rebalance),
-        *(_values(name, given[name], _share) for name in Variant._fields[3:]),
-    )
-    found = list(dict.fromkeys(map(Variant._make, asked)))
-    return found if own in found else [own, *found]
+    values = {
+        name: [None] if text is None else _values(name, text, readers.get(name, _share))
+        for name, text in given.items()
+    }
+    asked = [_settled(Variant(*own), build) for own in product(*values.values())]
+    allowed = [own for own in dict.fromkeys(asked) if _fault(own, build) is None]
+    if not allowed:
+        raise InputError(f"no variant is left: {_fault(asked[0], build)}")
+    left_out = len(set(asked)) - len(allowed)
+    own = build.variant
+    return Grid(allowed if own in allowed else [own, *allowed], left_out)
+
+
+def _defaults(build: Build) -> dict[str, str | None]:
+    own = build.variant
+    defaults = {name: str(value) for name, value in own._asdict().items()}
+    steps = (-2, 0, 2, 4)
+    top_n = [own.top_n + step for step in steps if own.top_n + step > 0] if own.top_n else ["all"]
+    return defaults | {
+        "factors": FACTORS if own.factors else None,
+        "top_n": ",".join(map(str, top_n)),
+        "redistribute": None,
+        "rebalance": REBALANCES,
+        "slippage_bps": f"{own.slippage_bps!r},{own.slippage_bps * 2!r}",
+    }
+
+
+def _settled(variant: Variant, build: Build) -> Variant:
+    """Return a variant with what no option gave."""
+    if variant.factors is None:
+        variant = variant._replace(factors=build.variant.factors)
+    if variant.redistribute is None:
+        has_to = variant.weighting != EQUAL or variant.top_n is None
+        variant = variant._replace(redistribute=has_to or build.variant.redistribute)
+    return variant
+
+
+def _fault(variant: Variant, build: Build) -> str | None:
+    """Return what the rules of strategies have against a variant."""
+    names = set(build.rules._fields) & set(Variant._fields)
+    rules = build.rules._replace(**{name: getattr(variant, name) for name in names})
+    try:
+        check_rules(rules._replace(start_funds=build.start_funds(variant)))
+    except ValueError as error:
+        return str(error)
+    if variant.weighting == OWN and build.variant.weighting != OWN:
+        return f"the ranking {build.ranking} gives no weights of its own"
+    count = OFFSETS[variant.rebalance]
+    most = {"monthly": 4, "weekly": 5, "daily": 1}[variant.rebalance]
+    if variant.rebalance_offset >= count:
+        return f"rebalance_offset {variant.rebalance_offset} with {variant.rebalance} rebalances"
+    if variant.tranches > most:
+        return f"{variant.tranches} tranches with {variant.rebalance} rebalances"
+    return None
 
 
 def _values(name: str, text: str, read: Callable[[str], Iterator]) -> list:
@@ -72,9 +140,13 @@ def _subsets(text: str, build: Build) -> Iterator[tuple[str, ...]]:
     return iter([tuple(sorted(set(names)))])
 
 
-def _whole(text: str) -> Iterator[int]:
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"{text!r} is no whole number above zero")
+def _top_n(text: str) -> Iterator[int | None]:
+    return iter([None]) if text == "all" else _whole(text, least=1)
+
+
+def _whole(text: str, *, least: int) -> Iterator[int]:
+    if not text.isdecimal() or int(text) < least:
+        raise ValueError(f"{text!r} is no whole number of {least} or more")
     return iter([int(text)])
 
 
@@ -88,7 +160,7 @@ def _share(text: str) -> Iterator[float]:
     return iter([value])
 
 
-def _rebalance(text: str) -> Iterator[str]:
-    if text not in REBALANCES:
-        raise ValueError(f"{text!r} is none of {', '.join(REBALANCES)}")
+def _one_of(text: str, allowed: tuple[str, ...]) -> Iterator[str]:
+    if text not in allowed:
+        raise ValueError(f"{text!r} is none of {', '.join(allowed)}")
     return iter([text])

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from etf_rotation.console import render_table
 from etf_rotation.errors import InputError
 from etf_rotation.production.export import csv_cell
+from etf_rotation.research.build import Build, Variant
 from etf_rotation.research.deflated_sharpe import (
     effective_trials,
     expected_max_sharpe,
@@ -23,26 +23,9 @@ from etf_rotation.research.deflated_sharpe import (
     probabilistic_sharpe,
     shape,
 )
-from etf_rotation.research.sweep import Build, Result, Variant
+from etf_rotation.research.sweep import Result
 
-BEST = 10
-CONFIDENCE = 0.95
 WRITERS = {".parquet": pa.parquet.write_table, ".csv": pa.csv.write_csv}
-SHOWN = (
-    "variant",
-    "is_build",
-    "factors",
-    "top_n",
-    "rebalance",
-    "slippage_bps",
-    "first_date",
-    "annual_return",
-    "max_drawdown",
-    "annual_turnover",
-    "sharpe",
-    "deflated_sharpe",
-    "deflated_sharpe_effective",
-)
 
 
 class Trials(NamedTuple):
@@ -83,6 +66,7 @@ def judge(
         metrics = result.metrics or dict.fromkeys(names) | {"sessions": 0}
         skewness, kurtosis = shape(result.returns) or (None, None)
         row = {
+            "strategy": build.strategy,
             "pool": build.pool,
             "variant": n,
             "is_build": variant == build.variant,
@@ -170,82 +154,3 @@ def write(rows: Sequence[dict], path: Path) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def closing(build: Build, trials: Trials, rows: Sequence[dict]) -> str:
-    """Return the best variants, what luck would have made of as many, and what to make of it."""
-    ranked = sorted(
-        (row for row in rows if row.get("sharpe") is not None),
-        key=lambda row: (-row["sharpe"], row["variant"]),
-    )
-    if not ranked:
-        return (
-            f"None of the {len(rows)} variants of {build.pool} ever traded: no session had as many "
-            "eligible funds as top_n asks for."
-        )
-    own = [row for row in rows if row["is_build"]]
-    shown = [row | {"factors": _short(row, build)} for row in [*ranked[:BEST], *own]]
-    table = render_table(SHOWN, [[row[name] for name in SHOWN] for row in shown])
-    lines = [
-        f"The best {min(BEST, len(ranked))} of {len(rows):,} variants of {build.pool} by Sharpe "
-        "ratio, and last the build's own",
-        table,
-        "",
-        f"Trials: {trials.count:,}{_worth(trials)}.",
-        f"Best Sharpe ratio to expect without any skill: {trials.expected_max:.2f} of all trials, "
-        f"{trials.expected_max_effective:.2f} of the independent ones.",
-        _verdict(ranked[0]),
-        *_spans(ranked),
-        "To choose the best variant is to fit to this sample: its past figures flatter it, and the "
-        "deflated Sharpe ratio knows nothing of what was tried elsewhere, or of the hindsight in "
-        "the choice of the funds.",
-    ]
-    if build.is_synthetic:
-        lines.append("SYNTHETIC DATA, not market data")
-    return "\n".join(lines)
-
-
-def _short(row: Mapping, build: Build) -> str:
-    """Return the names, or those that are left out where that is shorter."""
-    factors = row["factors"].split("+")
-    left_out = [factor for factor in build.scored if factor not in factors]
-    if not left_out:
-        return "all"
-    if len(left_out) < len(factors):
-        return "all but " + "+".join(left_out)
-    return "+".join(factors)
-
-
-def _worth(trials: Trials) -> str:
-    if trials.correlation is None:
-        return ""
-    return (
-        f", worth {trials.effective:,.1f} independent ones (mean correlation of daily returns "
-        f"{trials.correlation:.2f} on the {trials.common_sessions:,} sessions that all have)"
-    )
-
-
-def _spans(rows: Sequence[Mapping]) -> list[str]:
-    first, last = (pick(row["first_date"] for row in rows) for pick in (min, max))
-    if first == last:
-        return []
-    return [
-        f"They begin between {first} and {last}, each when as many funds as its top_n are "
-        "eligible: Sharpe ratios of different years compare badly. A build with the var "
-        "backtest_start gives them one start."
-    ]
-
-
-def _verdict(best: Mapping) -> str:
-    strict, effective = best["deflated_sharpe"], best["deflated_sharpe_effective"]
-    found = f"The best, variant {best['variant']} with a Sharpe ratio of {best['sharpe']:.2f}, has "
-    if strict is None:
-        return found + "too short a history for a deflated Sharpe ratio."
-    found += f"a deflated Sharpe ratio of {strict:.2f} (of independent trials {effective:.2f})"
-    if strict >= CONFIDENCE:
-        return f"{found}, {CONFIDENCE} or more: luck among these trials alone does not explain it."
-    if effective >= CONFIDENCE:
-        return (
-            f"{found}: whether luck explains it hangs on how many of these trials are independent."
-        )
-    return f"{found}, below {CONFIDENCE}: it cannot be told from the best of as many lucky ones."

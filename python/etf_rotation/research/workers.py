@@ -1,0 +1,135 @@
+"""Where the work of a sweep runs: here, in local processes, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from etf_rotation.dbt_project import PROJECT
+from etf_rotation.errors import InputError
+from etf_rotation.gate.run_metadata import code_version
+
+CONNECT_SECONDS = 10
+
+
+class Workers:
+    """Processes that apply a function to arguments.
+
+    Parameters
+    ----------
+    count : int
+        How many there are.
+    client : distributed.Client, optional
+        Of the cluster that they belong to; without one they are local, and one is this process.
+    """
+
+    def __init__(self, count: int, client: Any = None) -> None:
+        self.count, self.client = count, client
+
+    def map(self, function: Callable, shared: Sequence, work: Sequence) -> Iterator:
+        """Yield `function(*shared, item)` of each item of `work`, in order.
+
+        Raises
+        ------
+        InputError
+            A local process was ended from outside, or a cluster lost its workers.
+        """
+        if self.client is None and self.count == 1:
+            yield from (function(*shared, item) for item in work)
+            return
+        try:
+            with parallel_config(**self._backend(shared)):
+                tasks = (delayed(function)(*shared, item) for item in work)
+                yield from Parallel(n_jobs=self.count, return_as="generator", batch_size=1)(tasks)
+        except TerminatedWorkerError:
+            raise InputError(
+                "a process of the sweep was ended from outside, perhaps for want of memory; try "
+                "again with fewer --processes"
+            ) from None
+
+    def _backend(self, shared: Sequence) -> dict[str, Any]:
+        if self.client is not None:
+            return {"backend": "dask", "client": self.client, "scatter": list(shared)}
+        # On Ctrl-C this process ends the work, and says so once.
+        return {"backend": "loky", "max_nbytes": None, "initializer": _ignore_interrupts}
+
+    def on_each(self, function: Callable, *arguments: Any) -> dict[str, Any]:
+        """Return what a function gives in every worker of a cluster, by address."""
+        return self.client.run(function, *arguments) if self.client is not None else {}
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def workers(processes: int, cluster: str | None = None) -> Iterator[Workers]:
+    """Give the workers of a sweep.
+
+    Parameters
+    ----------
+    processes : int
+        Local processes, where there is no cluster.
+    cluster : str, optional
+        The address of a running Dask scheduler, such as tcp://10.0.0.5:8786.
+
+    Raises
+    ------
+    InputError
+        Dask is not installed, no scheduler answers, it has no workers, or one of them has another
+        code of this package or another numpy: bits could differ.
+    """
+    if cluster is None:
+        yield Workers(processes)
+        return
+    client = _client(cluster)
+    try:
+        threads = client.nthreads()
+        if not threads:
+            raise InputError(f"--cluster {cluster}: the scheduler has no workers")
+        _check_code(client, cluster)
+        yield Workers(sum(threads.values()), client)
+    finally:
+        client.close()
+
+
+def _client(cluster: str) -> Any:
+    try:
+        from distributed import Client  # noqa: PLC0415
+    except ImportError:
+        raise InputError(
+            "--cluster needs Dask: install the packages dask and distributed here and on the "
+            "workers"
+        ) from None
+    try:
+        return Client(cluster, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"--cluster {cluster}: no Dask scheduler answers ({error})") from None
+
+
+def versions() -> tuple[str, str]:
+    """Return what decides bits: a digest of the project's code, and numpy's version."""
+    return code_version(PROJECT), np.__version__
+
+
+def _check_code(client: Any, cluster: str) -> None:
+    own = versions()
+    try:
+        found = client.run(versions)
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            f"--cluster {cluster}: a worker cannot import etf_rotation ({error}); set its "
+            "PYTHONPATH to the project's folder python"
+        ) from None
+    for address, version in sorted(found.items()):
+        if version != own:
+            raise InputError(
+                f"--cluster {cluster}: the worker {address} has another code of etf_rotation, or "
+                "another numpy; give it the same project"
+            )
