@@ -212,6 +212,8 @@ class Accounts:
         Those of an earlier rebalance without any fill, by fund.
     selections : Selections, optional
         Where the selections are laid out already; the schedules then hold their places.
+    keeps_rebalances : bool
+        Whether the trail tells what rebalances made of funds.
 
     Notes
     -----
@@ -240,6 +242,8 @@ class Accounts:
         shares: np.ndarray | None = None,
         orders: Sequence[Mapping[int, Order]] | None = None,
         selections: Selections | None = None,
+        *,
+        keeps_rebalances: bool = True,
     ) -> None:
         self.prices, self.parameters = prices, parameters
         count, funds = len(parameters), len(prices.symbols)
@@ -257,6 +261,7 @@ class Accounts:
             for fund, order in own.items() if self.carry_over[account] else ():
                 self.wanted[account, fund], self.ranks[account, fund] = order
         self.only: np.ndarray | None = None
+        self.keeps_rebalances = keeps_rebalances
         self.selections = Selections(funds) if selections is None else selections
         self._schedule(schedules)
         self._trail: dict[Any, list] = {States: [], Rebalanced: [], Attempts: []}
@@ -379,6 +384,8 @@ class Accounts:
             is_order &= self.only
         self.wanted[accounts] = np.where(is_order, wanted, np.nan)
         self.ranks[accounts] = self.targets["rank"][selections]
+        if not self.keeps_rebalances:
+            return
         rows, funds = np.nonzero(is_involved)
         self._record(
             Rebalanced,

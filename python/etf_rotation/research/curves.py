@@ -89,6 +89,7 @@ def simulate(
             [capital / own.tranches for own in accounts],
             [schedules[own.chain] for own in accounts],
             selections=chosen,
+            keeps_rebalances=False,
         ).run()
         places = {own: n for n, own in enumerate(accounts)}
         numbers = [[places[own] for own in of_variant] for of_variant in tranches]

@@ -13,7 +13,6 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from etf_rotation.dbt_project import PROJECT
 from etf_rotation.errors import InputError
-from etf_rotation.gate.run_metadata import code_version
 
 CONNECT_SECONDS = 10
 
@@ -115,6 +114,9 @@ def _client(cluster: str) -> Any:
 
 def versions() -> tuple[str, str]:
     """Return what decides bits: a digest of the project's code, and numpy's version."""
+    # It reads Parquet: only a cluster needs it.
+    from etf_rotation.gate.run_metadata import code_version  # noqa: PLC0415
+
     return code_version(PROJECT), np.__version__
 
 

@@ -261,7 +261,7 @@ def test_every_worker_of_a_cluster_is_checked_first(cluster, build, monkeypatch)
 
 
 def test_a_worker_with_other_code_is_refused(cluster, monkeypatch):
-    monkeypatch.setattr("etf_rotation.research.workers.code_version", lambda project: "other")
+    monkeypatch.setattr("etf_rotation.gate.run_metadata.code_version", lambda project: "other")
     with (
         pytest.raises(InputError, match="has another code of etf_rotation, or another numpy"),
         workers(1, cluster.scheduler_address),
