@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -155,6 +155,29 @@ class Trail(NamedTuple):
     attempts: Attempts
 
 
+class Selected(Protocol):
+    """Selections by place."""
+
+    def __getitem__(self, place: int, /) -> Selection:
+        """Return a selection."""
+
+
+class LaidOut(Protocol):
+    """Selections that `Accounts` reads by place, laid out by fund."""
+
+    funds: int
+
+    @property
+    def rows(self) -> Selected:
+        """The selections by place."""
+
+    def add(self, selection: Any, /) -> int:
+        """Return the place of what a schedule names."""
+
+    def laid_out(self) -> dict[str, np.ndarray]:
+        """Return arrays of shape (selections, funds), zero where a fund is not selected."""
+
+
 class Selections:
     """Selected funds of many rebalances, laid out by fund; the same selection is kept once."""
 
@@ -210,7 +233,7 @@ class Accounts:
         Held before the first session.
     orders : sequence of mapping of int to Order, optional
         Those of an earlier rebalance without any fill, by fund.
-    selections : Selections, optional
+    selections : LaidOut, optional
         Where the selections are laid out already; the schedules then hold their places.
     keeps_rebalances : bool
         Whether the trail tells what rebalances made of funds.
@@ -238,10 +261,10 @@ class Accounts:
         prices: Prices,
         parameters: Sequence[Parameters],
         cash: Sequence[float],
-        schedules: Sequence[Mapping[int, Selection]],
+        schedules: Sequence[Mapping[int, Any]],
         shares: np.ndarray | None = None,
         orders: Sequence[Mapping[int, Order]] | None = None,
-        selections: Selections | None = None,
+        selections: LaidOut | None = None,
         *,
         keeps_rebalances: bool = True,
     ) -> None:
@@ -262,11 +285,11 @@ class Accounts:
                 self.wanted[account, fund], self.ranks[account, fund] = order
         self.only: np.ndarray | None = None
         self.keeps_rebalances = keeps_rebalances
-        self.selections = Selections(funds) if selections is None else selections
+        self.selections: LaidOut = Selections(funds) if selections is None else selections
         self._schedule(schedules)
         self._trail: dict[Any, list] = {States: [], Rebalanced: [], Attempts: []}
 
-    def _schedule(self, schedules: Sequence[Mapping[int, Selection]]) -> None:
+    def _schedule(self, schedules: Sequence[Mapping[int, Any]]) -> None:
         """Lay the rebalances out: sessions of each account, ended by one that never comes."""
         longest = max((len(own) for own in schedules), default=0)
         self.rebalance_sessions = np.full((len(schedules), longest + 1), self.end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -110,7 +111,7 @@ def compare(
         overfitting = probability_of_overfitting(excess)
     dates = data.prices.dates
     if asked.holdout_start is not None and len(own.numbers) > 1:
-        since = int(np.searchsorted(np.array(dates[own.first :]), asked.holdout_start))
+        since = bisect_left(dates, asked.holdout_start, own.first) - own.first
         if min(since, len(excess) - since) >= settings.min_sessions:
             holdout = hold_out(excess, since)
     if asked.windows is not None:

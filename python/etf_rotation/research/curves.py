@@ -134,7 +134,9 @@ def _nothing(
         begin,
         first,
         np.full(shape, capital),
-        *(np.zeros(shape) for _ in range(3)),
+        np.zeros(shape),
+        np.zeros(shape),
+        np.zeros(shape),
         np.zeros(len(first), int),
         np.zeros((len(first), closes, funds)),
     )
@@ -157,11 +159,11 @@ def _fill(
         for name in ("commission", "slippage")
     ]
     by_tranches: dict[int, list[int]] = {}
-    for variant, own in enumerate(numbers):
-        by_tranches.setdefault(len(own), []).append(variant)
+    for variant, tranches in enumerate(numbers):
+        by_tranches.setdefault(len(tranches), []).append(variant)
     by_tranches.pop(0, None)
     for variants in by_tranches.values():
-        own = np.array([numbers[n] for n in variants])
+        own = np.array([numbers[n] for n in variants], int)
         curves.equity[variants] = _added(equity, own)
         curves.holdings_value[variants] = _added(holdings, own)
         curves.costs[variants] = _added(costs[0], own) + _added(costs[1], own)
@@ -247,9 +249,8 @@ class _Fills(NamedTuple):
 
 
 def _fills(attempts: Attempts, accounts: np.ndarray) -> _Fills:
-    begins, ends = (
-        np.searchsorted(attempts.account, accounts.ravel(), side) for side in ("left", "right")
-    )
+    begins = np.searchsorted(attempts.account, accounts.ravel())
+    ends = np.searchsorted(attempts.account, accounts.ravel() + 1)
     lengths = ends - begins
     offsets = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
     rows = np.arange(lengths.sum()) + offsets

@@ -99,7 +99,7 @@ class _Reader:
             sectors=tuple(row["category"] for row in listed),
             is_broad=np.array([row["is_broad"] for row in listed], bool),
             benchmark_returns=self._benchmark_returns(),
-            min_scored_share=float(self.build.variables["min_scored_share"]),
+            min_scored_share=float(str(self.build.variables["min_scored_share"])),
         )
 
     def _rebalances(self, variants: Sequence[Variant]) -> dict[tuple[str, int], np.ndarray]:

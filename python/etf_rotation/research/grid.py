@@ -76,10 +76,10 @@ def _defaults(build: Build) -> dict[str, str | None]:
     own = build.variant
     defaults = {name: str(value) for name, value in own._asdict().items()}
     steps = (-2, 0, 2, 4)
-    top_n = [own.top_n + step for step in steps if own.top_n + step > 0] if own.top_n else ["all"]
+    top_n = [own.top_n + step for step in steps if own.top_n + step > 0] if own.top_n else []
     return defaults | {
         "factors": FACTORS if own.factors else None,
-        "top_n": ",".join(map(str, top_n)),
+        "top_n": ",".join(map(str, top_n)) or "all",
         "redistribute": None,
         "rebalance": REBALANCES,
         "slippage_bps": f"{own.slippage_bps!r},{own.slippage_bps * 2!r}",

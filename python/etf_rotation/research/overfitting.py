@@ -7,7 +7,6 @@ Spearman's.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
@@ -137,23 +136,18 @@ def hold_out(excess: np.ndarray, since: int) -> Holdout:
     """
     before, after = sharpe_by_variant(excess[:since]), sharpe_by_variant(excess[since:])
     best = int(np.argmax(before))
-    ranks = mean_ranks(-after)
-    return Holdout(
-        since, len(excess) - since, rank_correlation(before, after), best, float(ranks[best])
-    )
+    # scipy takes half a second to import: only who has a holdout pays for it.
+    from scipy.stats import rankdata
 
-
-def mean_ranks(values: np.ndarray) -> np.ndarray:
-    """Return ranks from 1, the smallest first; equal values share the mean of theirs."""
-    ordered = np.sort(values)
-    first = np.searchsorted(ordered, values, "left")
-    last = np.searchsorted(ordered, values, "right")
-    return (first + last + 1) / 2
+    rank = float(rankdata(-after)[best])
+    return Holdout(since, len(excess) - since, rank_correlation(before, after), best, rank)
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float | None:
     """Return Spearman's rank correlation; None where one side has one value only."""
-    ranks = [mean_ranks(values) for values in (one, other)]
-    x, y = (own - own.mean() for own in ranks)
-    scale = math.sqrt(float((x**2).sum()) * float((y**2).sum()))
-    return float((x * y).sum()) / scale if scale else None
+    if min(len(np.unique(values)) for values in (one, other)) == 1:
+        return None
+    from scipy.stats import rankdata, spearmanr
+
+    # Ranks, since a variant without spread has an infinite value.
+    return float(spearmanr(rankdata(one), rankdata(other)).statistic)
