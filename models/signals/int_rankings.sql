@@ -1,4 +1,5 @@
 -- depends_on: {{ ref('int_bars__lagged') }}
+-- depends_on: {{ ref('int_factors__lagged') }}
 -- depends_on: {{ ref('int_funds') }}
 -- depends_on: {{ ref('factor_panel') }}
 -- depends_on: {{ ref('int_scored_factors') }}
@@ -15,6 +16,13 @@
 {% if execute %}
     {% for node in graph.nodes.values() | sort(attribute='name') %}
         {% if node.resource_type == 'model' and node.fqn[1] == 'strategies' %}
+            {% for relation in node.depends_on.nodes if relation not in model.depends_on.nodes %}
+                {% set name = relation.split('.') | last %}
+                {% do exceptions.raise_compiler_error(
+                    node.original_file_path ~ " reads " ~ name ~ ": add the line -- depends_on: {{ ref('" ~ name
+                    ~ "') }} to models/signals/int_rankings.sql, or read a relation that stands there"
+                ) %}
+            {% endfor %}
             {% do rankings.update({node.name: render(node.raw_code)}) %}
         {% endif %}
     {% endfor %}
@@ -31,18 +39,24 @@ pools as (
 ranked as (
 
     {% for name, code in rankings.items() %}
+    -- Under the model's name, so that the error about a column that it lacks names both.
     select
         '{{ name }}' as ranking,
-        pool,
-        trade_date,
-        symbol,
-        columns(lambda name: name in ('score', 'raw_weight'))
+        {{ name }}.pool,
+        {{ name }}.trade_date,
+        {{ name }}.symbol,
+        cast({{ name }}.score as double) as score,
+        cast({{ name }}.raw_weight as double) as raw_weight
     from (
-        {{ code | indent(8) }}
-    )
-    -- Named here, a column that the model lacks is an error.
-    where pool is not null and trade_date is not null and symbol is not null and (score is null or true)
-    union all by name
+        select *
+        from (
+            {{ code | indent(12) }}
+        )
+        union all by name
+        select cast(null as double) as raw_weight where false
+    ) as {{ name }}
+    where {{ name }}.pool is not null and {{ name }}.trade_date is not null and {{ name }}.symbol is not null
+    union all
     {% endfor %}
     select
         cast(null as varchar) as ranking,
@@ -63,6 +77,15 @@ checked as (
         ranked.trade_date,
         ranked.symbol,
         case
+            when count(*) over (partition by ranked.ranking, ranked.pool, ranked.trade_date, ranked.symbol) > 1
+                then error(
+                    format(
+                        '{}: {} has two rows on {}; a ranking has one per fund and session',
+                        ranked.ranking,
+                        ranked.symbol,
+                        ranked.trade_date
+                    )
+                )
             when isfinite(ranked.score) then ranked.score
             when ranked.score is not null then error(
                 format('{} {} {}: score is not finite', ranked.ranking, ranked.symbol, ranked.trade_date)

@@ -22,6 +22,17 @@ rankings as (
 
 ),
 
+with_weights as (
+
+    select
+        ranking,
+        pool,
+        count(raw_weight) as n_raw_weights
+    from rankings
+    group by ranking, pool
+
+),
+
 volatilities as (
 
     select
@@ -52,7 +63,18 @@ joined as (
                     when {{ window }} then volatilities.volatility_{{ window }}
                     {% endfor %}
                 end
-            when 'own' then rankings.raw_weight
+            when 'own'
+                then case
+                    when with_weights.n_raw_weights > 0 then rankings.raw_weight
+                    else error(
+                        format(
+                            'seed strategies: {} in {}: weighting is own, and {} has no raw_weight',
+                            strategies.strategy,
+                            strategies.pool,
+                            strategies.ranking
+                        )
+                    )
+                end
         end as raw_value
     from strategies
     inner join lagged
@@ -67,6 +89,10 @@ joined as (
             and lagged.pool = rankings.pool
             and lagged.trade_date = rankings.trade_date
             and lagged.symbol = rankings.symbol
+    left join with_weights
+        on
+            strategies.ranking = with_weights.ranking
+            and strategies.pool = with_weights.pool
 
 )
 

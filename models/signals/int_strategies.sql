@@ -38,10 +38,10 @@ select
     cast(strategies.top_n as bigint) as top_n,
     strategies.keep_rank,
     strategies.weighting,
-    strategies.volatility_window,
+    cast(strategies.volatility_window as integer) as volatility_window,
     strategies.redistribute,
     strategies.rebalance,
-    strategies.rebalance_offset,
+    cast(strategies.rebalance_offset as integer) as rebalance_offset,
     cast(strategies.tranches as bigint) as tranches,
     strategies.min_weight_change,
     -- A strategy that holds every fund begins when the live one of its pool could.

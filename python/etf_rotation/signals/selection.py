@@ -138,7 +138,9 @@ def choose(
         return {fund.symbol: SELECTED for fund in ranking}
     if rules.top_n is None:
         return dict(_taken(ranking, rules, SELECTED, _Taken()))
-    longest = max(rules.top_n, min(rules.keep_rank * rules.top_n, len(ranking) / 2))
+    # Rounded: 1.16 * 25 is 28.999999999999996, and the fund of rank 29 stays.
+    multiple = round(rules.keep_rank * rules.top_n, 9)
+    longest = max(rules.top_n, min(multiple, len(ranking) / 2))
     stays = [
         rules.keep_rank > 1 and place <= longest and fund.symbol in previous
         for place, fund in enumerate(ranking, start=1)

@@ -17,26 +17,25 @@ VOLATILITY_WINDOWS = (5, 10, 20, 30, 60, 120)
 RHYTHMS = {"monthly": (19, 4), "weekly": (4, 5), "daily": (0, 1)}
 
 
+WHOLE = ("top_n", "volatility_window", "rebalance_offset", "tranches")
+
+
 class Row(NamedTuple):
-    """A row of the seed strategies.
+    """A row of the seed strategies as it is written; None where a cell is empty."""
 
-    Any cell may be empty, which is None, until `check_strategies` has refused it. `top_n` may stay
-    so: it means every fund.
-    """
-
-    strategy: str
-    pool: str
-    is_live: bool
-    ranking: str
-    top_n: int | None
-    keep_rank: float
-    weighting: str
-    volatility_window: int
-    redistribute: bool
-    rebalance: str
-    rebalance_offset: int
-    tranches: int
-    min_weight_change: float
+    strategy: str | None
+    pool: str | None
+    is_live: bool | None
+    ranking: str | None
+    top_n: float | None
+    keep_rank: float | None
+    weighting: str | None
+    volatility_window: float | None
+    redistribute: bool | None
+    rebalance: str | None
+    rebalance_offset: float | None
+    tranches: float | None
+    min_weight_change: float | None
 
 
 def check_strategies(
@@ -79,9 +78,9 @@ def check_strategies(
 
 
 def _fault(row: Row, pools: Collection[str], rankings: Collection[str]) -> str | None:
-    empty = [name for name, value in row._asdict().items() if value is None and name != "top_n"]
-    if empty:
-        return f"{empty[0]} is empty; fill it in"
+    values = row._asdict()
+    if fault := _cell_fault(values):
+        return fault
     if not re.fullmatch(NAME, row.strategy) or row.strategy in RESERVED:
         return "a strategy's name is small letters, digits and _, and not 'live'"
     if row.pool not in pools:
@@ -89,11 +88,19 @@ def _fault(row: Row, pools: Collection[str], rankings: Collection[str]) -> str |
     if row.ranking not in rankings:
         known = ", ".join(sorted(rankings))
         return f"models/strategies has no model {row.ranking}; there are {known}"
-    choices: dict[str, Collection[str]] = {"weighting": WEIGHTINGS, "rebalance": RHYTHMS}
-    for name, allowed in choices.items():
-        if (value := getattr(row, name)) not in allowed:
-            return f"{name} is {value}, which must be one of {', '.join(allowed)}"
-    return _numeric_fault(row, row._asdict())
+    for name, known in (("weighting", WEIGHTINGS), ("rebalance", RHYTHMS)):
+        if (value := getattr(row, name)) not in known:
+            return f"{name} is {value}, which must be one of {', '.join(known)}"
+    return _numeric_fault(row, values)
+
+
+def _cell_fault(values: Mapping) -> str | None:
+    for name, value in values.items():
+        if value is None and name != "top_n":
+            return f"{name} is empty; fill it in"
+        if name in WHOLE and value is not None and value % 1:
+            return f"{name} is {value:g}, which must be a whole number"
+    return None
 
 
 def _numeric_fault(row: Row, values: Mapping) -> str | None:
@@ -106,12 +113,12 @@ def _numeric_fault(row: Row, values: Mapping) -> str | None:
     }
     for name, (least, most) in ranges.items():
         if not least <= values[name] <= most:
-            return f"{name} is {values[name]}, which must be {least} to {most}"
+            return f"{name} is {values[name]:g}, which must be {least} to {most}"
     if row.volatility_window not in VOLATILITY_WINDOWS:
         known = ", ".join(map(str, VOLATILITY_WINDOWS))
-        return f"volatility_window is {row.volatility_window}; the panel has {known}"
+        return f"volatility_window is {row.volatility_window:g}; the panel has {known}"
     if row.top_n is not None and row.top_n < 1:
-        return f"top_n is {row.top_n}, which must be 1 or more, or empty for every fund"
+        return f"top_n is {row.top_n:g}, which must be 1 or more, or empty for every fund"
     if row.top_n is None and row.keep_rank != 1:
         return "keep_rank must be 1 where top_n is empty: every fund is held"
     if not row.redistribute and (row.weighting != EQUAL or row.top_n is None):

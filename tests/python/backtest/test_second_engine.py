@@ -7,17 +7,20 @@ is two rows for bt, open and close; its prices are adjusted, the walk's are not.
 from datetime import date, datetime, time, timedelta
 
 import bt
+import ffn
 import numpy as np
 import pandas as pd
 import pytest
 from etf_rotation.backtest.accounts import Parameters, Target
 from etf_rotation.backtest.ledger import Rebalance, walk
 from etf_rotation.backtest.prices import Bar
+from etf_rotation.signals.weights import Limits, redistribute
 
 FUNDS = ["A", "B", "C", "D"]
 DAYS = [date(2021, 3, 1) + timedelta(days=n) for n in range(300)]
 REBALANCES = range(5, 300, 20)
 CAPITAL = 1e6
+LOOKBACK = 40
 WEIGHTS = [0.4, 0.3, 0.2]
 
 
@@ -137,3 +140,27 @@ def test_with_slippage_and_commission_equity_is_that_of_bts_accounts(market):
     assert equity == pytest.approx(expected, rel=1e-9)
     free = walked_equity(bars, plan, 0.0, 0.0)
     assert equity[DAYS[-1]] < free[DAYS[-1]] * (1 - 1e-3)
+
+
+def test_inverse_volatility_without_limits_earns_what_bt_makes_of_it(market):
+    """The weights are those of ffn, bt's own, from the closes before."""
+    bars, prices, _ = market
+    closes = prices[prices.index.hour == 15]
+    closes.index = [at.date() for at in closes.index]
+    plan, weights = {}, {}
+    for n in REBALANCES:
+        if n < LOOKBACK:
+            continue
+        returns = closes.iloc[n - LOOKBACK : n].pct_change().dropna()
+        volatilities = returns.std(ddof=1).to_dict()
+        shares = redistribute(
+            "inverse_volatility", list(volatilities.values()), [None] * len(FUNDS), Limits(1.0, 1.0)
+        )
+        plan[DAYS[n]] = dict(zip(volatilities, shares, strict=True))
+        weights[_at(DAYS[n], 9)] = ffn.calc_inv_vol_weights(returns)
+    algos = [bt.algos.WeighTarget(pd.DataFrame(weights).T), bt.algos.Rebalance()]
+    expected = bt_equity(prices, algos)
+    equity = walked_equity(bars, plan, 0.0, 0.0)
+    assert len(plan) > 10
+    assert len({round(weight, 3) for weight in next(iter(plan.values())).values()}) > 2
+    assert equity == pytest.approx({day: expected[day] for day in equity}, rel=1e-6)
