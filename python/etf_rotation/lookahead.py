@@ -203,9 +203,9 @@ def telling_dates(database: Path) -> list[dt.date]:
     Returns
     -------
     list of datetime.date
-        The last rebalance session of the data's first two thirds and its eve, the session before
-        the latest split or consolidation, and the last session of the fund that ended first (of
-        the fund that was listed last, its first, where none ended).
+        The last rebalance session of a live strategy in the data's first two thirds and its eve,
+        the session before the latest split or consolidation, and the last session of the fund that
+        ended first (of the fund that was listed last, its first, where none ended).
     """
     with duckdb.connect(str(database), read_only=True) as connection:
         rows = connection.execute(
@@ -224,7 +224,11 @@ def telling_dates(database: Path) -> list[dt.date]:
                 select symbol, min(trade_date) as listed, max(trade_date) as ended
                 from bars group by symbol
             )
-            select unnest([max(trade_date), max(as_of_date)]) from signals.target_weights, spans
+            select unnest([max(trade_date), max(as_of_date)])
+            from (
+                from signals.target_weights
+                semi join backtest.int_live_strategies using (strategy, pool)
+            ), spans
             where trade_date <= first + ((last - first) * 2 // 3)::integer
             union all
             select max(previous) from bars where link not between 0.85 and 1.15

@@ -120,8 +120,8 @@ def test_digits_and_fractions_agree():
         for n, sector in enumerate(sectors):
             if sector is not None:
                 members.setdefault(sector, []).append(n)
-        arguments = (Fraction, "inverse_volatility", values, list(members.values()), limits, {})
-        _, exact = weights._shared_out(*arguments, weights.gt)
+        arguments = "inverse_volatility", values, list(members.values()), limits, {}
+        exact = weights._shared_out(weights.FRACTIONS, *arguments)
         assert found == [share * weights.UNIT // 1 / weights.UNIT for share in exact]
         assert sum(found) <= 1
         assert max(found) <= single

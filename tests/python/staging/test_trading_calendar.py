@@ -2,7 +2,12 @@
 
 import datetime as dt
 
-from etf_rotation.staging.trading_calendar import SCHEMA, _library_sessions, sessions_between
+from etf_rotation.staging.trading_calendar import (
+    DAYS_PAST_THE_DATA,
+    SCHEMA,
+    _library_sessions,
+    sessions_between,
+)
 
 
 def day(text):
@@ -44,22 +49,46 @@ def test_numbers_count_from_the_librarys_first_session():
     assert row["previous_trade_date"] is None
 
 
-def test_the_calendar_reaches_past_the_first_session_of_the_next_month():
-    for last in ("2020-12-31", "2021-01-29", "2021-09-30", "2022-01-28"):
-        rows = sessions("2020-12-01", last)
-        beyond = [row["trade_date"] for row in rows if row["trade_date"] > day(last)]
-        assert beyond[0].month != beyond[-1].month or beyond[0].month != day(last).month
+def test_the_calendar_reaches_the_last_session_of_the_next_month():
+    for last, end_of_next in (
+        ("2020-12-31", "2021-01-29"),
+        ("2021-01-04", "2021-02-26"),
+        ("2021-09-30", "2021-10-29"),
+        ("2022-01-28", "2022-02-28"),
+    ):
+        (row,) = [r for r in sessions("2020-12-01", last) if r["trade_date"] == day(end_of_next)]
+        assert row["session_of_month"] == row["sessions_in_month"] - 1
 
 
-def test_every_weekday_is_a_session_after_the_library_ends():
+def test_sessions_are_counted_within_the_exchanges_months_and_weeks():
+    rows = {row["trade_date"]: row for row in sessions("2020-09-28", "2020-10-30")}
+
+    def numbers(text, period):
+        row = rows[day(text)]
+        return row[f"session_of_{period}"], row[f"sessions_in_{period}"]
+
+    # The national holidays leave three sessions of one week and one of the next.
+    assert numbers("2020-09-30", "week") == (2, 3)
+    assert numbers("2020-10-09", "week") == (0, 1)
+    assert numbers("2020-10-12", "week") == (0, 5)
+    # October has 1 + 3 * 5 sessions.
+    assert numbers("2020-09-30", "month") == (21, 22)
+    assert numbers("2020-10-09", "month") == (0, 16)
+    assert numbers("2020-10-30", "month") == (15, 16)
+
+
+def test_every_weekday_but_fixed_holidays_is_a_session_after_the_library_ends():
     end = _library_sessions()[-1]
     rows = sessions_between(end, end + dt.timedelta(days=20)).to_pylist()
     assert rows[0]["trade_date"] == end
     assert rows[0]["is_official"]
     beyond = rows[1:]
     assert not any(row["is_official"] for row in beyond)
-    expected = [end + dt.timedelta(days=n) for n in range(1, 66)]
-    assert [row["trade_date"] for row in beyond] == [d for d in expected if d.weekday() < 5]
+    days = [end + dt.timedelta(days=n) for n in range(1, 20 + DAYS_PAST_THE_DATA + 1)]
+    new_year = dt.date(end.year + 1, 1, 1)
+    assert new_year in days
+    expected = [d for d in days if d.weekday() < 5 and d != new_year]
+    assert [row["trade_date"] for row in beyond] == expected
     assert beyond[0]["session_number"] == rows[0]["session_number"] + 1
     assert all(row["next_trade_date"] > row["trade_date"] for row in rows)
 
