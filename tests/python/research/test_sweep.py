@@ -21,7 +21,7 @@ from etf_rotation.cli.main import main
 from etf_rotation.errors import InputError
 from etf_rotation.research import grid, sweep
 from etf_rotation.research import results as sweep_table
-from faults import copy_project
+from faults.workspace import copy_project
 
 POOLS = ("A_SHARE", "OTHER", "QDII")
 COMMAND = dbt_project.PROJECT / "bin" / "etf-rotation"
