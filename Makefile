@@ -46,7 +46,7 @@ lookahead: ## prove by truncated rebuilds that nothing sees the future
 
 faults: ## put every fault into the data and see which check catches it
 	@bin/setup requirements-dev.lock
-	@PYTHONPATH=python:tests/python .venv/bin/python tests/python/faults.py
+	@PYTHONPATH=python:tests/python .venv/bin/python -m faults
 
 bench: ## time everything side by side with TA-Lib and vectorbt (ETF_MARKET_ROOT, ETF_RAW_ROOT), into docs/benchmarks.md
 	@bin/setup requirements.lock

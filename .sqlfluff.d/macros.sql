@@ -10,9 +10,9 @@
     select * from {{ source }}
 
 ){% endmacro %}
-{% macro averaged(id) %}{% set _ = (varargs, kwargs) %}{{ id }}{% endmacro %}
-{% macro accumulated(id) %}{% set _ = (varargs, kwargs) %}{{ id }}{% endmacro %}
-{% macro ago(x, n) %}{% set _ = (varargs, kwargs) %}lag({{ x }}, {{ n }}) over (){% endmacro %}
+{% macro ema_state(id) %}{% set _ = (varargs, kwargs) %}{{ id }}{% endmacro %}
+{% macro wilder_sum_state(id) %}{% set _ = (varargs, kwargs) %}{{ id }}{% endmacro %}
+{% macro lag_bars(x, n) %}{% set _ = (varargs, kwargs) %}lag({{ x }}, {{ n }}) over (){% endmacro %}
 {% macro sd(x, n) %}{% set _ = (varargs, kwargs) %}sqrt({{ x }}_dev_{{ n }}){% endmacro %}
 {% macro one_of(name, value, allowed) %}{% set _ = (varargs, kwargs) %}{{ allowed[0] }}{% endmacro %}
 {% macro selected_pools() %}{% set _ = (varargs, kwargs) %}{% endmacro %}
@@ -30,10 +30,10 @@
 {% macro rank_correlation() %}{% set _ = (varargs, kwargs) %}sum_x{% endmacro %}
 {% macro gate_leaves() %}{% set _ = (varargs, kwargs) %}{% endmacro %}
 {% macro gate_findings(status) %}{% set _ = (varargs, kwargs) %}select 1 as finding{% endmacro %}
-{% macro so_far(aggregate) %}{% set _ = (varargs, kwargs) %}{{ aggregate }} over (){% endmacro %}
+{% macro running(aggregate) %}{% set _ = (varargs, kwargs) %}{{ aggregate }} over (){% endmacro %}
 {% macro band_lengths() %}{{ return([10]) }}{% endmacro %}
 {% macro band_factors() %}bands.middle_10 as bb_middle_10{% endmacro %}
-{% macro carrying(name, source, ids) %}{{ name }} as (
+{% macro linear_recurrence(name, source, ids) %}{{ name }} as (
 
     select * from {{ source }}
 

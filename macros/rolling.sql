@@ -172,13 +172,13 @@
 
 
 {# The value of `x` n bars earlier, null before the fund's first bar. #}
-{% macro ago(x, n) -%}
+{% macro lag_bars(x, n) -%}
     case when bar_number > {{ n }} then lag({{ x }}, {{ n }}) over () end
 {%- endmacro %}
 
 
 {# An aggregate over all rows up to this one, across funds. It must be exact, such as an integer sum. #}
-{% macro so_far(aggregate) -%}
+{% macro running(aggregate) -%}
     {{ aggregate }} over (rows unbounded preceding)
 {%- endmacro %}
 

@@ -9,7 +9,7 @@
 
 {# An average as in TA-Lib. It starts with the mean of the first n values of x, which start on bar
    `first`. Needs x_sum_n. `span` is n + 1 for the exponential average (α = 2 / span), 2n for Wilder. #}
-{% macro averaged(id, x, n, first=1, span=none, cutoff=1e-13) %}
+{% macro ema_state(id, x, n, first=1, span=none, cutoff=1e-13) %}
     {{ return({
         'id': id, 'x': x, 'seed_bar': first + n - 1, 'seed': x ~ '_sum_' ~ n ~ ' / ' ~ n,
         'alpha': 2 / (span or n + 1), 'beta': 1 - 2 / (span or n + 1), 'cutoff': cutoff,
@@ -17,7 +17,7 @@
 {% endmacro %}
 
 {# Wilder's sum: first the sum of the first n - 1 values of x, then s - s / n + x. #}
-{% macro accumulated(id, x, n, first=2) %}
+{% macro wilder_sum_state(id, x, n, first=2) %}
     {{ return({
         'id': id, 'x': x, 'seed_bar': first + n - 2, 'seed': x ~ '_sum_' ~ (n - 1),
         'alpha': 1, 'beta': 1 - 1 / n, 'cutoff': 1e-21,
@@ -27,7 +27,7 @@
 
 {# CTEs that end in `name`, with the columns of `source` and, for each of `xs`, x_old: its value `step`
    rows above, 0 if there is no such row. In hops, because a lag of 2,048 does not stream. #}
-{% macro rows_above(name, source, step, xs) %}
+{% macro lag_rows(name, source, step, xs) %}
     {% set hop = [step, 1024] | min %}
     {% for reached in range(hop, step + 1, hop) %}
     {{ name if reached == step else name ~ '_' ~ reached }} as (
@@ -78,7 +78,7 @@
     {% do moving.append(name ~ '__' ~ state.id) %}
     {% endfor %}
     {% if going %}
-    {{ rows_above(name ~ '_above_' ~ step, name ~ '_' ~ step, step, moving) }}
+    {{ lag_rows(name ~ '_above_' ~ step, name ~ '_' ~ step, step, moving) }}
 
     {{ name }}_{{ step * 2 }} as (
         select
@@ -111,13 +111,13 @@
     added + kept · added[-1]. Doubling reaches 8,192 steps. Up to the first bar kept is 0, so nothing
     from earlier bars or from the fund above remains.
 #}
-{% macro carrying(name, source, ids) %}
+{% macro linear_recurrence(name, source, ids) %}
     {% set links = [] %}
     {% for id in ids %}{% do links.extend([id ~ '_kept', id ~ '_added']) %}{% endfor %}
 
     {% for power in range(13) %}
     {% set step = 2 ** power %}
-    {{ rows_above(name ~ '_above_' ~ step, name ~ '_' ~ step if power else source, step, links) }}
+    {{ lag_rows(name ~ '_above_' ~ step, name ~ '_' ~ step if power else source, step, links) }}
 
     {{ name }}_{{ step * 2 }} as (
         select

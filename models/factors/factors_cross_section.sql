@@ -17,7 +17,7 @@ returns as (
         bar_number,
         r,
         {% for n in [20, 60] %}
-        c / {{ ago('c', n) }} - 1 as ret_{{ n }}{{ ',' if not loop.last }}
+        c / {{ lag_bars('c', n) }} - 1 as ret_{{ n }}{{ ',' if not loop.last }}
         {% endfor %}
     from bars
 

@@ -27,9 +27,9 @@ bars as (
 {{ rolling('extremes', 'vortices', [26], age=['h', 'l']) }},
 
 {{ smoothing('movements', 'extremes', [
-    accumulated('plus_dm_14', 'plus_dm', 14),
-    accumulated('minus_dm_14', 'minus_dm', 14),
-    accumulated('tr_14', 'tr', 14),
+    wilder_sum_state('plus_dm_14', 'plus_dm', 14),
+    wilder_sum_state('minus_dm_14', 'minus_dm', 14),
+    wilder_sum_state('tr_14', 'tr', 14),
 ]) }},
 
 directions as (
@@ -40,10 +40,10 @@ directions as (
         case when bar_number < 15 then null when tr_14 <= 1e-14 then 0.0 else 100 * plus_dm_14 / tr_14 end as plus_di_14,
         case when bar_number < 15 then null when tr_14 <= 1e-14 then 0.0 else 100 * minus_dm_14 / tr_14 end as minus_di_14,
         {% for n in [20, 60] %}
-        c / {{ ago('h_max_' ~ n, 1) }} - 1 as breakout_{{ n }},
+        c / {{ lag_bars('h_max_' ~ n, 1) }} - 1 as breakout_{{ n }},
         {% endfor %}
         {% for n in [10, 20, 60] %}
-        c - {{ ago('c', n) }} as moved_over_{{ n }}{{ ',' if not loop.last }}
+        c - {{ lag_bars('c', n) }} as moved_over_{{ n }}{{ ',' if not loop.last }}
         {% endfor %}
     from movements
 
@@ -91,7 +91,7 @@ links as (
 
 ),
 
-{{ carrying('states', 'links', ['kama_10', 'adx_14']) }}
+{{ linear_recurrence('states', 'links', ['kama_10', 'adx_14']) }}
 
 select
     bar_id,

@@ -14,11 +14,11 @@ bars as (
 
 {{ rolling('windows', 'bars', [5, 12, 15, 16, 20, 26, 34, 35, 42], sum=['c']) }},
 
-{% set states = [averaged('ema_15', 'c', 15, cutoff=1e-17)] %}
+{% set states = [ema_state('ema_15', 'c', 15, cutoff=1e-17)] %}
 {% for f, s, g in macds %}
 {# TA-Lib seeds both averages on the slow one's bar, so that the fast one starts late. #}
-{% do states.append(averaged('fast_' ~ s, 'c', f, first=s - f + 1, cutoff=1e-17)) %}
-{% do states.append(averaged('slow_' ~ s, 'c', s, cutoff=1e-17)) %}
+{% do states.append(ema_state('fast_' ~ s, 'c', f, first=s - f + 1, cutoff=1e-17)) %}
+{% do states.append(ema_state('slow_' ~ s, 'c', s, cutoff=1e-17)) %}
 {% endfor %}
 {{ smoothing('averages', 'windows', states) }},
 
@@ -40,17 +40,17 @@ lines as (
 
 {{ rolling('ema_windows', 'lines_' ~ macds[-1][1], [15], sum=['ema_15']) }},
 
-{% set states = [averaged('ema_ema_15', 'ema_15', 15, first=15, cutoff=1e-17)] %}
-{% for f, s, g in macds %}{% do states.append(averaged('signal_' ~ s, 'macd_' ~ s, g, first=s, cutoff=1e-17)) %}{% endfor %}
+{% set states = [ema_state('ema_ema_15', 'ema_15', 15, first=15, cutoff=1e-17)] %}
+{% for f, s, g in macds %}{% do states.append(ema_state('signal_' ~ s, 'macd_' ~ s, g, first=s, cutoff=1e-17)) %}{% endfor %}
 {{ smoothing('signals', 'ema_windows', states) }},
 
 {{ rolling('ema_ema_windows', 'signals', [15], sum=['ema_ema_15']) }},
 
-{{ smoothing('triples', 'ema_ema_windows', [averaged('ema_ema_ema_15', 'ema_ema_15', 15, first=29, cutoff=1e-17)]) }}
+{{ smoothing('triples', 'ema_ema_windows', [ema_state('ema_ema_ema_15', 'ema_ema_15', 15, first=29, cutoff=1e-17)]) }}
 
 select
     bar_id,
-    100 * (ema_ema_ema_15 / {{ ago('ema_ema_ema_15', 1) }} - 1) as trix_15,
+    100 * (ema_ema_ema_15 / {{ lag_bars('ema_ema_ema_15', 1) }} - 1) as trix_15,
     {% for f, s, g in macds %}
     {% set id = f ~ '_' ~ s ~ '_' ~ g %}
     -- As in TA-Lib, the line is null until its signal exists.

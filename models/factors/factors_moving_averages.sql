@@ -16,7 +16,7 @@ bars as (
 {{ rolling('windows', 'bars', (windows + emas) | unique | sort, sum=['c']) }},
 
 {% set states = [] %}
-{% for n in emas %}{% do states.append(averaged('ema_' ~ n, 'c', n)) %}{% endfor %}
+{% for n in emas %}{% do states.append(ema_state('ema_' ~ n, 'c', n)) %}{% endfor %}
 {{ smoothing('averages', 'windows', states) }}
 
 select

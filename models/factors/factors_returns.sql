@@ -21,7 +21,7 @@ returns as (
     select
         *,
         {% for n in [1, 2, 3, 5, 10, 20, 30, 60, 63, 120, 126, 252] %}
-        c / {{ ago('c', n) }} - 1 as ret_{{ n }}{{ ',' if not loop.last }}
+        c / {{ lag_bars('c', n) }} - 1 as ret_{{ n }}{{ ',' if not loop.last }}
         {% endfor %}
     from parts
 

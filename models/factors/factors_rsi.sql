@@ -16,7 +16,7 @@ bars as (
 
 {% set states = [] %}
 {% for n in rsis %}
-{% for x in ['gain', 'loss'] %}{% do states.append(averaged(x ~ '_' ~ n, x, n, first=2, span=2 * n, cutoff=1e-21)) %}{% endfor %}
+{% for x in ['gain', 'loss'] %}{% do states.append(ema_state(x ~ '_' ~ n, x, n, first=2, span=2 * n, cutoff=1e-21)) %}{% endfor %}
 {% endfor %}
 {{ smoothing('averages', 'windows', states) }}
 

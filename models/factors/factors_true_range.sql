@@ -14,7 +14,7 @@ bars as (
 {{ rolling('windows', 'bars', ranges, sum=['tr', 'tr_from_first']) }},
 
 {% set states = [] %}
-{% for n in ranges %}{% do states.append(averaged('atr_' ~ n, 'tr', n, first=2, span=2 * n)) %}{% endfor %}
+{% for n in ranges %}{% do states.append(ema_state('atr_' ~ n, 'tr', n, first=2, span=2 * n)) %}{% endfor %}
 {{ smoothing('averages', 'windows', states) }}
 
 select

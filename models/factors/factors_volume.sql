@@ -6,7 +6,7 @@ bars as (
         *,
         (h + l + c) / 3 as typical,
         (previous_h + previous_l + previous_c) / 3 as previous_typical,
-        v / nullif({{ ago('v', 1) }}, 0) - 1 as volume_r,
+        v / nullif({{ lag_bars('v', 1) }}, 0) - 1 as volume_r,
         case when r > 0 then v when r <= 0 then 0 end as volume_up,
         case when r < 0 then v when r >= 0 then 0 end as volume_down,
         case when h > l then v * ((c - l) - (h - c)) / (h - l) else 0 end as flow,

@@ -29,9 +29,9 @@ with_previous as (
 
     select
         *,
-        {{ ago('c', 1) }} as previous_c,
-        {{ ago('h', 1) }} as previous_h,
-        {{ ago('l', 1) }} as previous_l
+        {{ lag_bars('c', 1) }} as previous_c,
+        {{ lag_bars('h', 1) }} as previous_h,
+        {{ lag_bars('l', 1) }} as previous_l
     from bars
 
 ),
@@ -55,7 +55,7 @@ summed as (
 
     select
         *,
-        {{ so_far('sum(signed_volume)') }} as running_volume
+        {{ running('sum(signed_volume)') }} as running_volume
     from with_signed_volume
 
 )
@@ -79,7 +79,7 @@ select
     case when bar_number > 1 then greatest(h - l, abs(h - previous_c), abs(l - previous_c)) end as tr,
     cast(
         running_volume
-        - {{ so_far('arg_max(running_volume - signed_volume, first_row)') }}
+        - {{ running('arg_max(running_volume - signed_volume, first_row)') }}
         as double
     ) as obv
 from summed

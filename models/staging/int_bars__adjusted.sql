@@ -73,9 +73,9 @@ counted as (
 
     select
         *,
-        row_number + 1 - {{ so_far('max(first_row)') }} as bar_number,
+        row_number + 1 - {{ running('max(first_row)') }} as bar_number,
         -- Counted over all funds, because an integer count is exact.
-        {{ so_far('count(case when link <> 1 then 1 end)') }} as event_number
+        {{ running('count(case when link <> 1 then 1 end)') }} as event_number
     from links
 
 ),
@@ -128,8 +128,8 @@ from_first as (
 
     select
         *,
-        {{ so_far('arg_max(given_adj, first_row)') }} as first_given_adj,
-        {{ so_far('arg_max(event_number, first_row)') }} as events_above
+        {{ running('arg_max(given_adj, first_row)') }} as first_given_adj,
+        {{ running('arg_max(event_number, first_row)') }} as events_above
     from counted
 
 )

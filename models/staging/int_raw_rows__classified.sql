@@ -17,7 +17,7 @@ keyed as (
                 then round(vol * {{ {'lot': 100, 'share': 1}[one_of('raw_volume_unit', var('raw_volume_unit'), ['lot', 'share'])] }})
         end as volume,
         amount * {{ {'thousand_cny': 1000, 'cny': 1}[one_of('raw_amount_unit', var('raw_amount_unit'), ['thousand_cny', 'cny'])] }} as amount
-    from {{ ref('int_raw_rows__keyed') }}
+    from {{ ref('int_raw_rows__key_checked') }}
 
 ),
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import PROJECT, SEEDS, run_dbt
 from etf_rotation.dbt_project import memory_limit
 from etf_rotation.sql import attach
-from faults import copy_project
+from faults.workspace import copy_project
 
 SCRIPT = """
 import sys

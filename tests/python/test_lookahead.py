@@ -59,8 +59,8 @@ def test_every_published_table_with_dates_is_compared(builds):
 PEEKS = {
     "a factor": (
         "models/factors/factors_returns.sql",
-        "c / {{ ago('c', n) }} - 1 as ret_{{ n }}",
-        "lead(c) over () / {{ ago('c', n) }} - 1 as ret_{{ n }}",
+        "c / {{ lag_bars('c', n) }} - 1 as ret_{{ n }}",
+        "lead(c) over () / {{ lag_bars('c', n) }} - 1 as ret_{{ n }}",
         "factors_returns int_factors__lagged factor_panel",
         ("signals.factor_panel", "ret_5"),
     ),

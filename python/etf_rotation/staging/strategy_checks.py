@@ -21,21 +21,25 @@ WHOLE = ("top_n", "volatility_window", "rebalance_offset", "tranches")
 
 
 class Row(NamedTuple):
-    """A row of the seed strategies as it is written; None where a cell is empty."""
+    """A row of the seed strategies as it is written.
 
-    strategy: str | None
-    pool: str | None
-    is_live: bool | None
-    ranking: str | None
+    Any cell may be empty, which is None, until `check_strategies` has refused it. `top_n` may stay
+    so: it means every fund.
+    """
+
+    strategy: str
+    pool: str
+    is_live: bool
+    ranking: str
     top_n: float | None
-    keep_rank: float | None
-    weighting: str | None
-    volatility_window: float | None
-    redistribute: bool | None
-    rebalance: str | None
-    rebalance_offset: float | None
-    tranches: float | None
-    min_weight_change: float | None
+    keep_rank: float
+    weighting: str
+    volatility_window: float
+    redistribute: bool
+    rebalance: str
+    rebalance_offset: float
+    tranches: float
+    min_weight_change: float
 
 
 def check_strategies(
@@ -88,9 +92,10 @@ def _fault(row: Row, pools: Collection[str], rankings: Collection[str]) -> str |
     if row.ranking not in rankings:
         known = ", ".join(sorted(rankings))
         return f"models/strategies has no model {row.ranking}; there are {known}"
-    for name, known in (("weighting", WEIGHTINGS), ("rebalance", RHYTHMS)):
-        if (value := getattr(row, name)) not in known:
-            return f"{name} is {value}, which must be one of {', '.join(known)}"
+    choices: dict[str, Collection[str]] = {"weighting": WEIGHTINGS, "rebalance": RHYTHMS}
+    for name, allowed in choices.items():
+        if (value := getattr(row, name)) not in allowed:
+            return f"{name} is {value}, which must be one of {', '.join(allowed)}"
     return _numeric_fault(row, values)
 
 

@@ -30,11 +30,11 @@ with bars as (
 {{ rolling('windows', 'bars', lengths, sum=['x'], dev=['x', 'y'], cov=[('x', 'y')], trend=['x'],
     skew=['y'], min=['x'], max=['y'], fall=['x'], age=['y']) }},
 {{ smoothing('averages', 'windows', [
-    averaged('ema_20', 'x', 20), averaged('ema_250', 'x', 250, first=3),
-    averaged('wilder_14', 'y', 14, span=28, cutoff=1e-21), accumulated('sum_14', 'y', 14),
+    ema_state('ema_20', 'x', 20), ema_state('ema_250', 'x', 250, first=3),
+    ema_state('wilder_14', 'y', 14, span=28, cutoff=1e-21), wilder_sum_state('sum_14', 'y', 14),
 ]) }},
-{{ carrying('carried', 'averages', ['drift', 'count']) }}
-select *, {{ ago('x', 5) }} as x_5_ago, {{ sd('x', 20) }} as x_sd from carried
+{{ linear_recurrence('carried', 'averages', ['drift', 'count']) }}
+select *, {{ lag_bars('x', 5) }} as x_5_ago, {{ sd('x', 20) }} as x_sd from carried
 """.replace("WINDOWS", str(WINDOWS))
 
 

@@ -8,18 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from etf_rotation.dbt_project import PROJECT
-from faults import (
-    BAD_ROWS,
-    ELSEWHERE,
-    GROUPS,
-    PRICES,
-    STRANGER,
-    Workspace,
-    gate_after,
-    run,
-    stale_data,
-    stranger,
-)
+from faults.elsewhere import ELSEWHERE
+from faults.group import gate_after, run
+from faults.injections.bars import stale_data, stranger
+from faults.matrix import BAD_ROWS, GROUPS
+from faults.workspace import PRICES, STRANGER, Workspace
 
 TYPES_OF_DATES = {
     "510300.SH": (pa.int64(), int),

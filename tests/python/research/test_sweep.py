@@ -19,7 +19,7 @@ from etf_rotation.research.data import read_data
 from etf_rotation.research.grid import grid
 from etf_rotation.research.summary import summary_text
 from etf_rotation.research.workers import Workers
-from faults import copy_project
+from faults.workspace import copy_project
 
 POOLS = ("A_SHARE", "OTHER", "QDII")
 
