@@ -324,6 +324,12 @@ def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome)
         for node in built.notable
         if node.check_status and not (has_gate and node.reads_gate)
     ]
+    read_tables(connection, outcome)
+    return has_gate
+
+
+def read_tables(connection: duckdb.DuckDBPyConnection, outcome: Outcome) -> None:
+    """Take what is told about a build beside its gate, as far as the tables are there."""
     if export.has(connection, RESOLVED):
         outcome.resolved = export.records(connection, f"select * from {RESOLVED} order by all")
     if export.has(connection, METRICS):
@@ -341,7 +347,6 @@ def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome)
                 on returns.strategy = live.strategy and returns.pool = live.pool
             order by returns.pool <> 'PORTFOLIO', returns.pool, returns.period"""
         outcome.returns = export.records(connection, query)
-    return has_gate
 
 
 def _facts(settings: Settings, run: Path, *, is_whole: bool) -> dict:
