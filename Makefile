@@ -17,6 +17,9 @@ run: ## set up, then the main job (on a synthetic sample when there is no raw da
 		$(MAKE) -s sample; \
 	fi
 	.venv/bin/dbt build
+	@bin/etf-rotation report "$${ETF_DATABASE:-etf_rotation.duckdb}" target/report.html --language "$${ETF_LANGUAGE:-en}"
+	@echo "Report: $(CURDIR)/target/report.html"
+	@echo "Next: read it. bin/etf-rotation run builds, checks and publishes the whole run."
 
 fetch: ## set up, then download the daily bars of the pools' real funds into raw/
 	@bin/setup requirements.lock

@@ -1,22 +1,42 @@
-"""Progress and plain tables for a terminal."""
+"""Progress and tables for a terminal."""
 
 from __future__ import annotations
 
+import io
+import os
+import shutil
 import sys
 import time
-import unicodedata
 from collections.abc import Sequence
 from typing import TextIO
 
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
 SHARE_A_LINE = 0.2  # of what is counted, where lines cannot be overwritten
+# A pipe or a file has no width: nothing is wrapped, so that each row stays one line for grep.
+ENDLESS = 10_000
+STYLES = {
+    "error": "bold red",
+    "fail": "bold red",
+    "warn": "yellow",
+    "pass": "green",
+}
 
 
 class Progress:
-    """Lines on standard output; on a terminal the count of nodes is one line that changes."""
+    """Lines on standard output; on a terminal the count of nodes is one line that changes.
+
+    `expected` is how many seconds the whole took last time: with it the time left is shown.
+    """
 
     def __init__(self, stream: TextIO | None = None):
         self.stream = stream or sys.stdout
         self.started = time.monotonic()
+        self.expected: float | None = None
+        self.left = "{:.0f} s left"
         self._is_open = False
         self._next = 0.0
 
@@ -35,57 +55,84 @@ class Progress:
     def stage(self, name: str) -> None:
         """Begin a stage."""
         self._next = 0.0
-        self.say(f"{self.seconds:6.1f} s  {name}")
+        self.say(f"{self.seconds:6.1f} s  {name}{self._left()}")
 
     def nodes(self, done: int, total: int, current: str) -> None:
         """Count the nodes of the build; `current` is what has just ended."""
-        self.count(done, total, f"nodes  {current}")
+        self.count(done, total, f"nodes{self._left()}  {current}")
 
     def count(self, done: int, total: int, what: str) -> None:
         """Count what is done."""
         text = f"{self.seconds:6.1f} s  {done:,} of {total:,} {what}"
         if self.stream.isatty():
-            self.stream.write(f"\r\x1b[K{text[:100]}")
+            shown = Text(text)
+            shown.truncate(width(self.stream) - 1)
+            self.stream.write(f"\r\x1b[K{shown.plain}")
             self.stream.flush()
             self._is_open = True
         elif done >= self._next * total:
             self._next += SHARE_A_LINE
             self.say(text)
 
+    def _left(self) -> str:
+        left = (self.expected or 0.0) - self.seconds
+        return f"  {self.left.format(left)}" if left > 1 else ""
+
+
+def width(stream: TextIO | None = None) -> int:
+    """Return how many columns a terminal has; a pipe or a file takes any."""
+    stream = stream or sys.stdout
+    return shutil.get_terminal_size().columns if stream.isatty() else ENDLESS
+
+
+def render(*parts: RenderableType) -> str:
+    """Return what rich would print on standard output, with colors on a terminal only."""
+    is_terminal = sys.stdout.isatty()
+    console = Console(
+        file=io.StringIO(),
+        width=width(),
+        force_terminal=is_terminal and "NO_COLOR" not in os.environ,
+        color_system="standard" if is_terminal else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    for part in parts:
+        console.print(part)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+
 
 def render_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a table as text; numbers stand to the right, and an unknown value is empty."""
-    texts = [[_text(value) for value in row] for row in rows]
-    widths = [max(map(_width, column)) for column in zip(headings, *texts, strict=True)]
-    is_number = [
-        any(isinstance(row[i], (int, float)) for row in rows)
-        and not any(isinstance(row[i], str) for row in rows)
-        for i in range(len(headings))
-    ]
-    lines = [headings, ["-" * width for width in widths], *texts]
-    return "\n".join(
-        "  ".join(
-            _padded(text, width, right)
-            for text, width, right in zip(line, widths, is_number, strict=True)
-        ).rstrip()
-        for line in lines
-    )
+    """Return a table as text; numbers stand to the right, and an unknown value is empty.
+
+    On a terminal it is as wide as that at most: long texts are wrapped.
+    """
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for place, heading in enumerate(headings):
+        values = [row[place] for row in rows]
+        is_number = any(map(_is_number, values)) and not any(isinstance(v, str) for v in values)
+        table.add_column(heading, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    return render(table)
 
 
-def _text(value: object) -> str:
+def status(name: str, shown: str) -> Text:
+    """Return the name of a status in its color."""
+    return Text(shown, style=STYLES[name])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _cell(value: object) -> Text:
+    if isinstance(value, Text):
+        return value
     if value is None:
-        return ""
+        return Text("")
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return Text("yes" if value else "no")
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}"  # noqa: PLR2004
-    return str(value)
-
-
-def _padded(text: str, width: int, right: bool) -> str:
-    space = " " * (width - _width(text))
-    return space + text if right else text + space
-
-
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+        return Text(f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}")  # noqa: PLR2004
+    return Text(str(value))

@@ -7,20 +7,36 @@ from pathlib import Path
 
 import click
 import duckdb
+from rich.text import Text
 
+from etf_rotation.cli.closing import gate_counts, gate_table, metrics_table
 from etf_rotation.cli.options import CODES, Acting, output_option, refuse_both
 from etf_rotation.console import render_table
 from etf_rotation.dbt_project import PROJECT, project_vars
 from etf_rotation.errors import InputError
-from etf_rotation.notification import messages
 from etf_rotation.production import export, export_checks, snapshots
 from etf_rotation.production import manifest as manifests
 from etf_rotation.production.diff import compare
 from etf_rotation.production.lock import run_lock
 from etf_rotation.production.run import GATE, GATE_FAILED, METRICS, PASSED, now, reason
+from etf_rotation.production.settings import language
 from etf_rotation.production.settings import output_root as output_root_of
 from etf_rotation.reconcile.live import keep_publication, published_orders
+from etf_rotation.texts import texts
 
+UNCHANGED = "files_unchanged"
+LISTED = (
+    "run",
+    "status",
+    "data_to",
+    "as_of",
+    "gate",
+    "annual_return",
+    "seconds",
+    "output_root",
+    "synthetic",
+    "partial",
+)
 database_option = click.option(
     "--database", metavar="FILE", help="A database (default: the published one)."
 )
@@ -41,7 +57,8 @@ def gate(
 ) -> int:
     """Show the gate over a finished folder or a database."""
     refuse_both(context, ["output_dir", "database"])
-    rows = []
+    rows: list[dict] = []
+    unchanged: list[dict] = []
     is_database = database is not None
     if database is None:
         folder = Path(output_dir) if output_dir else published_folder(output_root)
@@ -52,13 +69,19 @@ def gate(
         # What panels and backtest copy into a folder has neither manifest nor database.
         is_full = Path(database).is_file() if manifest is None else not manifest["partial"]
         rows = export_checks.check_folder(folder, is_full=is_full)
+        # Counted apart: the run itself could not yet look back on its files.
+        unchanged = [row for row in rows if row["check_name"] == UNCHANGED]
+        rows = [row for row in rows if row not in unchanged or row["status"] != "pass"]
     if is_database or Path(database).is_file():
         with _connect(database) as connection:
             if export.has(connection, GATE):
                 rows = export.records(connection, f"select * from {GATE} order by all") + rows
             elif is_database:
                 raise InputError(f"{database} has no {GATE}: build it with 'dbt build' first")
-    print(messages.gate_table(rows), messages.gate_counts(rows), sep="\n\n")
+    chosen = language({}, os.environ)
+    print(gate_table(rows, chosen), gate_counts(rows, chosen), sep="\n\n")
+    if any(row["status"] == "pass" for row in unchanged):
+        print(texts("console", chosen)["files_unchanged"])
     return GATE_FAILED if any(row["status"] == "fail" for row in rows) else PASSED
 
 
@@ -72,9 +95,10 @@ def pools(*, output_root: str | None, database: str | None) -> int:
         if not export.has(connection, METRICS):
             raise InputError(f"{database} has no {METRICS}: build it with 'dbt build' first")
         rows = export.records(
-            connection, f"select * from {METRICS} order by pool = 'PORTFOLIO', pool"
+            connection,
+            f"select * from {METRICS} order by is_live desc, strategy, pool = 'PORTFOLIO', pool",
         )
-    print(messages.metrics_table(rows))
+    print(metrics_table(rows, language({}, os.environ)))
     return PASSED
 
 
@@ -84,7 +108,8 @@ def list_runs(*, output_root: str | None) -> int:
     """List the runs that are kept."""
     root = _root(output_root)
     published = snapshots.current(root)
-    columns = ("", "run", "status", "output_root", "partial", "seconds", "synthetic", "gate")
+    words = texts("console", language({}, os.environ))
+    columns = ("", *(words["list_headings"][name] for name in LISTED))
     found = snapshots.survey(root.parent)
     rows = [
         ("*" if run.path.name == (published and published.name) else "", *_row(run.manifest))
@@ -110,14 +135,19 @@ def _row(manifest: dict) -> tuple:
     statuses = [check["status"] for check in manifest["gate"]]
     names = ("error", "fail", "warn", "pass")
     counts = [f"{statuses.count(name)} {name}" for name in names if name in statuses]
+    # Runs of earlier versions do not say how far their data reached, and what it earned.
+    annual = manifest.get("annual_return")
     return (
         manifest["run_id"],
         manifest["status"],
-        manifest["output_root"],
-        ", ".join(manifest["partial"]),
-        round(manifest["seconds"]),
-        manifest["is_synthetic"],
+        manifest.get("last_date") or "",
+        manifest.get("vars", {}).get("as_of") or "",
         ", ".join(counts) if statuses else manifest["fault"],
+        Text("" if annual is None else f"{annual:.2%}", justify="right"),
+        round(manifest["seconds"]),
+        manifest["output_root"],
+        manifest["is_synthetic"],
+        ", ".join(manifest["partial"]),
     )
 
 
@@ -126,7 +156,7 @@ def _row(manifest: dict) -> tuple:
 @click.argument("a")
 @click.argument("b")
 def diff(*, output_root: str | None, a: str, b: str) -> int:
-    """Compare two runs: metrics, weights, factors.
+    """Compare two runs: orders, holdings, metrics, weights, factors.
 
     A and B are the ids of runs, see list.
     """

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from etf_rotation.cli.closing import closing
 from etf_rotation.cli.options import (
     CODES_AND_ENVIRONMENT,
     Acting,
@@ -106,7 +107,7 @@ def _after(
     tell_all: Callable[..., None],
 ) -> None:
     try:
-        progress.say("\n" + messages.closing(outcome, settings))
+        progress.say("\n" + closing(outcome, settings))
     finally:
         if settings.is_synthetic:
             progress.say("Synthetic data: nobody is notified.")
@@ -208,7 +209,7 @@ def _part(settings: Settings, command: str, output_dir: str | None) -> int:
                 progress.say(f"Written to {output_dir}")
             except OSError as error:
                 outcome.code, outcome.fault = COULD_NOT_RUN, reason(error)
-        progress.say("\n" + messages.closing(outcome, settings))
+        progress.say("\n" + closing(outcome, settings))
 
     return Production(settings, progress, command).run(after).code
 

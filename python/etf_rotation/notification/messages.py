@@ -1,15 +1,12 @@
-"""What a run says: the closing tables of the command, and the message that is sent."""
+"""The message about a run: verdict, what is new, the orders, the result, then everything else."""
 
 from __future__ import annotations
 
-from etf_rotation.console import render_table
 from etf_rotation.gate.standing import is_standing, named
-from etf_rotation.notification.message import Message
-from etf_rotation.production.dbt_build import WORK
-from etf_rotation.production.input_changes import Since
+from etf_rotation.notification.message import Message, Part
+from etf_rotation.production.input_changes import since_line
 from etf_rotation.production.run import COULD_NOT_RUN, GATE_FAILED, PASSED, Outcome
-from etf_rotation.production.settings import Settings
-from etf_rotation.production.snapshots import SNAPSHOTS
+from etf_rotation.report.numbers import money
 from etf_rotation.texts import texts
 
 SHOWN = (
@@ -21,37 +18,48 @@ SHOWN = (
     "annual_turnover",
 )
 RATIOS = ("sharpe", "annual_turnover")
-ORDER = ("pool", "symbol", "trade_date", "side", "shares", "target_weight", "last_close", "reason")
 RANK = {"error": 0, "fail": 1, "warn": 2, "pass": 3}
 LISTED = 20  # checks in a message; the published gate table has them all
-NAMED = 5  # funds whose history changed (the manifest has them all), findings that are gone
+NAMED = 5  # findings that are gone; the published table has them all
+PERIODS = ("last_session", "month_to_date", "year_to_date", "last_1_year")
+# How soon a part of a long message may be cut: 0 never, the highest first.
+NEVER, FINDINGS, RESULT, CHANGES, HOLDINGS, REST = range(6)
 
 
 def compose(outcome: Outcome, language: str) -> Message:
-    """Return the message about a run, in Markdown without tables, which DingTalk cannot show."""
+    """Return the message about a run, in Markdown without tables, which DingTalk cannot show.
+
+    Its parts stand in the order in which they are read. A robot that takes less text cuts the end
+    of the least important one, and never the orders.
+    """
     words = texts("message", language)
-    parts = [words[_verdict(outcome)]]
+    title = [words[verdict(outcome)]]
     if outcome.metrics:
         last = max(row["last_date"] for row in outcome.metrics)
-        parts.append(words["data_to"].format(last))
-    lines = [words["run"].format(outcome.run_id or "-", outcome.seconds)]
-    if outcome.fetched:
-        head, *rest = outcome.fetched.splitlines()
-        lines += ["", f"**{head}**", "", *(f"- {line.strip()}" for line in rest)]
-    if outcome.since:
-        lines += ["", since_line(outcome.since, language)]
-    if outcome.not_compared:
-        lines += ["", words["not_compared"].format(outcome.not_compared)]
-    for name in ("fault", "afterwards"):
-        if text := getattr(outcome, name):
-            lines += ["", f"**{words[name]}**: {text}"]
-    lines += _gate_lines(outcome, language)
-    if outcome.code == PASSED:
-        lines += _metric_lines(outcome, words) + _order_lines(outcome, language)
-    return Message(words["title"].format(words["comma"].join(parts)), "\n".join(lines))
+        title.append(words["data_to"].format(last))
+    faults = [
+        f"**{words[name]}**: {text}"
+        for name in ("fault", "afterwards")
+        if (text := getattr(outcome, name))
+    ]
+    parts = [
+        Part("\n\n".join(faults), NEVER),
+        Part(_new_findings(outcome, language), FINDINGS),
+        Part(_orders(outcome, language), NEVER),
+        Part(_result(outcome, words), RESULT),
+        Part(_alerts(outcome, language), RESULT),
+        Part(_changed_input(outcome, language), CHANGES),
+        Part(_standing_findings(outcome, language), CHANGES),
+        Part(_holdings(outcome, language), HOLDINGS),
+        Part(_metrics(outcome, words), REST),
+        Part(_fetched(outcome), REST),
+        Part(words["run"].format(outcome.run_id or "-", outcome.seconds), REST),
+    ]
+    return Message.of(words["title"].format(words["comma"].join(title)), parts)
 
 
-def _verdict(outcome: Outcome) -> str:
+def verdict(outcome: Outcome) -> str:
+    """Return what became of the run, as a key of the texts."""
     if outcome.code == PASSED:
         return "published" if outcome.is_published else "partial"
     return {GATE_FAILED: "gate_failed", COULD_NOT_RUN: "could_not_run"}[outcome.code]
@@ -63,68 +71,54 @@ def sample(language: str) -> Message:
     return Message(words["title"].format(words["test"]), words["test_text"])
 
 
-def since_line(since: Since, language: str) -> str:
-    """Return one line on what the input, the code and the settings became since a run."""
-    words = texts("message", language)
-    added = {"rows": since.added_rows, "funds": since.added_funds, "date": since.last_date}
-    if since.restated:
-        named = [
-            words[fund.kind].format(
-                symbol=fund.symbol or "-", rows=fund.rows, date=fund.first_date or "-"
-            )
-            for fund in since.restated[:NAMED]
-        ]
-        if len(since.restated) > NAMED:
-            named.append(words["more"].format(len(since.restated) - NAMED))
-        parts = [words["history"].format(words["joint"].join(named))]
-        parts += [words["later"].format(**added)] if since.added_rows else []
-    else:
-        parts = [words["added"].format(**added) if since.added_rows else words["same"]]
-    parts += [words["code"]] if since.is_code_changed else []
-    if since.settings_changed:
-        parts.append(words["settings"].format(", ".join(since.settings_changed)))
-    return words["since"].format(since.run_id, words["joint"].join(parts))
-
-
-def _counts(gate: list[dict]) -> tuple[int, int, int]:
+def counts(gate: list[dict]) -> tuple[int, int, int]:
+    """Return how many checks passed, warned and failed; a node that broke has failed."""
     statuses = [row["status"] for row in gate]
     failed = statuses.count("fail") + statuses.count("error")
     return statuses.count("pass"), statuses.count("warn"), failed
 
 
-def _notable(gate: list[dict]) -> list[dict]:
-    return _worst_first([row for row in gate if row["status"] != "pass"])
+def notable(gate: list[dict]) -> list[dict]:
+    """Return the checks that did not pass, the worst first."""
+    return worst_first([row for row in gate if row["status"] != "pass"])
 
 
-def _worst_first(rows: list[dict]) -> list[dict]:
+def worst_first(rows: list[dict]) -> list[dict]:
+    """Return checks in the order of their status, otherwise as they were."""
     return sorted(rows, key=lambda row: RANK[row["status"]])
 
 
-def _gate_lines(outcome: Outcome, language: str) -> list[str]:
+def _listed(title: str, lines: list[str]) -> str:
+    return "\n".join([f"**{title}**", "", *(f"- {line}" for line in lines)]) if lines else ""
+
+
+def _new_findings(outcome: Outcome, language: str) -> str:
     if not outcome.gate:
-        return []
+        return ""
     words = texts("message", language)
-    lines = ["", f"**{words['gate'].format(*_counts(outcome.gate))}**", ""]
     # Alerts come once, in a form that one can read on a telephone.
-    notable = [row for row in _notable(outcome.gate) if not _is_alert(row)]
-    shown = [row for row in notable if not is_standing(row)]
+    rows = [row for row in notable(outcome.gate) if not is_alert(row) and not is_standing(row)]
     # Checks that block are listed without limit.
-    blocking = sum(row["status"] != "warn" for row in shown)
-    listed = shown[: max(LISTED, blocking)]
-    lines += [f"- {_check(row, language)}" for row in listed]
-    if len(shown) > len(listed):
-        lines.append(f"- {words['more'].format(len(shown) - len(listed))}")
-    if standing := _standing_line([row for row in notable if is_standing(row)], language):
-        lines.append(f"- {standing}")
-    if gone := gone_lines(outcome.resolved, language):
-        lines += ["", f"**{words['resolved'].format(len(outcome.resolved))}**", ""]
-        lines += [f"- {line}" for line in gone]
-    if alerts := alert_lines(outcome.gate, language):
-        lines += ["", f"**{words['alerts']}**", "", *(f"- {line}" for line in alerts)]
-    return lines
+    blocking = sum(row["status"] != "warn" for row in rows)
+    listed = rows[: max(LISTED, blocking)]
+    lines = [_check(row, language) for row in listed]
+    if len(rows) > len(listed):
+        lines.append(words["more"].format(len(rows) - len(listed)))
+    title = words["gate"].format(*counts(outcome.gate))
+    return _listed(title, lines or [words["nothing_new"]])
 
 
-def _standing_line(rows: list[dict], language: str) -> str:
+def _standing_findings(outcome: Outcome, language: str) -> str:
+    words = texts("message", language)
+    rows = [row for row in notable(outcome.gate) if not is_alert(row) and is_standing(row)]
+    gone = _listed(
+        words["resolved"].format(len(outcome.resolved)), gone_lines(outcome.resolved, language)
+    )
+    return "\n\n".join(filter(None, [standing_line(rows, language), gone]))
+
+
+def standing_line(rows: list[dict], language: str) -> str:
+    """Return one line on the warnings that the published build has too, nothing for none."""
     words = texts("message", language)
     if not rows:
         return ""
@@ -157,7 +151,8 @@ def _check(row: dict, language: str) -> str:
     )
 
 
-def _is_alert(row: dict) -> bool:
+def is_alert(row: dict) -> bool:
+    """Return whether a check is an alert rule that is broken by a value."""
     return (
         row["is_alert"]
         and row["status"] in ("warn", "fail")
@@ -169,33 +164,95 @@ def alert_lines(gate: list[dict], language: str) -> list[str]:
     """Return a line a pool on the alert rules that it breaks."""
     words = texts("message", language)
     by_pool: dict[str, list[str]] = {}
-    for row in filter(_is_alert, gate):
+    for row in filter(is_alert, gate):
         name = row["check_name"]
         text = words["limit"].format(
             name=words[name],
-            value=_number(name, row["value"]),
-            limit=_number(name, row["fail_threshold"]),
+            value=number(name, row["value"]),
+            limit=number(name, row["fail_threshold"]),
         )
         by_pool.setdefault(row["pool"], []).append(text)
     return [words["pool"].format(pool, words["comma"].join(of)) for pool, of in by_pool.items()]
 
 
-def _metric_lines(outcome: Outcome, words: dict) -> list[str]:
+def _alerts(outcome: Outcome, language: str) -> str:
+    return _listed(texts("message", language)["alerts"], alert_lines(outcome.gate, language))
+
+
+def _changed_input(outcome: Outcome, language: str) -> str:
+    lines = [since_line(outcome.since, language)] if outcome.since else []
+    if outcome.not_compared:
+        lines.append(texts("message", language)["not_compared"].format(outcome.not_compared))
+    return "\n\n".join(lines)
+
+
+def _fetched(outcome: Outcome) -> str:
+    head, *rest = outcome.fetched.splitlines() or [""]
+    return "\n".join([f"**{head}**", "", *(f"- {line.strip()}" for line in rest)]) if head else ""
+
+
+def _result(outcome: Outcome, words: dict) -> str:
+    if outcome.code != PASSED:
+        return ""
+    pools: dict[str, dict[str, dict]] = {}
+    for row in outcome.returns:
+        pools.setdefault(row["pool"], {})[row["period"]] = row
+    lines = []
+    for pool, periods in pools.items():
+        parts = [
+            words["return"].format(
+                period=words["periods"][name],
+                own=signed(periods[name]["total_return"]),
+                benchmark=signed(periods[name]["benchmark_total_return"]),
+            )
+            for name in PERIODS
+            if name in periods
+        ]
+        lines.append(words["pool"].format(pool, words["comma"].join(parts)))
+    return _listed(words["returns"], lines)
+
+
+def signed(value: float | None) -> str:
+    """Return a return in percent with its sign."""
+    return "-" if value is None else f"{round(value, 4) + 0.0:+.2%}"
+
+
+def _holdings(outcome: Outcome, language: str) -> str:
+    if outcome.code != PASSED:
+        return ""
+    words = texts("message", language)
+    pools: dict[str, list[str]] = {}
+    for row in traded(outcome.holdings):
+        text = words["holding"].format(
+            symbol=row["symbol"],
+            name=row["name"] or "",
+            weight=row["weight"],
+            gain=signed(row["unrealized_return"]),
+        )
+        pools.setdefault(row["pool"], []).append(text)
+    lines = [words["pool"].format(pool, words["joint"].join(of)) for pool, of in pools.items()]
+    return _listed(words["holdings"], lines)
+
+
+def _metrics(outcome: Outcome, words: dict) -> str:
+    if outcome.code != PASSED:
+        return ""
     before = {row["pool"]: row for row in outcome.metrics_before}
-    lines = ["", f"**{words['metrics']}**", ""] if outcome.metrics else []
+    lines = []
     for row in outcome.metrics:
         parts = []
         for name in SHOWN:
-            text = f"{words[name]} {_number(name, row.get(name))}"
+            text = f"{words[name]} {number(name, row.get(name))}"
             old = before.get(row["pool"], {}).get(name)
             if old is not None and row.get(name) is not None:
-                text += f" ({_number(name, row[name] - old, sign='+')})"
+                text += f" ({number(name, row[name] - old, sign='+')})"
             parts.append(text)
-        lines.append("- " + words["pool"].format(row["pool"], words["comma"].join(parts)))
-    return lines
+        lines.append(words["pool"].format(row["pool"], words["comma"].join(parts)))
+    return _listed(words["metrics"], lines)
 
 
-def _number(name: str, value: float | None, sign: str = "") -> str:
+def number(name: str, value: float | None, sign: str = "") -> str:
+    """Return a metric: a ratio with two digits, all others in percent."""
     if value is None:
         return "-"
     digits = 2 if name in RATIOS else 4
@@ -203,96 +260,38 @@ def _number(name: str, value: float | None, sign: str = "") -> str:
     return f"{value:{sign}.2f}" if name in RATIOS else f"{value:{sign}.2%}"
 
 
-def _order_lines(outcome: Outcome, language: str) -> list[str]:
-    words = texts("message", language)
-    # A pool that is only simulated has nothing that one is told to trade.
-    orders = [row for row in outcome.orders if not row["is_simulated_pool"]]
+def traded(rows: list[dict]) -> list[dict]:
+    """Return the rows of pools that one trades: a simulated pool has nothing to be sent."""
+    return [row for row in rows if not row["is_simulated_pool"]]
+
+
+def _orders(outcome: Outcome, language: str) -> str:
+    # A run that is not published has nothing that one is told to trade.
+    orders = traded(outcome.orders) if outcome.is_published else []
     if not orders:
-        return []
+        return ""
+    words = texts("message", language)
     dates = ", ".join(sorted({row["trade_date"] for row in orders if row["trade_date"]}))
-    lines = ["", f"**{words['orders'].format(dates)}**", ""]
-    for row in orders:
-        reason = row["reason_zh" if language == "zh" else "reason"]
-        if row["symbol"]:
-            side = words["side"][row["side"]]
-            lines.append("- " + words["order"].format(**(row | {"side": side, "reason": reason})))
-        else:
-            lines.append("- " + words["pool"].format(row["pool"], reason))
-    return lines
+    lines = [order_line(row, language) for row in orders]
+    return _listed(words["orders"].format(dates), lines)
 
 
-def closing(outcome: Outcome, settings: Settings) -> str:
-    """Return the tables that end a run: gate, metrics, orders, and what was published."""
-    parts = _gate_parts(outcome)
-    if outcome.metrics:
-        parts.append(metrics_table(outcome.metrics))
-    if outcome.orders and outcome.code == PASSED:
-        rows = [[row.get(name) for name in ORDER] for row in outcome.orders]
-        parts.append("Orders for the next session\n" + render_table(ORDER, rows))
-    if outcome.since:
-        parts.append(since_line(outcome.since, "en"))
-    if outcome.not_compared:
-        parts.append(texts("message", "en")["not_compared"].format(outcome.not_compared))
-    if settings.is_synthetic:
-        parts.append("SYNTHETIC DATA, not market data")
-    words = texts("message", "en")
-    if alerts := alert_lines(outcome.gate, "en"):
-        parts.append("\n".join([words["alerts"], *alerts]))
-    if outcome.is_published:
-        end = f"Published {outcome.run_id} as {settings.output_root}"
-        if outcome.afterwards:
-            end = f"{words['afterwards']}: {outcome.afterwards}\n{end}"
-    elif outcome.code == PASSED:
-        where = settings.base / SNAPSHOTS / outcome.run_id
-        end = f"Not published ({', '.join(settings.partial)}): {where}"
-    else:
-        end = words[_verdict(outcome)].capitalize()
-        failed = [row for row in outcome.gate if row["status"] in ("fail", "error")]
-        named = ", ".join(f"{row['pool']} {row['check_name']}".strip() for row in failed)
-        end += f": {why}" if (why := outcome.fault or named) else ""
-        log = settings.base / SNAPSHOTS / outcome.run_id / WORK / "logs" / "dbt.log"
-        end += f"\nDetails: {log}" if log.is_file() else ""
-    return "\n\n".join([*parts, f"{end} ({outcome.seconds:.1f} s)"])
-
-
-def _gate_parts(outcome: Outcome) -> list[str]:
-    """Return what closes a run about its gate: counts, what is new, what stands, what is gone."""
-    if not outcome.gate:
-        return []
-    parts, notable = [gate_counts(outcome.gate)], _notable(outcome.gate)
-    if shown := [row for row in notable if not is_standing(row)]:
-        parts.append(gate_table(shown))
-    if standing := _standing_line([row for row in notable if is_standing(row)], "en"):
-        parts.append(standing)
-    if gone := gone_lines(outcome.resolved, "en"):
-        title = texts("message", "en")["resolved"].format(len(outcome.resolved))
-        parts.append("\n".join([title, *gone]))
-    return parts
-
-
-def gate_counts(rows: list[dict]) -> str:
-    """Return one line: how many checks passed, warned and failed."""
-    return texts("message", "en")["gate"].format(*_counts(rows))
-
-
-def gate_table(rows: list[dict]) -> str:
-    """Return checks as a table, the worst first."""
-    columns = (
-        "status",
-        "pool",
-        "check_name",
-        "value",
-        "warn_threshold",
-        "fail_threshold",
-        *(["since"] if any(row.get("since") for row in rows) else []),
-        "message",
+def order_line(row: dict, language: str) -> str:
+    """Return one line on an order: pool, side, shares, fund, value, limits, and why."""
+    words = texts("message", language)
+    reason = row["reason_zh" if language == "zh" else "reason"]
+    if not row["symbol"]:
+        return words["pool"].format(row["pool"], reason)
+    if row.get("rank") is not None:
+        reason += words["ranked"].format(rank=row["rank"], score=number("sharpe", row["score"]))
+    return words["order"].format(
+        pool=row["pool"],
+        side=words["side"][row["side"]],
+        shares=row["shares"],
+        symbol=row["symbol"],
+        name=row["name"] or "",
+        value=money(row["estimated_value"], language),
+        down=row["limit_down"],
+        up=row["limit_up"],
+        reason=reason,
     )
-    return render_table(
-        columns, [[row.get(name) for name in columns] for row in _worst_first(rows)]
-    )
-
-
-def metrics_table(rows: list[dict]) -> str:
-    """Return metrics as a table."""
-    columns = ("pool", "first_date", "last_date", *SHOWN)
-    return render_table(columns, [[row.get(name) for name in columns] for row in rows])

@@ -1,4 +1,4 @@
-"""What differs between two runs: metrics, weights, factors."""
+"""What differs between two runs: orders, holdings, metrics, weights, factors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 
 from etf_rotation.errors import InputError
+from etf_rotation.production.changes import changes
 from etf_rotation.production.export import records
 from etf_rotation.production.snapshots import DATABASE
 from etf_rotation.sql import attach
@@ -42,7 +43,7 @@ FACTORS = """
 
 
 def compare(a: Path, b: Path) -> dict[str, list[dict]]:
-    """Return what differs from run `a` to run `b`, each as rows: metrics, weights, factors.
+    """Return what differs from run `a` to run `b`, each as rows.
 
     Parameters
     ----------
@@ -57,9 +58,11 @@ def compare(a: Path, b: Path) -> dict[str, list[dict]]:
     Returns
     -------
     dict
-        metrics: strategy, pool, metric, a, b, change; weights (of each tranche's last rebalance):
-        strategy, pool, tranche, symbol, date_a, weight_a, date_b, weight_b; factors: where (panel,
-        or a pool's production factors), factor_id, change (added, lost).
+        orders, holdings: as `changes` returns them, where both runs have the tables.
+        metrics: strategy, pool, metric, a, b, change.
+        weights (of each tranche's last rebalance): strategy, pool, tranche, symbol, date_a,
+        weight_a, date_b, weight_b.
+        factors: where (panel, or a pool's production factors), factor_id, change (added, lost).
     """
     with duckdb.connect() as connection:
         for name, run in (("a", a), ("b", b)):
@@ -74,7 +77,9 @@ def compare(a: Path, b: Path) -> dict[str, list[dict]]:
                     f"run {run.name} was built in part, without {', '.join(sorted(missing))}: "
                     "compare full runs"
                 )
+        traded = changes(connection, "a", "b")
         return {
+            **{name: traded[name] for name in ("orders", "holdings") if name in traded},
             "metrics": records(connection, _metrics()),
             "weights": records(connection, _weights()),
             "factors": records(connection, _factors()),

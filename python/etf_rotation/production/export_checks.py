@@ -42,7 +42,13 @@ METADATA = (
 )
 
 
-def check_folder(folder: Path, *, is_full: bool, is_synthetic: bool | None = None) -> list[dict]:
+def check_folder(
+    folder: Path,
+    *,
+    is_full: bool,
+    is_synthetic: bool | None = None,
+    pending: tuple[str, ...] = (),
+) -> list[dict]:
     """Return one row a check of the files in `folder`, as they are on disk.
 
     Parameters
@@ -53,9 +59,11 @@ def check_folder(folder: Path, *, is_full: bool, is_synthetic: bool | None = Non
         Whether the files of backtest, capacity, pools' table and gate must be there.
     is_synthetic : bool, optional
         What the files must say of themselves.
+    pending : tuple of str
+        Files that are written next, such as the report, which shows these checks.
     """
     panels = sorted(path for path in folder.glob("panel_*") if path.is_dir())
-    checks = [_missing(folder, panels, is_full)]
+    checks = [_missing(folder, panels, is_full, pending)]
     # What panels and backtest copy elsewhere has no manifest; a finished run has one.
     is_run = folder.resolve().parent.name == SNAPSHOTS and not (folder / UNFINISHED).exists()
     if is_run or (folder / MANIFEST).exists():
@@ -102,6 +110,11 @@ def _seed() -> dict[str, dict[str, str]]:
         return {row["check_name"]: row for row in csv.DictReader(file)}
 
 
+def unit_of(name: str) -> str:
+    """Return the unit of a check's value, empty for a check that the seed does not have."""
+    return _seed().get(name, {}).get("unit", "")
+
+
 def _check(pool: str, name: str, violations: list[Bilingual]) -> dict:
     rule = _seed()[name]
     message = Bilingual("ok", "正常")
@@ -131,7 +144,7 @@ def live_files(damaged: list[Bilingual]) -> list[dict]:
     return [_check(BUILD, "files_live", damaged) | warned]
 
 
-def _missing(folder: Path, panels: list[Path], is_full: bool) -> dict:
+def _missing(folder: Path, panels: list[Path], is_full: bool, pending: tuple[str, ...]) -> dict:
     wanted = ["panel_*"]
     for panel in panels:
         # A run of the backtest alone has no panel to write.
@@ -141,7 +154,9 @@ def _missing(folder: Path, panels: list[Path], is_full: bool) -> dict:
         wanted += [f"{panel.name}/{name}" for name in names]
     if is_full:
         wanted += [DATABASE, "pool_metrics_summary.csv", REPORT, "gate_report/index.html"]
-    missing = [_missing_text(name) for name in wanted if not any(folder.glob(name))]
+    missing = [
+        _missing_text(name) for name in wanted if name not in pending and not any(folder.glob(name))
+    ]
     return _check(BUILD, "files_complete", missing)
 
 

@@ -10,6 +10,9 @@ import duckdb
 
 from etf_rotation.sql import attach
 from etf_rotation.staging.raw_files import NUMBERS
+from etf_rotation.texts import texts
+
+NAMED = 5  # funds whose history changed; the manifest has them all
 
 # Settings that differ between runs and change no number.
 NOT_COMPARED = (
@@ -160,3 +163,26 @@ def since(connection: duckdb.DuckDBPyConnection, published: Path, as_of: str | N
 def _settings_changed(old: dict, new: dict) -> list[str]:
     names = sorted((old.keys() | new.keys()) - set(NOT_COMPARED))
     return [name for name in names if old.get(name) != new.get(name)]
+
+
+def since_line(since: Since, language: str) -> str:
+    """Return one line on what the input, the code and the settings became since a run."""
+    words = texts("message", language)
+    added = {"rows": since.added_rows, "funds": since.added_funds, "date": since.last_date}
+    if since.restated:
+        named = [
+            words[fund.kind].format(
+                symbol=fund.symbol or "-", rows=fund.rows, date=fund.first_date or "-"
+            )
+            for fund in since.restated[:NAMED]
+        ]
+        if len(since.restated) > NAMED:
+            named.append(words["more"].format(len(since.restated) - NAMED))
+        parts = [words["history"].format(words["joint"].join(named))]
+        parts += [words["later"].format(**added)] if since.added_rows else []
+    else:
+        parts = [words["added"].format(**added) if since.added_rows else words["same"]]
+    parts += [words["code"]] if since.is_code_changed else []
+    if since.settings_changed:
+        parts.append(words["settings"].format(", ".join(since.settings_changed)))
+    return words["since"].format(since.run_id, words["joint"].join(parts))

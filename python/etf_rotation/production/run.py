@@ -19,11 +19,12 @@ from etf_rotation.errors import InputError
 from etf_rotation.gate import run_metadata
 from etf_rotation.production import export, export_checks, manifest, process, snapshots
 from etf_rotation.production.dbt_build import WORK, Build, Builder, build
-from etf_rotation.production.input_changes import Since, since
+from etf_rotation.production.input_changes import Since, since, since_line
 from etf_rotation.production.lock import raw_read_lock, run_lock
 from etf_rotation.production.settings import Settings, claim
 from etf_rotation.reconcile import live
 from etf_rotation.report import page
+from etf_rotation.texts import texts
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 PASSED, GATE_FAILED, COULD_NOT_RUN = 0, 1, 2
@@ -56,6 +57,8 @@ class Outcome:
     metrics: list[dict] = field(default_factory=list)
     metrics_before: list[dict] = field(default_factory=list)
     orders: list[dict] = field(default_factory=list)
+    holdings: list[dict] = field(default_factory=list)
+    returns: list[dict] = field(default_factory=list)
     resolved: list[dict] = field(default_factory=list)
     since: Since | None = None
     not_compared: str = ""
@@ -76,6 +79,11 @@ class Production:
     command: str
     clock: Callable[[], dt.datetime] = now
     builder: Builder = build
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The names of the stages, in the chosen language."""
+        return texts("console", self.settings.language)["stages"]
 
     def run(self, after: Callable[[Outcome, Path], None] = lambda outcome, run: None) -> Outcome:
         """Build, judge, write, and publish what is whole and passes its gate.
@@ -146,7 +154,9 @@ class Production:
     def _fill(self, run: Path, outcome: Outcome) -> None:
         settings, progress = self.settings, self.progress
         data = "SYNTHETIC DATA, " if settings.is_synthetic else ""
-        progress.stage(f"run {run.name}: {data}{settings.raw_root}")
+        progress.left = self.words["left"]
+        progress.expected = self._last_seconds()
+        progress.stage(self.words["run"].format(run.name, f"{data}{settings.raw_root}"))
         before = self._published_database(outcome)
         built = self.builder(settings, run, before, progress)
         if not (run / snapshots.DATABASE).is_file():
@@ -159,27 +169,60 @@ class Production:
             if before is not None and not settings.partial:
                 self._compare(connection, before, outcome)
             outcome.code, outcome.fault = self._judge(built, outcome.gate, has_gate)
-            if outcome.code != PASSED:
-                return
-            progress.stage("files")
-            export.write_all(connection, run, is_synthetic=settings.is_synthetic)
-        if not settings.select:
-            outcome.live = live.copy_into(run / snapshots.DATABASE, settings.base, run.name)
-            outcome.gate += export_checks.live_files(outcome.live.warnings)
-        page.write_report(
-            run / snapshots.DATABASE,
-            run / page.REPORT,
-            language=settings.language,
-            run_id=run.name,
-            is_synthetic=settings.is_synthetic,
-        )
-        is_full = not settings.partial
-        checks = export_checks.check_folder(
-            run, is_full=is_full, is_synthetic=settings.is_synthetic
-        )
-        outcome.gate += checks
-        if any(check["status"] == "fail" for check in checks):
-            outcome.code = GATE_FAILED
+            if outcome.code == PASSED:
+                progress.stage(self.words["files"])
+                export.write_all(connection, run, is_synthetic=settings.is_synthetic)
+        if outcome.code == PASSED:
+            if not settings.select:
+                outcome.live = live.copy_into(run / snapshots.DATABASE, settings.base, run.name)
+                outcome.gate += export_checks.live_files(outcome.live.warnings)
+            checks = export_checks.check_folder(
+                run,
+                is_full=not settings.partial,
+                is_synthetic=settings.is_synthetic,
+                pending=(page.REPORT,),
+            )
+            outcome.gate += checks
+            if any(check["status"] == "fail" for check in checks):
+                outcome.code = GATE_FAILED
+        progress.stage(self.words["report"])
+        self._report(run, outcome, before)
+
+    def _report(self, run: Path, outcome: Outcome, before: Path | None) -> None:
+        """Write the report; what is wrong with that of a failed run changes nothing."""
+        settings = self.settings
+        try:
+            page.write_report(
+                run / snapshots.DATABASE,
+                run / page.REPORT,
+                language=settings.language,
+                run=page.Run(
+                    run_id=run.name,
+                    unpublished=self._why_not(outcome),
+                    published=before,
+                    since=since_line(outcome.since, settings.language) if outcome.since else "",
+                    checks=outcome.gate,
+                ),
+                is_synthetic=settings.is_synthetic,
+            )
+        except (Exception, KeyboardInterrupt) as error:
+            if outcome.code == PASSED or process.received():
+                raise
+            self.progress.say(f"This run failed, and has no report either: {reason(error)}")
+
+    def _why_not(self, outcome: Outcome) -> str:
+        """Return why the run is not published; nothing for one that is."""
+        if outcome.code == PASSED:
+            return ", ".join(self.settings.partial)
+        failed = [row for row in outcome.gate if row["status"] in ("fail", "error")]
+        named = ", ".join(f"{row['pool'] or ''} {row['check_name']}".strip() for row in failed)
+        return outcome.fault or named
+
+    def _last_seconds(self) -> float | None:
+        """Return how long the published run took, None where there is no such run to go by."""
+        published = snapshots.current(self.settings.output_root)
+        found = manifest.load(published)[0] if published and not self.settings.partial else None
+        return found and found["seconds"]
 
     def _published_database(self, outcome: Outcome) -> Path | None:
         """Take the metrics to compare with; what cannot be read must not stop a new build.
@@ -222,7 +265,7 @@ class Production:
         status = manifest.PARTIAL if settings.partial else manifest.PASSED
         status = status if outcome.code == PASSED else manifest.FAILED
         if status != manifest.FAILED:
-            progress.stage("manifest")
+            progress.stage(self.words["manifest"])
             if (run / WORK).exists():
                 shutil.rmtree(run / WORK)
         content = {
@@ -237,12 +280,16 @@ class Production:
             "fault": outcome.fault,
             **_facts(settings, run, is_whole=status != manifest.FAILED),
             "since_published": outcome.since and asdict(outcome.since),
+            "annual_return": next(
+                (row["annual_return"] for row in outcome.metrics if row["pool"] == "PORTFOLIO"),
+                None,
+            ),
             "gate": outcome.gate,
             "live": outcome.live and outcome.live.checksums,
         }
         manifest.write(run, content)
         if status == manifest.PASSED:
-            progress.stage("publish")
+            progress.stage(self.words["publish"])
             snapshots.switch(settings.output_root, run)
         try:
             if status == manifest.PASSED:
@@ -277,6 +324,12 @@ def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome)
         for node in built.notable
         if node.check_status and not (has_gate and node.reads_gate)
     ]
+    read_tables(connection, outcome)
+    return has_gate
+
+
+def read_tables(connection: duckdb.DuckDBPyConnection, outcome: Outcome) -> None:
+    """Take what is told about a build beside its gate, as far as the tables are there."""
     if export.has(connection, RESOLVED):
         outcome.resolved = export.records(connection, f"select * from {RESOLVED} order by all")
     if export.has(connection, METRICS):
@@ -284,13 +337,23 @@ def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome)
     if export.has(connection, "marts.next_session_orders"):
         query = "select * from marts.next_session_orders order by is_simulated_pool, pool, sequence"
         outcome.orders = export.records(connection, query)
-    return has_gate
+    if export.has(connection, "marts.holdings"):
+        query = "select * from marts.holdings order by is_simulated_pool, pool, weight desc, symbol"
+        outcome.holdings = export.records(connection, query)
+    if export.has(connection, "backtest.metrics_by_period") and outcome.metrics:
+        query = f"""
+            select returns.* from backtest.metrics_by_period as returns
+            semi join (from {METRICS} where is_live) as live
+                on returns.strategy = live.strategy and returns.pool = live.pool
+            order by returns.pool <> 'PORTFOLIO', returns.pool, returns.period"""
+        outcome.returns = export.records(connection, query)
 
 
 def _facts(settings: Settings, run: Path, *, is_whole: bool) -> dict:
     facts = {
         "code_version": run_metadata.code_version(settings.project),
         "input_fingerprint": None,
+        "last_date": None,
         "vars": settings.dbt_vars,
         "row_counts": {},
     }
@@ -300,6 +363,7 @@ def _facts(settings: Settings, run: Path, *, is_whole: bool) -> dict:
         with duckdb.connect(str(run / snapshots.DATABASE), read_only=True) as connection:
             described = export.run_metadata(connection)
             facts["input_fingerprint"] = described.get("input_fingerprint")
+            facts["last_date"] = described.get("last_date")
             facts["code_version"] = described.get("code_version") or facts["code_version"]
             facts["row_counts"] = export.row_counts(connection)
     except Exception:

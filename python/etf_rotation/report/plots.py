@@ -95,12 +95,13 @@ def growth(columns: Columns, dates: Sequence, curves: Mapping[str, Sequence[floa
         line(columns, dates, values, name, color)
         for (name, values), color in zip(curves.items(), colors, strict=True)
     ]
-    axis: dict[str, Any] = {
-        "type": "log" if is_log(curves.values()) else "linear",
-        "hoverformat": ".3f",
-    }
+    return figure(data, xaxis=DATES, yaxis=_growth_axis(list(curves.values())))
+
+
+def _growth_axis(curves: Sequence[Sequence[float]]) -> dict:
+    axis: dict[str, Any] = {"type": "log" if is_log(curves) else "linear", "hoverformat": ".3f"}
     if axis["type"] == "log":
-        low, high = min(map(min, curves.values())), max(map(max, curves.values()))
+        low, high = min(map(min, curves)), max(map(max, curves))
         axis["tickvals"] = [
             step * 10.0**power
             for power in range(-3, 6)
@@ -108,7 +109,7 @@ def growth(columns: Columns, dates: Sequence, curves: Mapping[str, Sequence[floa
             if low / 1.1 <= step * 10.0**power <= high * 1.1
         ]
         axis["ticktext"] = [f"{tick:g}" for tick in axis["tickvals"]]
-    return figure(data, xaxis=DATES, yaxis=axis)
+    return axis
 
 
 def is_log(curves: Iterable[Sequence[float]]) -> bool:
@@ -130,20 +131,29 @@ def drawdown(columns: Columns, dates: Sequence, curves: Mapping[str, Sequence[fl
     return figure(data, xaxis=DATES, yaxis={**PERCENT, "rangemode": "tozero"})
 
 
-def rolling(
-    columns: Columns, dates: Sequence, sharpe: Sequence, volatility: Sequence, names: Sequence[str]
+def strategies(
+    columns: Columns, curves: dict[str, tuple[Sequence, Sequence]], *, live: str, rival: str
 ) -> dict:
-    """Return the Sharpe ratio above, the volatility below, over the same dates."""
+    """Return the growth of every strategy of a pool from one common session.
+
+    Parameters
+    ----------
+    columns : Columns
+        Takes the arrays.
+    curves : dict
+        Name to dates and growth of 1 CNY.
+    live, rival : str
+        The strategy that trades, in the strategy's color, and the one to beat, in the benchmark's.
+    """
+    colors = {live: "$strategy", rival: "$benchmark"}
+    others = [name for name in curves if name not in colors]
+    # The first two colors of the series are those of strategy and benchmark.
+    colors |= {name: f"$series{2 + n % (COLORS - 2)}" for n, name in enumerate(others)}
     data = [
-        line(columns, dates, sharpe, names[0], "$strategy"),
-        line(columns, dates, volatility, names[1], "$benchmark", yaxis="y2"),
+        line(columns, dates, values, name, colors[name], 4, width=2.4 if name == live else 1.4)
+        for name, (dates, values) in curves.items()
     ]
-    return figure(
-        data,
-        xaxis={**DATES, "anchor": "y2"},
-        yaxis={"domain": [0.45, 1], "hoverformat": ".2f", "zeroline": True},
-        yaxis2={**PERCENT, "domain": [0, 0.38], "rangemode": "tozero"},
-    )
+    return figure(data, xaxis=DATES, yaxis=_growth_axis([curve[1] for curve in curves.values()]))
 
 
 def extremes(months: Sequence[dict], parts: dict[str, str], total: str) -> dict:
@@ -310,7 +320,7 @@ def capacity(
     )
 
 
-def rolling_ic(columns: Columns, series: Mapping[str, tuple[Sequence, Sequence]]) -> dict:
+def rolling_ic(columns: Columns, series: dict[str, tuple[Sequence, Sequence]]) -> dict:
     """Return the rank IC of each factor over dates; the score, which comes last, in bold."""
     data = []
     for number, (factor_id, (dates, values)) in enumerate(series.items()):
@@ -333,7 +343,7 @@ def rolling_ic(columns: Columns, series: Mapping[str, tuple[Sequence, Sequence]]
     return figure(data, xaxis=DATES, yaxis={"zeroline": True, "tickformat": ".2f"})
 
 
-def quantile_returns(quantiles: Mapping[str, Sequence[dict]]) -> dict:
+def quantile_returns(quantiles: dict[str, Sequence[dict]]) -> dict:
     """Return grouped bars, a group a factor, a bar a quantile with its standard error."""
     shades = len(quantiles)
     data = [

@@ -283,6 +283,25 @@ def test_a_life_of_a_few_sessions_is_not_judged_and_says_so(workspace):
     assert curve == [{"net": None}]
 
 
+@pytest.mark.parametrize("page", ["change.md", "change.zh-CN.md"])
+def test_a_pool_is_added_as_the_page_says(workspace, page):
+    text = (PROJECT / "docs" / page).read_text(encoding="utf-8")
+    funds, limits, strategy = re.findall(r"```\n((?:\S*,?BOND,.*\n)+)```", text)
+    workspace.reset(with_database=True)
+    for line in funds.splitlines():
+        symbol, _, rest = line.split(",", 2)
+        workspace.replace("seeds/etf_pools.csv", f"{symbol},OTHER,{rest}", line)
+    for seed, line in (("pool_constraints", limits), ("strategies", strategy)):
+        path = workspace.project / "seeds" / f"{seed}.csv"
+        path.write_text(path.read_text(encoding="utf-8") + line, encoding="utf-8")
+    built = workspace.build()
+    assert built.is_success, built.errors
+    held = workspace.query("select distinct symbol from backtest.trades where pool = 'BOND'")
+    assert {row["symbol"] for row in held} == {line[:9] for line in funds.splitlines()}
+    (pool,) = workspace.query("from marts.pool_metrics_summary where pool = 'BOND'")
+    assert (pool["strategy"], pool["is_live"]) == ("rotation", True)
+
+
 def test_a_factor_is_added_as_the_page_says(workspace):
     page = (PROJECT / "docs" / "change.md").read_text(encoding="utf-8")
     row = re.search(r"```\n(ret_40,.*)\n```", page)[1]

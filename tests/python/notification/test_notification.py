@@ -12,6 +12,7 @@ import time
 import traceback
 import urllib.parse
 from contextlib import contextmanager
+from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,12 +26,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from etf_rotation.bilingual import Bilingual
+from etf_rotation.cli.closing import closing
 from etf_rotation.notification import channels, delivery, messages
 from etf_rotation.notification import mail as email_channel
 from etf_rotation.notification.channel import DeliveryError
 from etf_rotation.notification.channels import DingTalk, Email
 from etf_rotation.notification.delivery import tell
 from etf_rotation.notification.message import Message
+from etf_rotation.notification.robots import WeCom
 from etf_rotation.production import export_checks
 from etf_rotation.production.run import Outcome
 from etf_rotation.production.settings import PROJECT
@@ -748,9 +751,15 @@ OUTCOME = Outcome(
         {
             "pool": "QDII",
             "symbol": "513100.SH",
+            "name": "纳指ETF",
             "trade_date": "2026-03-03",
             "side": "buy",
             "shares": 12300.0,
+            "estimated_value": 12669.0,
+            "limit_down": 0.927,
+            "limit_up": 1.133,
+            "rank": 1,
+            "score": 0.9412,
             "reason": "rebalance: enter",
             "reason_zh": "调仓：建仓",
             "is_simulated_pool": False,
@@ -758,6 +767,7 @@ OUTCOME = Outcome(
         {
             "pool": "OTHER",
             "symbol": "518880.SH",
+            "name": "黄金ETF",
             "trade_date": "2026-03-03",
             "side": "sell",
             "shares": 100.0,
@@ -765,6 +775,24 @@ OUTCOME = Outcome(
             "reason_zh": "调仓：清仓",
             "is_simulated_pool": True,
         },
+    ],
+    returns=[
+        {
+            "pool": "QDII",
+            "period": "last_session",
+            "total_return": 0.0123,
+            "benchmark_total_return": -0.005,
+        }
+    ],
+    holdings=[
+        {
+            "pool": "QDII",
+            "symbol": "513500.SH",
+            "name": "标普500ETF",
+            "weight": 0.3,
+            "unrealized_return": 0.0812,
+            "is_simulated_pool": False,
+        }
     ],
 )
 
@@ -782,7 +810,10 @@ OUTCOME = Outcome(
                 "**Alert rules broken**",
                 "- QDII: max drawdown -34.00% (limit -30.00%), Sharpe 0.30 (limit 0.50)",
                 "annual return 10.00% (+2.00%)",
-                "- QDII: buy 12,300 × 513100.SH (rebalance: enter)",
+                "- QDII: buy 12,300 × 513100.SH 纳指ETF, 12,700 CNY, limits 0.927 to 1.133 "
+                "(rebalance: enter; rank 1, score 0.94)",
+                "- QDII: today +1.23% (-0.50%)",
+                "- QDII: 513500.SH 标普500ETF 30.0% +8.12%",
             ],
         ),
         (
@@ -795,7 +826,10 @@ OUTCOME = Outcome(
                 "**触发的告警规则**",
                 "- QDII：最大回撤 -34.00%（界限 -30.00%），夏普比率 0.30（界限 0.50）",
                 "年化收益 10.00% (+2.00%)",
-                "- QDII：买入 513100.SH 12,300 份（调仓：建仓）",
+                "- QDII：买入 513100.SH 纳指ETF 12,300 份，约 1.27 万元，跌停 0.927 涨停 1.133"
+                "（调仓：建仓；排名 1，得分 0.94）",
+                "- QDII：当日 +1.23%（-0.50%）",
+                "- QDII：513500.SH 标普500ETF 30.0% +8.12%",
             ],
         ),
     ],
@@ -808,6 +842,31 @@ def test_the_summary_holds_gate_alerts_metrics_and_orders(language, wanted):
     assert text.count("-34.00%") == 1
     assert "518880" not in text  # its pool is only simulated
     assert "\n" not in message.title
+
+
+def test_the_first_lines_are_what_is_new_the_orders_and_the_result():
+    text = messages.compose(OUTCOME, "en").text
+    wanted = ("WARN QDII stale_prices", "buy 12,300", "today +1.23%", "max drawdown -34.00%")
+    places = [text.index(part) for part in (*wanted, "513500.SH", "annual return 10", "Run 2026")]
+    assert places == sorted(places)
+
+
+def test_a_run_that_is_not_published_sends_nobody_to_trade():
+    message = messages.compose(replace(OUTCOME, is_published=False), "en")
+    assert "not published" in message.title
+    assert "buy" not in message.text
+    assert "today +1.23%" in message.text
+
+
+def test_a_robot_with_little_room_cuts_the_metrics_and_never_the_orders():
+    order = OUTCOME.orders[0]
+    orders = [order | {"symbol": f"51{n:04}.SH"} for n in range(12)]
+    metrics = [row | {"pool": f"P{n}"} for n in range(40) for row in OUTCOME.metrics]
+    message = messages.compose(replace(OUTCOME, orders=orders, metrics=metrics), "zh")
+    (page,) = message.pages(WeCom.size)
+    assert all(row["symbol"] in page for row in orders)
+    assert "价格停滞" in page and "当日" in page
+    assert "P39" not in page
 
 
 def test_an_alert_that_blocks_or_judged_nothing_is_shown_too():
@@ -843,7 +902,7 @@ RESOLVED = [
         (
             "en",
             "- WARN A stale_prices: new one",
-            "- 2 warnings stand as in the published build: stale_prices QDII; no_row B",
+            "2 warnings stand as in the published build: stale_prices QDII; no_row B",
             [
                 "**Gone since the published build: 7**",
                 "- QDII no_row: 513100.SH 2026-01-05 no row",
@@ -853,7 +912,7 @@ RESOLVED = [
         (
             "zh",
             "- 警告 A 价格停滞（stale_prices）：new one",
-            "- 2 项警告与已发布的构建相同：价格停滞 QDII；no_row B",
+            "2 项警告与已发布的构建相同：价格停滞 QDII；no_row B",
             [
                 "**较已发布的构建已消除：7 项**",
                 "- QDII 基金缺行：513100.SH 2026-01-05 无数据行",
@@ -885,8 +944,9 @@ def test_what_fails_is_never_folded_however_long_it_stands():
     assert all(f"fault {n}" in text for n in range(30))
     assert "- and 3 more" in text
     assert "as in the published build" not in text
-    closing = messages.closing(outcome, SimpleNamespace(is_synthetic=False, base=Path("/nowhere")))
-    assert all(f"fault {n}" in closing for n in range(30))
+    settings = SimpleNamespace(is_synthetic=False, base=Path("/nowhere"), language="en")
+    text = closing(outcome, settings)
+    assert all(f"fault {n}" in text for n in range(30))
 
 
 def test_alerts_are_told_though_they_stand():

@@ -3,34 +3,39 @@
 import base64
 import gzip
 import json
+import os
 import re
 import shutil
 import threading
 import time
 from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from conftest import SEEDS
 from etf_rotation.cli.main import main
 from etf_rotation.errors import InputError
-from etf_rotation.report.page import (
-    measured,
-    money,
-    number,
-    percent,
-    points,
-    rolling_statistics,
-    write_report,
-)
+from etf_rotation.report.numbers import measured, money, number, percent, points
+from etf_rotation.report.page import Run, write_report
 from etf_rotation.report.plots import Columns, growth, is_log, rounded
 from etf_rotation.texts import LANGUAGES, texts
 
 POOLS = ("PORTFOLIO", "A_SHARE", "OTHER", "QDII")
-OF_A_POOL = ("growth", "drawdown", "rolling", "holdings", "trading", "extremes")
+OF_A_POOL = (
+    "growth",
+    "drawdown",
+    "distribution",
+    "rolling",
+    "holdings",
+    "trading",
+    "extremes",
+    "strategies",
+)
 OF_RESEARCH = ("rolling_ic", "quantiles")
 
 pytest.importorskip("plotly", reason="plotly is not installed")
@@ -42,7 +47,7 @@ def pages(sample, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
     paths = {language: folder / f"report_{language}.html" for language in LANGUAGES}
     for language, path in paths.items():
-        write_report(sample.database, path, language=language, run_id="20230609T170000")
+        write_report(sample.database, path, language=language, run=Run("20230609T170000"))
     return paths
 
 
@@ -81,7 +86,7 @@ def embedded(page):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_page_shows_the_tables_numbers(sample, pages, language):
     text = body(pages[language].read_text("utf-8"))
-    metrics = sample.connection.execute("from marts.pool_metrics_summary").df()
+    metrics = sample.connection.execute("from marts.pool_metrics_summary where is_live").df()
     assert set(metrics.pool) == set(POOLS)
     for row in metrics.itertuples():
         assert percent(row.annual_return) in text
@@ -132,10 +137,11 @@ def test_head_names_the_rules_that_fail(changed, language):
     ):
         line = f"{titles[name]}{limit}{colon}{comma.join(values)}"
         assert re.sub(r"\s+", "", line) in squeezed
-    assert words["alerts"] in head
+    assert words["alerts_folded"].format(n=1) in head
     assert words["gate_fail"] in head
     passed = body(changed("update gate.gate_checks set status = 'pass'", language=language))
-    assert words["alerts"] not in passed
+    assert words["alerts_folded"].format(n=1) not in passed
+    assert words["nothing_new"] in passed
     assert words["gate_pass"] in passed
 
 
@@ -154,8 +160,8 @@ def test_head_folds_what_stands_and_names_what_has_gone(changed, language):
         language=language,
     )
     head = page[: page.index("</header>")]
-    folded = re.search(r'<details class="findings" id="standing">.*?</details>', head, re.DOTALL)[0]
-    gone = re.search(r'<details class="findings" id="resolved">.*?</details>', head, re.DOTALL)[0]
+    folded = re.search(r'<details class="folded" id="standing">.*?</details>', head, re.DOTALL)[0]
+    gone = re.search(r'<details class="folded" id="resolved">.*?</details>', head, re.DOTALL)[0]
     shown = body(head.replace(folded, "").replace(gone, ""))
     rules = pd.read_csv(SEEDS / "gate_thresholds.csv", index_col="check_name")
     titles = rules[{"en": "title", "zh": "title_zh"}[language]]
@@ -178,7 +184,7 @@ def test_drawdowns_and_what_the_factors_know_are_the_tables(sample, pages):
         text = section(page, f"pool-{pool}")
         rows = sample.connection.execute(
             "select depth, peak_date, coalesce(recovery_date::varchar, 'not yet') "
-            "from backtest.drawdowns where pool = ? and rank <= 5 order by rank",
+            "from backtest.drawdowns where pool = ? and strategy = 'rotation' order by rank",
             [pool],
         ).fetchall()
         assert rows
@@ -236,7 +242,8 @@ def test_curves_end_where_the_metrics_say(sample, pages):
     figures, columns = embedded(pages["en"].read_text("utf-8"))
     array = lambda name: columns[int(name[1:])]  # noqa: E731
     for pool, total, depth, benchmark, sessions in sample.connection.execute(
-        "select pool, total_return, max_drawdown, benchmark_return, sessions from backtest.metrics"
+        "select pool, total_return, max_drawdown, benchmark_return, sessions from backtest.metrics "
+        "where strategy = 'rotation'"
     ).fetchall():
         strategy, held = figures[f"{pool}-growth"]["data"]
         assert array(strategy["y"])[-1] == pytest.approx(1 + total, rel=1e-4)
@@ -250,19 +257,125 @@ def test_curves_end_where_the_metrics_say(sample, pages):
         np.testing.assert_allclose(np.sum(stacked, axis=0), 1, atol=0.01)
 
 
-def test_rolling_statistics_are_those_of_metrics_over_a_window():
-    returns = np.random.default_rng(3).normal(0.0005, 0.01, 400)
-    sharpe, volatility = rolling_statistics(
-        returns, window=126, sessions_per_year=252, risk_free_rate=0.03
+def test_rolling_metrics_are_those_of_metrics_over_a_window(sample):
+    where = "where strategy = 'rotation' and pool = 'QDII' order by trade_date"
+    days = sample.connection.execute(f"from backtest.equity_daily {where}").df()
+    found = sample.connection.execute(f"from backtest.rolling_metrics {where}").df()
+    for prefix, column in (("", "daily_return"), ("benchmark_", "benchmark_return")):
+        window = days[column].rolling(126)
+        deviation = (window.std() * np.sqrt(252)).dropna()
+        np.testing.assert_allclose(found[f"{prefix}volatility"], deviation, rtol=1e-9)
+        sharpe = ((window.mean() * 252 - 0.03).dropna() / deviation).to_numpy()
+        np.testing.assert_allclose(found[f"{prefix}sharpe"], sharpe, rtol=1e-6, atol=1e-9)
+    beta = days.daily_return.rolling(126).cov(days.benchmark_return)
+    beta = (beta / days.benchmark_return.rolling(126).var()).dropna()
+    np.testing.assert_allclose(found.beta, beta, rtol=1e-6, atol=1e-9)
+
+
+def test_statistics_of_returns_are_those_of_scipy(sample):
+    where = "where strategy = 'rotation' and pool = 'A_SHARE'"
+    days = sample.connection.execute(f"from backtest.equity_daily {where}").df()
+    (row,) = (
+        sample.connection.execute(f"from backtest.return_statistics {where} and curve = 'strategy'")
+        .df()
+        .to_dict("records")
     )
-    series = pd.Series(returns).rolling(126)
-    expected = series.std() * np.sqrt(252)
-    np.testing.assert_allclose(volatility, expected.dropna(), rtol=1e-10)
-    np.testing.assert_allclose(
-        sharpe, ((series.mean() * 252 - 0.03) / expected).dropna(), rtol=1e-8
+    returns = days.daily_return
+    tail = returns[returns <= np.quantile(returns, 0.05)]
+    assert row["value_at_risk"] == pytest.approx(np.quantile(returns, 0.05), rel=1e-12)
+    assert row["conditional_value_at_risk"] == pytest.approx(tail.mean(), rel=1e-12)
+    assert row["skewness"] == pytest.approx(scipy.stats.skew(returns), rel=1e-9)
+    assert row["excess_kurtosis"] == pytest.approx(scipy.stats.kurtosis(returns), rel=1e-9)
+    assert row["best_day"] == returns.max() and row["worst_day"] == returns.min()
+
+
+def test_holdings_are_the_last_positions_at_average_cost(sample):
+    """The unrealized return is recomputed fill by fill, as a broker's app does."""
+    held = sample.connection.execute("from marts.holdings").df()
+    assert set(held.strategy) == {"rotation"}
+    for row in held.itertuples():
+        shares = cost = 0.0
+        for fill in sample.connection.execute(
+            "select side, trades.shares, value, positions.shares as after from backtest.trades "
+            "left join backtest.positions_daily as positions "
+            "using (strategy, pool, symbol, trade_date) "
+            "where strategy = 'rotation' and pool = ? and symbol = ? order by sequence",
+            [row.pool, row.symbol],
+        ).fetchall():
+            side, traded, value, after = fill
+            # Corporate actions change the shares between two fills.
+            before = (after or 0.0) + (traded if side == "sell" else -traded)
+            if side == "sell":
+                cost *= 1 - traded / before
+            else:
+                cost = (cost if before > 1e-6 else 0.0) + value
+            shares = after or 0.0
+        assert row.shares == pytest.approx(shares, rel=1e-9) or shares < row.shares
+        assert row.cost == pytest.approx(cost, rel=1e-9)
+        assert row.unrealized_return == pytest.approx(row.market_value / cost - 1, rel=1e-9)
+
+
+def test_only_pools_that_are_traded_stand_among_the_orders(changed):
+    page = changed("update marts.next_session_orders set is_simulated_pool = pool <> 'QDII'")
+    orders = section(page, "orders")
+    assert "QDII" in orders
+    assert "A_SHARE" not in orders and "OTHER" not in orders
+    assert "Simulated only, not to be sent: A_SHARE, OTHER" in section(page, "holdings")
+
+
+def test_first_screen_answers_before_anything_else(pages):
+    text = pages["en"].read_text("utf-8")
+    places = [
+        text.index(f'id="{name}"')
+        for name in ("orders", "holdings", "returns", "strategies", "metrics", "pool-PORTFOLIO")
+    ]
+    assert places == sorted(places)
+    assert text.index('class="status') < places[0]
+    assert text.index('id="versions"') > text.index('id="gate"')
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_run_that_failed_leaves_a_report_that_says_so(changed, language):
+    check = {"pool": "BUILD", "check_name": "trades", "status": "error", "title": "trades"}
+    check |= {"title_zh": "trades", "message": "disk full", "message_zh": "磁盘已满"}
+    check |= {"is_alert": False, "value": None, "warn_threshold": None, "fail_threshold": None}
+    run = Run(unpublished="disk full", checks=[check])
+    page = changed("drop schema marts cascade", language=language, run=run, is_synthetic=True)
+    words = texts("report", language)
+    assert re.search(rf'<div class="unpublished" role="alert"><strong>{words["unpublished"]}', page)
+    assert words["gate_fail"] in body(page[: page.index("</header>")])
+    assert {"en": "disk full", "zh": "磁盘已满"}[language] in section(page, "gate")
+
+
+def test_what_changed_since_the_published_run_is_named(sample, changed, tmp_path):
+    before = tmp_path / "before.duckdb"
+    shutil.copy(sample.database, before)
+    run = Run(published=before, since="raw data unchanged")
+    same = section(changed(run=run), "changes")
+    assert same.count("unchanged") == 1 + 3
+    page = changed(
+        "update marts.holdings set shares = shares + 100 where pool = 'QDII'",
+        "update marts.pool_metrics_summary set sharpe = sharpe + 1 where pool = 'OTHER'",
+        run=run,
     )
-    flat, _ = rolling_statistics(np.zeros(126), window=126, sessions_per_year=252, risk_free_rate=0)
-    assert flat == [None]
+    text = section(page, "changes")
+    assert "Sharpe ratio" in text and "1.00" in text
+    (symbol,) = sample.connection.execute(
+        "select min(symbol) from marts.holdings where pool = 'QDII'"
+    ).fetchone()
+    assert symbol in text
+    assert "Orders: unchanged" in text.replace(" :", ":")
+
+
+def test_verdict_and_strategies_stand_side_by_side(changed):
+    page = changed(
+        "update backtest.evidence set verdict = 'worse', mean_excess = -0.05, excess_t = -3.1 "
+        "where strategy = 'rotation' and pool = 'PORTFOLIO'"
+    )
+    assert "Worse than equal weight: −5.0% a year (t −3.1" in section(page, "returns")
+    text = section(page, "strategies")
+    assert all(name in text for name in ("rotation live", "steady_rotation", "risk_weighted"))
+    assert "place" in text and "the strategy to beat" in text
 
 
 def test_axis_is_logarithmic_when_growth_spreads():
@@ -300,7 +413,9 @@ def test_large_sums_and_checks_are_written_for_people():
 
 
 def test_same_database_gives_the_same_page(sample, pages, tmp_path):
-    write_report(sample.database, tmp_path / "again.html", language="zh", run_id="20230609T170000")
+    write_report(
+        sample.database, tmp_path / "again.html", language="zh", run=Run("20230609T170000")
+    )
     assert (tmp_path / "again.html").read_bytes() == pages["zh"].read_bytes()
 
 
@@ -371,6 +486,7 @@ class Browser:
 
     def scroll_through(self):
         """Show every plot to the reader once; return how each of them came out."""
+        self.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
         plots = self.run("return [...document.querySelectorAll('.plot')]")
         for plot in plots:
             self.run("arguments[0].scrollIntoView()", plot)
@@ -428,7 +544,7 @@ def test_browser_draws_every_plot_in_silence(browser, pages, language, scheme):
     assert [url for url in addresses if not url.startswith("data:")] == [pages[language].as_uri()]
     assert {plot["name"] for plot in plots} == {
         *(f"{pool}-{name}" for pool in POOLS for name in OF_A_POOL),
-        *(f"{pool}-{name}" for pool in POOLS[1:] for name in OF_RESEARCH),
+        *(f"{pool}-{name}" for pool in POOLS[1:] for name in (*OF_RESEARCH, "excess")),
         "capacity",
     }
     assert [plot["name"] for plot in plots if not plot["marks"]] == []
@@ -438,7 +554,7 @@ def test_browser_draws_every_plot_in_silence(browser, pages, language, scheme):
     assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 22, 29)"}[scheme]
     empty = browser.run(
         "return [...document.querySelectorAll('main section')].filter("
-        "s => !s.querySelector('.plot, table, p')).map(s => s.id)"
+        "s => !s.querySelector('.plot, table, p, dl')).map(s => s.id)"
     )
     assert empty == []
 
@@ -665,3 +781,114 @@ def test_page_whose_plots_cannot_be_unpacked_says_so(browser, pages, tmp_path):
     browser.open(page)
     assert not browser.run("return document.getElementById('undrawn').hidden")
     assert browser.log()[0]
+
+
+# -- the first screen, pictures, and axe -------------------------------------------------------
+
+LAPTOP = {"width": 1440, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+SCREENS = {"laptop": LAPTOP, "phone": PHONE}
+# Where a text stands on the screen: the first line box of the element, in pixels from the top.
+BOTTOMS = """
+return Object.fromEntries(arguments[0].map(where => {
+    const found = document.querySelector(where);
+    return [where, found ? found.getBoundingClientRect().bottom : null];
+}));
+"""
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """The folder for pictures of the page: ETF_SCREENSHOTS, where CI keeps them as files."""
+    folder = os.environ.get("ETF_SCREENSHOTS")
+    folder = Path(folder) if folder else tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_first_screen_shows_verdict_news_and_orders(browser, changed, tmp_path, language, screen):
+    changed(
+        "update gate.gate_checks set since = 'unchanged'",
+        "update gate.gate_checks set status = 'warn', since = 'new', value = 2 "
+        "where check_name = 'no_row' and pool = 'QDII'",
+        language=language,
+    )
+    browser.open(tmp_path / "report.html", screen=SCREENS[screen])
+    wanted = ["h1 .status", "#new li", "#orders h2", "#orders tbody tr:first-child"]
+    bottoms = browser.run(BOTTOMS, wanted)
+    assert all(bottoms[name] and bottoms[name] <= SCREENS[screen]["height"] for name in wanted)
+    assert list(bottoms.values()) == sorted(bottoms.values())
+    # The rest of the page is further down.
+    assert browser.run(BOTTOMS, ["#pool-QDII"])["#pool-QDII"] > SCREENS[screen]["height"]
+
+
+def test_a_hundred_findings_do_not_push_the_orders_away(browser, changed, tmp_path):
+    changed("update gate.gate_checks set status = 'warn', since = 'new'")
+    browser.open(tmp_path / "report.html", screen=PHONE)
+    bottoms = browser.run(BOTTOMS, ["#new", "#orders h2"])
+    assert bottoms["#orders h2"] <= PHONE["height"]
+    folded = browser.run("return document.querySelectorAll('#new details li').length")
+    assert folded > 20
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_pictures_of_the_page_are_kept(browser, pages, pictures, language, screen, scheme):
+    browser.open(pages[language], screen=SCREENS[screen], scheme=scheme)
+    taken = browser.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
+    path = pictures / f"report-{language}-{screen}-{scheme}.png"
+    path.write_bytes(base64.b64decode(taken["data"]))
+    assert path.stat().st_size > 20_000
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_print_of_the_page_is_kept(browser, pages, pictures, language):
+    browser.open(pages[language])
+    printed = browser.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
+    path = pictures / f"report-{language}.pdf"
+    path.write_bytes(base64.b64decode(printed["data"]))
+    assert path.stat().st_size > 100_000
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_tables_stack_or_show_that_they_scroll(browser, pages, screen):
+    browser.open(pages["en"], screen=SCREENS[screen])
+    browser.run("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    spilt = browser.run(
+        """
+        return [...document.querySelectorAll('table')].filter(table => {
+            const within = table.closest('.wide');
+            const isScrolled = within && getComputedStyle(within).overflowX === 'auto';
+            return !isScrolled && table.getBoundingClientRect().right > innerWidth + 1;
+        }).map(table => table.getAttribute('aria-label'))
+        """
+    )
+    assert spilt == []
+    heads = browser.run("return getComputedStyle(document.querySelector('.stack thead')).display")
+    assert (heads == "none") is (screen == "phone")
+
+
+AXE = """
+const done = arguments[arguments.length - 1];
+axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'best-practice'] }).then(found => done(
+    found.violations.map(
+        rule => `${rule.id}: ${rule.nodes.slice(0, 3).map(node => node.target).join(' ')}`
+    )
+), error => done([String(error)]));
+"""
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_axe_finds_no_barrier(browser, pages, language, screen):
+    package = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
+    script = (Path(package.__path__[0]) / "axe.min.js").read_text("utf-8")
+    browser.open(pages[language], screen=SCREENS[screen])
+    browser.run(script)
+    assert browser.driver.execute_async_script(AXE) == []
+    # It can find one.
+    browser.run("document.querySelector('main').append(new Image())")
+    (found,) = browser.driver.execute_async_script(AXE)
+    assert found.startswith("image-alt")
