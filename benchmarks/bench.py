@@ -121,7 +121,7 @@ class Bench:
             told = json.loads(figures["line"])
         except json.JSONDecodeError:
             raise BenchError(f"{script} ended with: {figures['line']}") from None
-        return told | {"peak": figures["peak"], "whole": figures["seconds"]}
+        return told | {"whole": figures["seconds"]} | cost(figures)
 
     def talib(self) -> dict:
         return self._peer("talib_panel.py", self.given.market, SEEDS, self.folder / "talib.parquet")
@@ -163,12 +163,23 @@ class Bench:
             database=place / "etf_rotation.duckdb",
         )
         bars, funds = map(int, counted.split())
+        # As the peers do: all columns into one parquet file.
+        file = place / "panel.parquet"
+        database = str(place / "etf_rotation.duckdb")
+        export = run(
+            [sys.executable, str(HERE / "export_panel.py"), database, str(file)],
+            cwd=self.folder,
+            settings={"PYTHONPATH": str(PROJECT / "python")},
+        )
+        seconds = json.loads(export["line"])["seconds"]
         return {
-            "from_raw": wall(nodes, given.first, given.last),
-            "from_bars": wall(nodes, given.bars, given.last),
-            "whole": figures["seconds"],
-            "cpu": figures["cpu"],
-            "peak": figures["peak"],
+            "from_raw": wall(nodes, given.first, given.last) + seconds,
+            "from_bars": wall(nodes, given.bars, given.last) + seconds,
+            "export": seconds,
+            "whole": figures["seconds"] + export["seconds"],
+            "cpu": figures["cpu"] + export["cpu"],
+            "load": figures["load"],
+            "peak": max(figures["peak"], export["peak"]),
             "bars": bars,
             "funds": funds,
             "disk": sum(path.stat().st_size for path in place.glob("**/*") if path.is_file()),
@@ -203,7 +214,7 @@ class Bench:
         slowest = sorted(nodes, key=lambda node: -node["seconds"])[:15]
         return {
             "whole": figures["seconds"],
-            "peak": figures["peak"],
+            **cost(figures),
             "nodes_wall": nodes[-1]["end"] - nodes[0]["start"],
             "node_count": len(nodes),
             "stages": by_stage(nodes),
@@ -221,7 +232,7 @@ class Bench:
         counted = self._query("select count(*) from read_parquet(?)", table)
         return {
             "whole": figures["seconds"],
-            "peak": figures["peak"],
+            **cost(figures),
             "variants": int(counted),
         }
 
@@ -257,7 +268,7 @@ class Bench:
                     "ETF_OUTPUT_ROOT": str(Path(place, "etf_rotation_production")),
                 },
             )
-        return {"whole": figures["seconds"], "peak": figures["peak"]}
+        return {"whole": figures["seconds"]} | cost(figures)
 
     # ---------- all of it
 
@@ -314,13 +325,19 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def cost(figures: dict) -> dict:
+    """Return what a command took beside its time: CPU seconds, memory, and the load it met."""
+    return {name: figures[name] for name in ("cpu", "load", "peak")}
+
+
 def summary(figures: dict) -> str:
     """Return a measure's figures for the progress line."""
     seconds = figures.get("seconds") or {
         name: figures[name] for name in ("from_raw", "from_bars", "whole") if name in figures
     }
     parts = [f"{name} {value:.2f} s" for name, value in seconds.items()]
-    return ", ".join([*parts, f"peak {figures['peak'] / 2**30:.2f} GiB"])
+    parts += [f"CPU {figures['cpu']:.2f} s", f"peak {figures['peak'] / 2**30:.2f} GiB"]
+    return ", ".join([*parts, f"load {figures['load']:.1f}"])
 
 
 def machine() -> dict:

@@ -40,8 +40,8 @@ def run(command: list[str], *, cwd: Path, settings: dict[str, str] | None = None
     Returns
     -------
     dict
-        `seconds`, `cpu` (of the process and its children), `peak` (bytes, of the largest one
-        process), `line` (str).
+        `seconds`, `cpu` (of the process and its children), `load` (the machine's load average over
+        one minute when the command starts), `peak` (bytes, of the largest process), `line` (str).
 
     Raises
     ------
@@ -51,6 +51,7 @@ def run(command: list[str], *, cwd: Path, settings: dict[str, str] | None = None
     outside = {name: x for name, x in os.environ.items() if not name.startswith(FOREIGN)}
     environment = outside | {"PYTHONUTF8": "1", "NO_COLOR": "1"} | (settings or {})
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
+        load = os.getloadavg()[0]
         started = time.monotonic()
         child = subprocess.Popen(
             command, cwd=cwd, env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -71,6 +72,7 @@ def run(command: list[str], *, cwd: Path, settings: dict[str, str] | None = None
     return {
         "seconds": seconds,
         "cpu": usage.ru_utime + usage.ru_stime,
+        "load": load,
         "peak": usage.ru_maxrss * 1024,
         "line": lines[-1] if lines else "",
     }

@@ -53,6 +53,8 @@ def comparisons(results: dict) -> list[dict]:
             "peer": statistics.median(b) if b else None,
             "ours_peak": median(results, ours[0], "peak"),
             "peer_peak": median(results, peer[0], "peak"),
+            "ours_cpu": median(results, ours[0], "cpu"),
+            "peer_cpu": median(results, peer[0], "cpu"),
             "ratio": paired([x * scale for x in b], a),
             "asked": asked,
         }
@@ -60,7 +62,7 @@ def comparisons(results: dict) -> list[dict]:
     variants = [column(results, name, "variants") for name in ("sweep", "vectorbt sweep")]
     scale = variants[0][0] / variants[1][0] if all(variants) else 1.0
     return [
-        row("talib_raw", ("panel", "from_raw"), ("talib", "seconds", "read+panel"), 1 / 1.5),
+        row("talib_raw", ("panel", "from_raw"), ("talib", "seconds", "read+panel"), 1 / 1.3),
         row("talib_bars", ("panel", "from_bars"), ("talib", "seconds", "panel"), None),
         row("vectorbt_raw", ("panel", "from_raw"), ("vectorbt", "seconds", "read+panel"), 8),
         row("vectorbt_bars", ("panel", "from_bars"), ("vectorbt", "seconds", "panel"), None),
@@ -74,6 +76,12 @@ def comparisons(results: dict) -> list[dict]:
             scale,
         ),
     ]
+
+
+def loads(results: dict) -> dict:
+    """Return the load averages that the measured commands met: median, least and most."""
+    values = [figures["load"] for rounds in results["rounds"].values() for figures in rounds]
+    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
 
 def growth(results: dict) -> list[dict]:
@@ -149,7 +157,7 @@ def _reach(line_: tuple[float, float], limit: float) -> float | None:
 
 
 LABELS = {
-    "talib_raw": "panel, raw files to parquet or table: TA-Lib / ours",
+    "talib_raw": "panel, raw files to one parquet file: TA-Lib / ours",
     "talib_bars": "panel, adjusted bars in memory to the same: TA-Lib / ours",
     "vectorbt_raw": "panel, raw files to the same: vectorbt with numba / ours",
     "vectorbt_bars": "panel, adjusted bars in memory to the same: vectorbt with numba / ours",
@@ -233,6 +241,7 @@ def write(results: dict, folder: Path) -> list[Path]:
             compared={row["name"]: row for row in comparisons(results)},
             growth=growth(results),
             plan=plan(results),
+            load=loads(results),
             median=lambda *keys: median(results, *keys),
             stages=sorted(build_stages.items(), key=lambda pair: -pair[1]),
             slowest=slowest,

@@ -183,6 +183,7 @@ def test_a_failed_command_tells_its_last_lines_and_settings_stay_outside(tmp_pat
     figures = measure.run([sys.executable, "-c", code.format(0)], cwd=tmp_path)
     assert figures["line"] == "False"
     assert figures["peak"] > 2**20
+    assert figures["cpu"] > 0 and figures["load"] >= 0
     with pytest.raises(measure.BenchError, match="ended with 3:\nFalse"):
         measure.run([sys.executable, "-c", code.format(3)], cwd=tmp_path)
 
@@ -194,17 +195,19 @@ def figures(seconds, scale=1):
     """Made-up figures of one round; `scale` is the number of bars in 100,000."""
     bars = 100_000 * scale
     return {
-        "from_raw": seconds + scale, "from_bars": seconds, "whole": 9.0, "cpu": 8.0,
+        "from_raw": seconds + scale, "from_bars": seconds, "whole": 9.0, "export": 0.5,
+        "cpu": 8.0, "load": 0.5,
         "peak": 2**30 * (1 + scale), "bars": bars, "funds": 10 * scale, "disk": 5_000 * bars,
         "stages": {},
     }  # fmt: skip
 
 
 def results():
-    peer = {"peak": 2**30, "versions": {"TA-Lib": "1"}, "columns": 275, "variants": 1000}
+    cost = {"peak": 2**30, "cpu": 4.0, "load": 1.5}
+    peer = cost | {"versions": {"TA-Lib": "1"}, "columns": 275, "variants": 1000}
     build = {
-        "whole": 30.0, "peak": 2**30, "nodes_wall": 20.0, "node_count": 3,
-        "stages": {"panel": 2.0}, "slowest": {"factor_panel": 2.0},
+        "whole": 30.0, "nodes_wall": 20.0, "node_count": 3,
+        "stages": {"panel": 2.0}, "slowest": {"factor_panel": 2.0}, **cost,
     }  # fmt: skip
     rounds = {
         "talib": [peer | {"seconds": {"read": 1.0, "panel": x}} for x in (1.0, 3.0, 5.0)],
@@ -213,11 +216,11 @@ def results():
         "vectorbt sweep": [
             peer | {"seconds": {"sweep": 20.0}, "funds": 18, "sessions": 2_000}
         ] * 3,
-        "sweep": [{"whole": 10.0, "peak": 2**30, "variants": 2_000}] * 3,
+        "sweep": [{"whole": 10.0, "variants": 2_000} | cost] * 3,
         "panel": [figures(1.0)] * 3,
         **{f"{kind} × {n}": [figures(1.0, n)] * 3 for kind in ("funds", "history") for n in (2, 4)},
         "build": [build] * 3,
-        "production": [{"whole": 40.0, "peak": 2**30}] * 3,
+        "production": [{"whole": 40.0} | cost] * 3,
     }  # fmt: skip
     return {
         "date": "2026-01-01", "runs": 3, "versions": {"duckdb": "2"}, "rounds": rounds,
@@ -286,7 +289,10 @@ def test_a_measure_that_fails_is_named_and_the_others_go_on(tmp_path, monkeypatc
     def broken():
         raise measure.BenchError("it broke")
 
-    table = [("broken", broken), ("sound", lambda: {"whole": 1.0, "peak": 2**30})]
+    table = [
+        ("broken", broken),
+        ("sound", lambda: {"whole": 1.0, "peak": 2**30, "cpu": 1.0, "load": 0.0}),
+    ]
     monkeypatch.setattr(one, "measures", lambda: table)
     found = one.measure()
     assert found["skipped"] == {"broken": "it broke"}
