@@ -27,7 +27,7 @@
         {% if standing %}
             {% set named = [] %}
             {% for row in standing %}{% do named.append(row[0] ~ ' ' ~ row[1]) %}{% endfor %}
-            {% set text = '%d 项警告与已发布的构建相同：%s' if language() == 'zh' else '%d warnings stand as in the published build: %s' %}
+            {% set text = '%d 项警告与已发布的构建相同：%s' if language() == 'zh' else '%d warnings are unchanged since the published build: %s' %}
             {{ log('gate: ' ~ text | format(standing | sum(attribute=2), named | join('; ')), info=true) }}
         {% endif %}
         {{ print_resolved(gate_resolved) }}

@@ -237,7 +237,7 @@ class Production:
             with duckdb.connect(str(database), read_only=True) as connection:
                 outcome.metrics_before = _metrics(connection)
         except duckdb.Error as error:
-            self.progress.say(f"Nothing to compare metrics with: {database}: {reason(error)}")
+            self.progress.say(f"The metrics were not compared: {database}: {reason(error)}")
         return database
 
     def _compare(
@@ -247,7 +247,7 @@ class Production:
             outcome.since = since(connection, before, self.settings.dbt_vars.get("as_of"))
         except duckdb.Error as error:
             outcome.not_compared = f"{before}: {reason(error)}"
-            self.progress.say(f"Nothing to compare the input with: {outcome.not_compared}")
+            self.progress.say(f"The input was not compared: {outcome.not_compared}")
 
     def _judge(self, built: Build, gate: list[dict], has_gate: bool) -> tuple[int, str]:
         if built.could_not_run:

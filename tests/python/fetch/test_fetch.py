@@ -168,7 +168,7 @@ def test_a_row_of_today_that_comes_unasked_is_left_out(place):
     code, said = place.fetch(now="2024-06-28T12:00", token=TOKEN)
     assert code == 0, said
     assert max(column(place, "510300.SH", "close")) == DAYS[-2]
-    assert "left out (1): the row of 2024-06-28, a session that is not over" in said
+    assert "left out (1): the row of 2024-06-28, an unfinished session" in said
 
 
 @pytest.mark.parametrize("value", ["14:59", "soon", "25:00"])
@@ -334,7 +334,7 @@ def test_a_row_that_vanished_is_a_restatement(place):
     place.faults["eastmoney", "510300.SH"] = "gone"
     code, said = place.fetch()
     assert code == 1
-    assert f"510300.SH {DAYS[-3]}: the vendor has no row any more" in said
+    assert f"510300.SH {DAYS[-3]}: the vendor no longer has this row" in said
     assert DAYS[-3] in column(place, "510300.SH", "close")
     assert place.fetch(accept_restatement="all")[0] == 0
     assert DAYS[-3] not in column(place, "510300.SH", "close")
@@ -485,7 +485,7 @@ def test_a_bar_that_the_exchange_has_otherwise_is_not_written(place, exchange, s
     code, said = place.fetch(check="exchange")
     assert code == 1
     assert f"{symbol} {LAST} close: source {close}, exchange {rounded(close + 0.001)}" in said
-    assert f"unlike the exchange, not written (1): {symbol}" in said
+    assert f"different from the exchange, not written (1): {symbol}" in said
     assert max(column(place, symbol, "close")) == DAYS[-2]
     assert max(column(place, "513100.SH", "close")) == LAST
 
@@ -541,7 +541,7 @@ def test_a_root_of_session_files_is_refused(place):
     (daily / "20240628.parquet").write_bytes(b"x")
     code, said = place.fetch()
     assert code == 2
-    assert "holds files of one session such as 20240628.parquet" in said
+    assert "contains files of one session such as 20240628.parquet" in said
     assert place.vendors.calls == []
 
 
@@ -572,7 +572,7 @@ def test_a_broken_file_is_named_and_left(place):
     path.write_bytes(b"PAR1 no more")
     code, said = place.fetch()
     assert code == 1
-    assert "510300.SH_daily.parquet is no readable parquet file" in said
+    assert "510300.SH_daily.parquet is not a readable parquet file" in said
     assert "up to date (2)" in said
 
 
@@ -599,7 +599,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(place):
 def test_a_symbol_that_is_none_is_refused(place, symbols):
     code, said = place.fetch(symbols=symbols)
     assert code == 2
-    assert "is no fund's symbol" in said
+    assert "is not a fund's symbol" in said
 
 
 # -- people ---------------------------------------------------------------------------------------

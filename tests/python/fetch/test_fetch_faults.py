@@ -33,7 +33,7 @@ def odd_fund_is_refused(place, token, words):
 DATA_FAULTS = [
     ("tomorrow", "the vendor sent a row of 2025-06-29, which is after today (2024-06-28)"),
     ("twice", f"the vendor sent {DAYS[0]} twice"),
-    ("holiday", "the vendor sent a row of 2024-01-01, which is no trading session"),
+    ("holiday", "the vendor sent a row of 2024-01-01, which is not a trading session"),
     ("other", "the vendor sent rows of "),
     ("empty", "the vendor sent no rows"),
     ("shares", "amount / (volume × close) has the median 0.0"),
@@ -41,7 +41,7 @@ DATA_FAULTS = [
     ("high", f"{LAST}: "),
     ("negative", f"{LAST}: amount is -0.001"),
     ("html", "127.0.0.1 sent a web page instead of data"),
-    ("broken", "127.0.0.1 sent something that is no JSON"),
+    ("broken", "127.0.0.1 sent a response that is not JSON"),
     ("redirect", "127.0.0.1 redirects (HTTP status 302), which is not followed"),
     (403, "127.0.0.1 answers with HTTP status 403"),
 ]
@@ -62,7 +62,7 @@ def test_a_faulty_answer_is_refused_by_name(place, token, fault, words):
         ("full", "a page of 2000 rows is full"),
         ("more", "a page of "),
         ("fewer", "the answer has no field pre_close, vol, amount"),
-        ("text", f"{LAST}: close is no number: --"),
+        ("text", f"{LAST}: close is not a number: --"),
     ],
 )
 def test_what_only_tushare_gets_wrong(place, fault, words):
@@ -75,7 +75,7 @@ def test_what_only_tushare_gets_wrong(place, fault, words):
     [
         ("null", "the vendor does not know this fund"),
         ("rc", "the vendor refuses with code 102"),
-        ("unlike", f"{DAYS[80]}: the unadjusted and the forward-adjusted answer have different"),
+        ("unlike", f"{DAYS[80]}: the unadjusted and the forward-adjusted responses have"),
         ("noise", f"{DAYS[80]}: the forward-adjusted close "),
         ("swapped", f"{DAYS[0]}: "),
     ],
@@ -216,7 +216,7 @@ def test_what_passes_is_tried_again(place, fault):
     ("fault", "words"),
     [
         (500, "127.0.0.1 answers with HTTP status 500"),
-        ("half", "127.0.0.1 broke off in the middle of its answer"),
+        ("half", "127.0.0.1 broke off in the middle of its response"),
     ],
 )
 def test_what_does_not_pass_is_given_up_after_four_attempts(place, fault, words):
@@ -251,7 +251,7 @@ def test_three_funds_refused_alike_are_enough(place, fault):
     code, said = place.fetch(token=TOKEN, symbols=None)
     assert code == 2
     assert len(place.vendors.calls) == 3 * (4 if fault == "code" else 1)
-    end = "Fetch could not begin: 127.0.0.1 refused 3 funds in a row and is not asked any more"
+    end = "Fetch could not begin: 127.0.0.1 refused 3 funds in a row and gets no more requests"
     assert end in said
 
 
@@ -371,7 +371,7 @@ def test_plain_http_warns_unless_it_stays_on_this_machine(url, warns):
 def test_an_address_that_is_none_is_refused(place, url):
     code, said = place.fetch(settings={"ETF_TUSHARE_URL": url})
     assert code == 2
-    assert "ETF_TUSHARE_URL is no address" in said
+    assert "ETF_TUSHARE_URL is not an address" in said
 
 
 def test_a_password_in_an_address_is_refused_and_not_shown(place):

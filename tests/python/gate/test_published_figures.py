@@ -231,7 +231,10 @@ def test_what_could_not_be_judged_and_now_can_is_gone(judged):
 
 @pytest.mark.parametrize(
     ("language", "standing"),
-    [("en", " warnings stand as in the published build: "), ("zh", " 项警告与已发布的构建相同：")],
+    [
+        ("en", " warnings are unchanged since the published build: "),
+        ("zh", " 项警告与已发布的构建相同："),
+    ],
 )
 def test_the_console_folds_what_stands(language, standing, judged):
     found = judged(

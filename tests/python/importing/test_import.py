@@ -169,7 +169,7 @@ def test_tdx(place):
     code, said = place.run("SH#510300.txt")
     assert code == 0, said
     is_as_the_market(place, "510300.SH", has_pre_close=False)
-    assert "a line of SH#510300.txt holds no row and is left out: 数据来源:通达信" in said
+    assert "a line of SH#510300.txt is not a bar and is ignored: 数据来源:通达信" in said
 
 
 def test_a_table_of_the_exchange(place):
@@ -230,7 +230,7 @@ def test_an_adjustment_factor_becomes_the_previous_close(place):
     place.write("mine.csv", text)
     code, said = place.run("mine.csv")
     assert code == 0, said
-    assert "510300.SH: pre_close is made from 复权因子 of mine.csv" in said
+    assert "510300.SH: pre_close is derived from 复权因子 of mine.csv" in said
     for row, bar in zip(rows_of(place, "510300.SH")[1:], MARKET.bars["510300.SH"][1:], strict=True):
         assert row["pre_close"] == pytest.approx(bar.pre_close, rel=1e-9)
     assert set(rows_of(place, "510300.SH")[0]) == set(store.SCHEMA.names)
@@ -268,7 +268,7 @@ def test_files_of_years_that_overlap_become_one(place):
     code, said = place.run("a.csv", "b.csv")
     assert code == 0, said
     is_as_the_market(place, "510300.SH")
-    assert "510300.SH: 20 rows stand in more than one place with the same values" in said
+    assert "510300.SH: 20 rows appear more than once with equal values" in said
 
 
 def test_a_refused_file_keeps_none_of_the_others_out(place):
@@ -306,21 +306,21 @@ def changed(text, line, column, value):
 @pytest.mark.parametrize(
     ("column", "value", "words"),
     [
-        ("close", "1,5x", "no number: 1,5x"),
+        ("close", "1,5x", "not a number: 1,5x"),
         ("close", "", "close is null"),
         ("close", "-1.5", "close is -1.5"),
         ("close", "9.9", "close 9.9 is outside of low"),
         ("vol", "-3", "vol is -3"),
         ("amount", "inf", "amount is inf"),
         ("amount", "1", "amount / (volume × close) is "),
-        ("trade_date", "20240632", "20240632 is no date"),
-        ("trade_date", "06/28/2024", "06/28/2024 is no date"),
-        ("trade_date", "2024-06-14 09:30", "2024-06-14 09:30 is no date"),
-        ("trade_date", "20240615", "2024-06-15 is no trading session"),
+        ("trade_date", "20240632", "20240632 is not a date"),
+        ("trade_date", "06/28/2024", "06/28/2024 is not a date"),
+        ("trade_date", "2024-06-14 09:30", "2024-06-14 09:30 is not a date"),
+        ("trade_date", "20240615", "2024-06-15 is not a trading session"),
         ("trade_date", "20300102", "2030-01-02 is after today"),
-        ("trade_date", f"{DAYS[-1]:%Y%m%d}", f"{DAYS[-1]} stands in line 2 already"),
-        ("ts_code", "000001.SZ", "000001.SZ is no code of an exchange fund"),
-        ("ts_code", "510300.SZ", "510300.SZ is no code of an exchange fund"),
+        ("trade_date", f"{DAYS[-1]:%Y%m%d}", f"{DAYS[-1]} is already in line 2"),
+        ("ts_code", "000001.SZ", "000001.SZ is not the code of an exchange-traded fund"),
+        ("ts_code", "510300.SZ", "510300.SZ is not the code of an exchange-traded fund"),
         ("pre_close", "", "pre_close is missing"),
         ("pre_close", "150", "pre_close is 150"),
     ],
@@ -385,7 +385,7 @@ def test_units_that_the_data_cannot_tell_are_asked_for(place):
         ("510300.csv", b"\xff\xfe1\x002\x00", "neither UTF-8 nor GB18030"),
         ("510300.csv", b"\x81\xff\xff\xfe", "neither UTF-8 nor GB18030"),
         ("510300.csv", b"", "510300.csv has no rows"),
-        ("510300.parquet", b"PAR1 and no more", "is no readable parquet file"),
+        ("510300.parquet", b"PAR1 and no more", "is not a readable parquet file"),
     ],
 )
 def test_what_is_no_table_is_named(place, name, content, words):
@@ -398,7 +398,7 @@ def test_what_is_no_table_is_named(place, name, content, words):
     ("change", "words"),
     [
         (("成交额", "额外"), "no column for amount; its headings: 日期, 开盘"),
-        (("换手率", "收盘价"), "the headings 收盘 and 收盘价 both stand for close"),
+        (("换手率", "收盘价"), "the headings 收盘 and 收盘价 both mean close"),
     ],
 )
 def test_headings_that_do_not_do_are_named(place, change, words):
@@ -417,7 +417,7 @@ def test_a_line_with_too_few_cells_is_named(place):
 def test_a_file_without_any_code_is_named(place):
     place.write("mine.csv", akshare("510300.SH"))
     code, said = place.run("mine.csv")
-    assert (code, "rename it to 510300.csv" in said) == (2, True)
+    assert (code, "rename the file, for example to 510300.csv" in said) == (2, True)
 
 
 def test_a_code_unlike_the_files_name_is_refused(place):

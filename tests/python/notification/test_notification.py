@@ -902,7 +902,7 @@ RESOLVED = [
         (
             "en",
             "- WARN A stale_prices: new one",
-            "2 warnings stand as in the published build: stale_prices QDII; no_row B",
+            "2 warnings are unchanged since the published build: stale_prices QDII; no_row B",
             [
                 "**Gone since the published build: 7**",
                 "- QDII no_row: 513100.SH 2026-01-05 no row",
@@ -959,7 +959,7 @@ def test_alerts_are_told_though_they_stand():
 def test_an_input_that_was_not_compared_is_told():
     outcome = Outcome(code=0, gate=OUTCOME.gate, not_compared="x.duckdb: Corrupt database file")
     text = messages.compose(outcome, "en").text
-    assert "Nothing to compare the input with: x.duckdb: Corrupt database file" in text
+    assert "The input was not compared: x.duckdb: Corrupt database file" in text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

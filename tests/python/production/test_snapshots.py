@@ -478,9 +478,9 @@ def test_a_published_database_that_someone_writes_to_stops_nothing(root):
 @pytest.mark.parametrize(
     ("table", "lost"),
     [
-        ("staging.raw_rows", "the input"),
-        ("gate.run_metadata", "the input"),
-        ("marts.pool_metrics_summary", "metrics"),
+        ("staging.raw_rows", "input was"),
+        ("gate.run_metadata", "input was"),
+        ("marts.pool_metrics_summary", "metrics were"),
     ],
 )
 def test_a_damaged_published_database_stops_nothing(root, table, lost, capsys):
@@ -489,12 +489,12 @@ def test_a_damaged_published_database_stops_nothing(root, table, lost, capsys):
     outcome = produce(root, at=NOON + dt.timedelta(minutes=1))
     assert outcome.is_published
     said = capsys.readouterr().out
-    assert f"Nothing to compare {lost} with: " in said
+    assert f"{lost} not compared: " in said
     assert "Corrupt database file" in said
-    assert (outcome.since is None) is (lost == "the input")
-    assert (outcome.metrics_before == []) is (lost == "metrics")
-    if lost == "the input":
-        for language, line in (("en", "Nothing to compare the input"), ("zh", "输入没有可比较的")):
+    assert (outcome.since is None) is (lost == "input was")
+    assert (outcome.metrics_before == []) is (lost == "metrics were")
+    if lost == "input was":
+        for language, line in (("en", "The input was not compared"), ("zh", "输入没有可比较的")):
             assert line in compose(outcome, language).text
         assert "Corrupt database file" in closing(outcome, settings(root))
     # The files were written from the new database, which the damaged one did not harm.
@@ -700,8 +700,8 @@ def test_a_published_database_that_cannot_be_read_stops_nothing(root):
     (root / "etf_rotation.duckdb").chmod(0o000)
     code, output, errors = bound_by_permissions(root)
     assert code == 0, output + errors
-    for what in ("metrics", "the input"):
-        assert f"Nothing to compare {what} with: " in output
+    for what in ("metrics were", "input was"):
+        assert f"{what} not compared: " in output
     assert assert_whole(root) != before
 
 

@@ -203,7 +203,7 @@ def test_drawdowns_and_what_the_factors_know_are_the_tables(sample, pages):
         "select mean_rank_correlation from research.factor_correlation "
         "where pool = 'QDII' and factor_id = 'ret_20' and other_factor_id = 'bias_60'"
     ).fetchone()
-    assert f"ret_20 {number(alike, 1)} " in text[text.rindex("How alike") :]
+    assert f"ret_20 {number(alike, 1)} " in text[text.rindex("Correlation of the factors") :]
 
 
 def test_synthetic_data_is_called_so_in_a_band_and_real_data_is_not(pages, changed):
