@@ -258,7 +258,8 @@ def run(
     bars, endings, dates, parameters : pyarrow.Table
         As in `ledger.run`, `dates` being its sessions.
     sessions, funds, strategies : pyarrow.Table
-        Columns of `SESSIONS_SCHEMA`, `FUNDS_SCHEMA` and `STRATEGIES_SCHEMA`, in any order.
+        Columns of `SESSIONS_SCHEMA`, `FUNDS_SCHEMA` and `STRATEGIES_SCHEMA`, in any order; a
+        strategy without parameters is left out.
     settings : Settings
         Of the metrics.
 
@@ -284,7 +285,11 @@ def run(
     parameters = read_checked("parameters", parameters, PARAMETERS_SCHEMA, key)
     parameters_of = {(row["strategy"], row["pool"]): row for row in parameters.to_pylist()}
     rows = []
-    by_pool = sorted(strategies.to_pylist(), key=lambda row: row["pool"])
+    # A pool without any bar has no parameters, and no rows.
+    with_bars = [
+        row for row in strategies.to_pylist() if (row["strategy"], row["pool"]) in parameters_of
+    ]
+    by_pool = sorted(with_bars, key=lambda row: row["pool"])
     with no_garbage_collection():
         for pool, own_rows in groupby(by_pool, key=lambda row: row["pool"]):
             is_of_pool = pc.field("pool") == pool
