@@ -256,7 +256,7 @@ OF_PROJECT = [
                 edited(
                     "models/backtest/results/metrics_by_period.sql",
                     "from figures\ngroup by",
-                    "from (select * replace (if(curve = 'own', -0.36, -0.3) as max_drawdown) "
+                    "from (select * replace (if(curve = 'own', -0.36e0, -0.3e0) as max_drawdown) "
                     "from figures)\ngroup by",
                     "1.2 is above 1.1",
                     "2022-06-30 is the last session",
