@@ -61,7 +61,7 @@ def check_strategies(
     seen = set()
     live: dict[str, list[str]] = {pool: [] for pool in sorted(pools)}
     for row in rows:
-        fault = _fault(row, pools, rankings)
+        fault = fault_of(row, pools, rankings)
         if (row.strategy, row.pool) in seen:
             fault = "there are two such rows; keep one"
         if fault:
@@ -78,7 +78,8 @@ def check_strategies(
             )
 
 
-def _fault(row: Row, pools: Collection[str], rankings: Collection[str]) -> str | None:
+def fault_of(row: Row, pools: Collection[str], rankings: Collection[str]) -> str | None:
+    """Return what a row says that no strategy can do, and what to do; None for a good row."""
     empty = [name for name, value in row._asdict().items() if value is None and name != "top_n"]
     if empty:
         return f"{empty[0]} is empty; fill it in"
