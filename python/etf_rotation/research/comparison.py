@@ -46,10 +46,11 @@ class Asked(NamedTuple):
 
 
 class Comparable(NamedTuple):
-    """The v variants that pay the same costs, on the sessions that all of them have."""
+    """The variants that pay the same costs, and the v of them that have many sessions together."""
 
-    numbers: list[int]  # of the variants, from 0
-    first: int  # the pool's session
+    numbers: list[int]  # of all variants with these costs, from 0
+    common: list[int]  # of the v
+    first: int  # the pool's session from which on all of the v have returns
     returns: np.ndarray  # (sessions, v), plain ratios
     slippage_bps: float
     commission_bps: float
@@ -78,8 +79,13 @@ class Comparison(NamedTuple):
 def comparable(variants: Sequence[Variant], results: Sequence[Result]) -> Comparable | None:
     """Return the variants that one can choose between; None where there are none.
 
+    Notes
+    -----
     Costs are what one assumes, not what one chooses: of several assumptions, only the one of the
     most variants counts, the first in order where that is a tie.
+
+    A variant that begins late would leave few sessions to compare all of them on. The v are those
+    that have begun by a session, chosen so that sessions times variants are the most.
     """
     began = [n for n, result in enumerate(results) if result.metrics]
     if not began:
@@ -87,9 +93,14 @@ def comparable(variants: Sequence[Variant], results: Sequence[Result]) -> Compar
     costs = [(variants[n].slippage_bps, variants[n].commission_bps) for n in began]
     ((chosen, _),) = Counter(costs).most_common(1)
     numbers = [n for n, own in zip(began, costs, strict=True) if own == chosen]
-    first = max(results[n].first for n in numbers)
-    returns = np.column_stack([results[n].returns[first - results[n].first :] for n in numbers])
-    return Comparable(numbers, first, returns, *chosen)
+    firsts = np.array([results[n].first for n in numbers])
+    end = results[numbers[0]].first + len(results[numbers[0]].equity)
+    first = max(
+        sorted(set(firsts.tolist())), key=lambda begin: (end - begin) * (firsts <= begin).sum()
+    )
+    common = [n for n in numbers if results[n].first <= first]
+    returns = np.column_stack([results[n].returns[first - results[n].first :] for n in common])
+    return Comparable(numbers, common, first, returns, *chosen)
 
 
 def compare(
@@ -107,10 +118,10 @@ def compare(
     excess = own.returns - settings.daily_rate
     overfitting = holdout = walk = None
     enough = len(excess) >= max(2 * BLOCKS, settings.min_sessions)
-    if len(own.numbers) > 1 and enough:
+    if len(own.common) > 1 and enough:
         overfitting = probability_of_overfitting(excess)
     dates = data.prices.dates
-    if asked.holdout_start is not None and len(own.numbers) > 1:
+    if asked.holdout_start is not None and len(own.common) > 1:
         since = bisect_left(dates, asked.holdout_start, own.first) - own.first
         if min(since, len(excess) - since) >= settings.min_sessions:
             holdout = hold_out(excess, since)

@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from etf_rotation.backtest.luck import OFFSETS, STEPS
 from etf_rotation.backtest.prices import BARS_SCHEMA, Prices, read_prices
 from etf_rotation.contracts import FundKey, read_checked
 from etf_rotation.dbt_project import percentile_ranks, render
@@ -17,12 +18,11 @@ from etf_rotation.research.build import BY_SCORE, Build, Variant, tables_of
 from etf_rotation.signals.weights import INVERSE_VOLATILITY
 from etf_rotation.sql import attach
 
-OFFSETS = {"monthly": 20, "weekly": 5, "daily": 1}
-STEPS = {"monthly": 5, "weekly": 1, "daily": 0}
-
 
 def tranche_numbers(variant: Variant) -> list[int]:
     """Return the number of the session in its period on which each tranche is rebalanced."""
+    if variant.rebalance not in OFFSETS:
+        return [0]
     step, count = STEPS[variant.rebalance], OFFSETS[variant.rebalance]
     return [(variant.rebalance_offset + step * n) % count for n in range(variant.tranches)]
 

@@ -9,13 +9,11 @@ from typing import NamedTuple
 
 from etf_rotation.errors import InputError
 from etf_rotation.research.build import Build, Variant
-from etf_rotation.research.data import OFFSETS
-from etf_rotation.signals.selection import check_rules
-from etf_rotation.signals.weights import EQUAL, INVERSE_VOLATILITY, OWN
+from etf_rotation.signals.weights import EQUAL, OWN
+from etf_rotation.staging.strategy_checks import RHYTHMS, WEIGHTINGS, Row, fault_of
 
 FACTORS = "all,single,pair,all-but-one"
 REBALANCES = "monthly,weekly"
-WEIGHTINGS = (EQUAL, INVERSE_VOLATILITY, OWN)
 
 
 class Grid(NamedTuple):
@@ -55,7 +53,7 @@ def grid(build: Build, options: Mapping[str, str | None]) -> Grid:
         "top_n": _top_n,
         "weighting": lambda text: _one_of(text, WEIGHTINGS),
         "redistribute": lambda text: (own == "true" for own in _one_of(text, ("true", "false"))),
-        "rebalance": lambda text: _one_of(text, tuple(OFFSETS)),
+        "rebalance": lambda text: _one_of(text, tuple(RHYTHMS)),
         "rebalance_offset": lambda text: _whole(text, least=0),
         "tranches": lambda text: _whole(text, least=1),
     }
@@ -98,21 +96,18 @@ def _settled(variant: Variant, build: Build) -> Variant:
 
 def _fault(variant: Variant, build: Build) -> str | None:
     """Return what the rules of strategies have against a variant."""
-    names = set(build.rules._fields) & set(Variant._fields)
-    rules = build.rules._replace(**{name: getattr(variant, name) for name in names})
-    try:
-        check_rules(rules._replace(start_funds=build.start_funds(variant)))
-    except ValueError as error:
-        return str(error)
+    settings = {name: value for name, value in variant._asdict().items() if name in Row._fields}
+    row = Row(
+        strategy=build.strategy,
+        pool=build.pool,
+        is_live=build.is_live,
+        ranking=build.ranking,
+        volatility_window=build.volatility_window,
+        **settings,
+    )
     if variant.weighting == OWN and build.variant.weighting != OWN:
         return f"the ranking {build.ranking} gives no weights of its own"
-    count = OFFSETS[variant.rebalance]
-    most = {"monthly": 4, "weekly": 5, "daily": 1}[variant.rebalance]
-    if variant.rebalance_offset >= count:
-        return f"rebalance_offset {variant.rebalance_offset} with {variant.rebalance} rebalances"
-    if variant.tranches > most:
-        return f"{variant.tranches} tranches with {variant.rebalance} rebalances"
-    return None
+    return fault_of(row, [build.pool], [build.ranking])
 
 
 def _values(name: str, text: str, read: Callable[[str], Iterator]) -> list:

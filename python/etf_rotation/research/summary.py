@@ -141,10 +141,12 @@ def _verdict(best: Mapping) -> str:
 
 def _compared(build: Build, comparison: Comparison, rows: Sequence[Mapping]) -> list[str]:
     own = comparison.comparable
+    late = len(own.numbers) - len(own.common)
     lines = [
         "",
-        f"Between the {len(own.numbers):,} variants with slippage {own.slippage_bps:g} bp and "
-        f"commission {own.commission_bps:g} bp, on their {len(own.returns):,} common sessions:",
+        f"Between {len(own.common):,} variants with slippage {own.slippage_bps:g} bp and "
+        f"commission {own.commission_bps:g} bp, on their {len(own.returns):,} common sessions"
+        + (f" ({late:,} more begin later):" if late else ":"),
         _overfitting(comparison.overfitting),
     ]
     if comparison.asked.holdout_start:
@@ -174,8 +176,8 @@ def _holdout(comparison: Comparison, own: Comparable) -> str:
     return (
         f"Holdout: rank correlation {correlation} of the Sharpe ratios before {start} "
         f"({found.before:,} sessions) and since ({found.since:,} sessions); the best before, "
-        f"variant {own.numbers[found.best] + 1}, ranks {found.rank_since:g} of "
-        f"{len(own.numbers):,} since."
+        f"variant {own.common[found.best] + 1}, ranks {found.rank_since:g} of "
+        f"{len(own.common):,} since."
     )
 
 

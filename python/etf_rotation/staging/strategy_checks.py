@@ -64,7 +64,7 @@ def check_strategies(
     seen = set()
     live: dict[str, list[str]] = {pool: [] for pool in sorted(pools)}
     for row in rows:
-        fault = _fault(row, pools, rankings)
+        fault = fault_of(row, pools, rankings)
         if (row.strategy, row.pool) in seen:
             fault = "there are two such rows; keep one"
         if fault:
@@ -81,7 +81,8 @@ def check_strategies(
             )
 
 
-def _fault(row: Row, pools: Collection[str], rankings: Collection[str]) -> str | None:
+def fault_of(row: Row, pools: Collection[str], rankings: Collection[str]) -> str | None:
+    """Return what a row says that no strategy can do, and what to do; None for a good row."""
     values = row._asdict()
     if fault := _cell_fault(values):
         return fault
