@@ -1,6 +1,5 @@
 """A build's published selections, weights, fills and equity against the reference walk."""
 
-import duckdb
 import pandas as pd
 import pytest
 from reference_portfolio import load, plan, start_funds
@@ -24,21 +23,20 @@ QUERIES = {
 KEYS = {"selected": 3, "rebalances": 3, "tranches_daily": 2}
 
 
-def differences(database):
+def differences(connection):
     """Compare every strategy and pool of a build; return what differs, and how much was alike."""
     faults, compared = [], dict.fromkeys(QUERIES, 0)
-    with duckdb.connect(str(database), read_only=True) as connection:
-        markets, funds, pools, rules = load(connection)
-        for rule in rules:
-            where = f"where strategy = '{rule['strategy']}' and pool = '{rule['pool']}'"
-            expected = expect(markets[rule["pool"]], rule, pools[rule["pool"]], funds, rules)
-            for table, query in QUERIES.items():
-                order = "" if table in KEYS else "order by trade_date, tranche, sequence"
-                rows = connection.execute(f"{query} {where} {order}").fetchall()
-                rows = [(pd.Timestamp(day), *values) for day, *values in rows]
-                found = by_key(table, rows)
-                faults += unlike((rule["strategy"], rule["pool"], table), expected[table], found)
-                compared[table] += len(found)
+    markets, funds, pools, rules = load(connection)
+    for rule in rules:
+        where = f"where strategy = '{rule['strategy']}' and pool = '{rule['pool']}'"
+        expected = expect(markets[rule["pool"]], rule, pools[rule["pool"]], funds, rules)
+        for table, query in QUERIES.items():
+            order = "" if table in KEYS else "order by trade_date, tranche, sequence"
+            rows = connection.execute(f"{query} {where} {order}").fetchall()
+            rows = [(pd.Timestamp(day), *values) for day, *values in rows]
+            found = by_key(table, rows)
+            faults += unlike((rule["strategy"], rule["pool"], table), expected[table], found)
+            compared[table] += len(found)
     return faults, compared
 
 

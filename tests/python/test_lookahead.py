@@ -71,6 +71,13 @@ PEEKS = {
         "scores",
         ("signals.scores", "score"),
     ),
+    "a ranking": (
+        "models/strategies/rank_by_liquidity.sql",
+        "adv20 as score",
+        "max(adv20) over (partition by symbol) as score",
+        "rank_by_liquidity int_rankings",
+        ("signals.int_rankings", "score"),
+    ),
     "the ADV": (
         "models/signals/int_bars__lagged.sql",
         "windows.a_sum_20 / 20 as adv20",

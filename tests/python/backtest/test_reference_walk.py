@@ -3,9 +3,13 @@
 import os
 from pathlib import Path
 
+import duckdb
+import pandas as pd
 import pytest
 from conftest import PROJECT, build
 from reference_comparison import differences
+from reference_portfolio import load, plan, start_funds
+from reference_walk import walk
 
 REAL_DATA = Path(os.environ.get("ETF_REAL_DATA") or PROJECT.parent / "shared" / "data" / "pools")
 TABLES = ("selection_log", "target_weights", "rebalances", "trades", "rejected_orders")
@@ -14,7 +18,7 @@ ONLY_THE_WALK += ["--exclude-resource-type", "test", "unit_test"]
 
 
 def test_the_sample_is_walked_as_the_specification_says(sample):
-    faults, compared = differences(sample.database)
+    faults, compared = differences(sample.connection)
     assert faults[:5] == []
     assert all(compared.values())
 
@@ -22,6 +26,49 @@ def test_the_sample_is_walked_as_the_specification_says(sample):
 def test_the_real_pools_are_walked_as_the_specification_says(tmp_path):
     if not REAL_DATA.is_dir():
         pytest.skip(f"real data is not at {REAL_DATA}: set ETF_REAL_DATA to compare with it")
-    faults, compared = differences(build(tmp_path, REAL_DATA, *ONLY_THE_WALK))
+    database = build(tmp_path, REAL_DATA, *ONLY_THE_WALK)
+    with duckdb.connect(str(database), read_only=True) as connection:
+        faults, compared = differences(connection)
     assert faults[:5] == []
     assert compared["trades"] > 10_000
+
+
+@pytest.mark.parametrize("strategy", ["rotation", "steady_rotation", "risk_weighted"])
+def test_the_luck_of_the_date_is_that_of_walks_begun_at_each_offset(strategy, sample):
+    markets, funds, pools, rules = load(sample.connection)
+    (rule,) = [r for r in rules if (r["strategy"], r["pool"]) == (strategy, "QDII")]
+    returns = {
+        offset: walked_returns(markets["QDII"], rule, pools["QDII"], funds, rules, offset)
+        for offset in range(20)
+    }
+    common = pd.DataFrame(returns).dropna()
+    excess = common - 0.03 / 252
+    expected = {
+        offset: (
+            len(common),
+            (1 + common[offset]).prod() ** (252 / len(common)) - 1,
+            252**0.5 * excess[offset].mean() / excess[offset].std(),
+            offset == rule["rebalance_offset"],
+        )
+        for offset in returns
+    }
+    found = sample.connection.execute(
+        'select "offset", sessions, annual_return, sharpe, is_own from backtest.rebalance_luck'
+        " where strategy = ? and pool = 'QDII'",
+        [strategy],
+    ).fetchall()
+    assert len(found) == 20
+    for offset, *figures in found:
+        assert tuple(figures) == pytest.approx(expected[offset], rel=1e-9), offset
+
+
+def walked_returns(market, rule, pool, funds, rules, offset):
+    """Daily returns of the strategy begun at an offset, the first against its capital."""
+    rule = rule | {"rebalance_offset": offset}
+    planned = plan(market, rule, pool, funds, start_funds(rule, rules))
+    books = walk(market, rule, pool, funds, planned)
+    equity = pd.Series(
+        {key: values[0] for key, values in books["tranches_daily"].items()}, dtype=float
+    )
+    equity = equity.groupby(level=0).sum()
+    return equity / equity.shift(fill_value=pool["target_capital"]) - 1
