@@ -88,8 +88,9 @@ def width(stream: TextIO | None = None) -> int:
 def render(*parts: RenderableType) -> str:
     """Return what rich would print on standard output, with colors on a terminal only."""
     is_terminal = sys.stdout.isatty()
+    written = io.StringIO()
     console = Console(
-        file=io.StringIO(),
+        file=written,
         width=width(),
         force_terminal=is_terminal and "NO_COLOR" not in os.environ,
         color_system="standard" if is_terminal else None,
@@ -99,7 +100,7 @@ def render(*parts: RenderableType) -> str:
     )
     for part in parts:
         console.print(part)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+    return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
 
 
 def render_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -105,8 +105,8 @@ def _gate(outcome: Outcome, language: str) -> list[str]:
     if shown := [row for row in rows if not is_standing(row) and not is_alert(row)]:
         parts.append(gate_table(shown, language))
     standing = [row for row in rows if is_standing(row) and not is_alert(row)]
-    if standing := standing_line(standing, language):
-        parts.append(standing)
+    if line := standing_line(standing, language):
+        parts.append(line)
     said = texts("message", language)
     if gone := gone_lines(outcome.resolved, language):
         parts.append("\n".join([said["resolved"].format(len(outcome.resolved)), *gone]))

@@ -101,5 +101,5 @@ def _has(connection: duckdb.DuckDBPyConnection, database: str, table: str) -> bo
             "select count(*) from duckdb_tables() "
             "where database_name = ? and schema_name || '.' || table_name = ?",
             [database, table],
-        ).fetchone()[0]
+        ).fetchall()[0][0]
     )

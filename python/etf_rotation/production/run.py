@@ -222,7 +222,7 @@ class Production:
         """Return how long the published run took, None where there is no such run to go by."""
         published = snapshots.current(self.settings.output_root)
         found = manifest.load(published)[0] if published and not self.settings.partial else None
-        return found and found["seconds"]
+        return found["seconds"] if found else None
 
     def _published_database(self, outcome: Outcome) -> Path | None:
         """Take the metrics to compare with; what cannot be read must not stop a new build.

@@ -130,8 +130,8 @@ def _backwards(as_of: str | None, root: Path) -> list[str]:
 
 
 def raw_folder(given: str | None, environment: Mapping[str, str]) -> Path:
-    """Return the folder that raw files are written to: the option, ETF_RAW_ROOT, else `raw`."""
-    root = _path(given, Path.cwd()) or _path(environment.get("ETF_RAW_ROOT"), PROJECT)
+    """Return the folder that raw files are written to, which a build reads: see `setting`."""
+    root = _path(given, Path.cwd()) or _path(setting("raw_root", {}, environment), PROJECT)
     return root or PROJECT / "raw"
 
 

@@ -27,6 +27,7 @@ from etf_rotation.reconcile.publications import content_of
 from etf_rotation.reconcile.storage import DAYS, TRACKING, Days, Store, cumulated, tracked_days
 from etf_rotation.reconcile.texts import RefusedError, text
 from etf_rotation.reconcile.tracking import Live, Tracked, fill
+from etf_rotation.sql import sql_text
 from etf_rotation.texts import LANGUAGES
 
 DEFINITIONS = Path(__file__).parent / "live_tables.toml"
@@ -135,13 +136,11 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
     for name, table in definitions().items():
         columns = ", ".join(f'"{column}" {kind}' for column, (kind, _) in table["columns"].items())
         connection.execute(f"create or replace table live.{name} ({columns})")
-        connection.execute(f"comment on table live.{name} is {_text(table['description'])}")
+        connection.execute(f"comment on table live.{name} is {sql_text(table['description'])}")
         for column, (_, description) in table["columns"].items():
-            connection.execute(f'comment on column live.{name}."{column}" is {_text(description)}')
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+            connection.execute(
+                f'comment on column live.{name}."{column}" is {sql_text(description)}'
+            )
 
 
 def _insert(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 from etf_rotation.report.plots import rounded
 
@@ -37,7 +38,7 @@ def measured(value: float | None, is_percent: bool) -> str:
         return UNKNOWN
     if is_percent:
         return percent(value, 0 if round(value, 4) == round(value, 2) else 1)
-    return number(value, 0 if float(rounded(value, 4)).is_integer() else 2)
+    return number(value, 0 if float(rounded(value, 4) or 0).is_integer() else 2)
 
 
 UNITS = {"en": ((1e9, " bn"), (1e6, " m")), "zh": ((1e8, " 亿"), (1e4, " 万"))}
@@ -47,7 +48,7 @@ def money(value: float | None, language: str) -> str:
     """Return a sum of CNY to three significant digits, as 70.5 m or 7,050 万."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    value = rounded(value, 3)
+    value = rounded(value, 3) or 0.0
     for unit, name in UNITS[language]:
         if abs(value) >= unit:
             return f"{rounded(value / unit, 3):,}{name}".replace("-", "−")
@@ -68,7 +69,7 @@ RATIOS = {"sharpe", "sortino", "calmar", "annual_turnover", "beta", "information
 MONEY = {"total_costs"}
 
 
-def metric(value: object, name: str) -> str:
+def metric(value: Any, name: str) -> str:
     """Return a metric as its kind is read: a date, a ratio, money, or percent."""
     if name.endswith("_date"):
         return str(value or UNKNOWN)

@@ -132,7 +132,7 @@ def drawdown(columns: Columns, dates: Sequence, curves: Mapping[str, Sequence[fl
 
 
 def strategies(
-    columns: Columns, curves: dict[str, tuple[Sequence, Sequence]], *, live: str, rival: str
+    columns: Columns, curves: Mapping[str, tuple[Sequence, Sequence]], *, live: str, rival: str
 ) -> dict:
     """Return the growth of every strategy of a pool from one common session.
 
@@ -320,7 +320,7 @@ def capacity(
     )
 
 
-def rolling_ic(columns: Columns, series: dict[str, tuple[Sequence, Sequence]]) -> dict:
+def rolling_ic(columns: Columns, series: Mapping[str, tuple[Sequence, Sequence]]) -> dict:
     """Return the rank IC of each factor over dates; the score, which comes last, in bold."""
     data = []
     for number, (factor_id, (dates, values)) in enumerate(series.items()):
@@ -343,7 +343,7 @@ def rolling_ic(columns: Columns, series: dict[str, tuple[Sequence, Sequence]]) -
     return figure(data, xaxis=DATES, yaxis={"zeroline": True, "tickformat": ".2f"})
 
 
-def quantile_returns(quantiles: dict[str, Sequence[dict]]) -> dict:
+def quantile_returns(quantiles: Mapping[str, Sequence[dict]]) -> dict:
     """Return grouped bars, a group a factor, a bar a quantile with its standard error."""
     shades = len(quantiles)
     data = [

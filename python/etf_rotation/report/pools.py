@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
 
 from etf_rotation.report import plots, plots_returns
 from etf_rotation.report.evening import horizon
@@ -20,7 +22,7 @@ def pool(source: Source, name: str, strategy: str) -> dict:
     where = f"where pool = {sql_text(name)} and strategy = {sql_text(strategy)}"
     days = source.rows("backtest.equity_daily", f"from backtest.equity_daily {where} order by all")
     months = _extremes(source, where)
-    drawn = _curves(source, where, days)
+    drawn: dict[str, dict | None] = {**_curves(source, where, days)}
     drawn["trading"] = _trading(source, where)
     drawn["rolling"] = _rolling(source, where)
     drawn["distribution"] = _distribution(source, where)
@@ -231,7 +233,9 @@ def _portfolio_weights(source: Source, strategy: str) -> tuple[list[str], dict[s
     return _series(rows, "symbol", str)
 
 
-def _series(rows: list[dict], key: str, name) -> tuple[list[str], dict[str, list[float]]]:
+def _series(
+    rows: list[dict], key: str, name: Callable[[Any], str]
+) -> tuple[list[str], dict[str, list[float]]]:
     dates = list(dict.fromkeys(str(row["trade_date"]) for row in rows))
     place = {date: number for number, date in enumerate(dates)}
     series: dict[str, list[float]] = {}

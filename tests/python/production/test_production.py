@@ -532,6 +532,15 @@ def test_a_seed_that_is_not_utf8_is_named(tmp_path):
         settings.check_seeds_are_text(tmp_path)
 
 
+def test_fetch_writes_where_a_build_reads(monkeypatch):
+    environment = {"ETF_RAW_ROOT": "/environment"}
+    assert settings.raw_folder("/option", environment) == Path("/option")
+    assert settings.raw_folder(None, environment) == Path("/environment")
+    assert settings.raw_folder(None, {}) == PROJECT / "raw"
+    monkeypatch.setattr(settings, "project_vars", lambda: {"raw_root": "/project"})
+    assert settings.raw_folder(None, environment) == Path("/project")
+
+
 def test_settings_prefer_the_command_line_to_vars_to_the_environment(sample, tmp_path):
     environment = {"ETF_AS_OF": "2024-01-05", "ETF_POOLS": "OTHER", "ETF_RAW_ROOT": "nowhere"}
     given = {
