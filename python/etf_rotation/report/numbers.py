@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 from etf_rotation.report.plots import rounded
 
@@ -68,7 +69,7 @@ RATIOS = {"sharpe", "sortino", "calmar", "annual_turnover", "beta", "information
 MONEY = {"total_costs"}
 
 
-def metric(value: object, name: str) -> str:
+def metric(value: Any, name: str) -> str:
     """Return a metric as its kind is read: a date, a ratio, money, or percent."""
     if name.endswith("_date"):
         return str(value or UNKNOWN)
