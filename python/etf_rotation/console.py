@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
+import re
 import sys
 import time
 from collections.abc import Sequence
 from typing import TextIO
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +19,8 @@ from rich.text import Text
 SHARE_A_LINE = 0.2  # of what is counted, where lines cannot be overwritten
 # A pipe or a file has no width: nothing is wrapped, so that each row stays one line for grep.
 ENDLESS = 10_000
+DEFAULT_WIDTH = 80  # of a terminal that does not say
+SHORT = re.compile(r"[\w.:*-]{0,17}", re.ASCII)
 STYLES = {
     "error": "bold red",
     "fail": "bold red",
@@ -82,15 +85,20 @@ class Progress:
 def width(stream: TextIO | None = None) -> int:
     """Return how many columns a terminal has; a pipe or a file takes any."""
     stream = stream or sys.stdout
-    return shutil.get_terminal_size().columns if stream.isatty() else ENDLESS
+    if not stream.isatty():
+        return ENDLESS
+    # Not shutil's: it asks Python's first standard output, which the command has replaced.
+    given = os.environ.get("COLUMNS", "")
+    columns = int(given) if given.isdecimal() else os.get_terminal_size(stream.fileno()).columns
+    return columns or DEFAULT_WIDTH
 
 
 def render(*parts: RenderableType) -> str:
     """Return what rich would print on standard output, with colors on a terminal only."""
     is_terminal = sys.stdout.isatty()
-    written = io.StringIO()
+    shown = io.StringIO()
     console = Console(
-        file=written,
+        file=shown,
         width=width(),
         force_terminal=is_terminal and "NO_COLOR" not in os.environ,
         color_system="standard" if is_terminal else None,
@@ -100,7 +108,7 @@ def render(*parts: RenderableType) -> str:
     )
     for part in parts:
         console.print(part)
-    return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
+    return "\n".join(line.rstrip() for line in shown.getvalue().splitlines())
 
 
 def render_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -112,7 +120,14 @@ def render_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> s
     for place, heading in enumerate(headings):
         values = [row[place] for row in rows]
         is_number = any(map(_is_number, values)) and not any(isinstance(v, str) for v in values)
-        table.add_column(heading, justify="right" if is_number else "left", overflow="fold")
+        # A number or a date that is broken in two is misread: only texts are wrapped.
+        is_text = any(isinstance(value, str) and not SHORT.fullmatch(value) for value in values)
+        table.add_column(
+            heading,
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=not is_text,
+        )
     for row in rows:
         table.add_row(*map(_cell, row))
     return render(table)
@@ -137,3 +152,12 @@ def _cell(value: object) -> Text:
     if isinstance(value, float):
         return Text(f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}")  # noqa: PLR2004
     return Text(str(value))
+
+
+def fitted(text: str) -> str:
+    """Return a text with the lines wrapped that are wider than the terminal."""
+    most = width()
+    return "\n".join(
+        render(Text(line)) if "\x1b" not in line and cell_len(line) > most else line
+        for line in text.split("\n")
+    )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 
 from rich.padding import Padding
 from rich.text import Text
 
-from etf_rotation.console import render, render_table, status, width
+from etf_rotation.console import fitted, render, render_table, status, width
 from etf_rotation.gate.standing import is_standing
 from etf_rotation.notification.messages import (
     PERIODS,
@@ -19,6 +18,7 @@ from etf_rotation.notification.messages import (
     is_alert,
     notable,
     number,
+    order_line,
     signed,
     standing_line,
     traded,
@@ -36,7 +36,8 @@ from etf_rotation.report.numbers import measured, money
 from etf_rotation.report.page import REPORT
 from etf_rotation.texts import texts
 
-NARROW = 110  # columns below which a finding's message takes lines of its own
+NARROW = 110  # columns below which findings and orders take lines of their own
+NARROW_METRICS = ("annual_return", "benchmark_return", "max_drawdown", "sharpe")
 
 
 def closing(outcome: Outcome, settings: Settings) -> str:
@@ -59,7 +60,7 @@ def closing(outcome: Outcome, settings: Settings) -> str:
         parts.append(texts("message", language)["not_compared"].format(outcome.not_compared))
     if settings.is_synthetic:
         parts.append(words["synthetic"])
-    return "\n\n".join([*parts, _end(outcome, settings, words)])
+    return fitted("\n\n".join([*parts, _end(outcome, settings, words)]))
 
 
 def _end(outcome: Outcome, settings: Settings, words: dict) -> str:
@@ -157,19 +158,19 @@ def _block(line: list) -> list:
 def metrics_table(rows: list[dict], language: str) -> str:
     """Return metrics as a table, returns in percent."""
     words, said = texts("console", language), texts("message", language)
+    is_narrow = width() < NARROW
+    keys = {"pool": "pool", "strategy": "strategy"}
+    keys |= {} if is_narrow else {"from": "first_date", "to": "last_date"}
+    names = NARROW_METRICS if is_narrow else SHOWN
     shown = [
         [
-            row["pool"],
-            *([row["strategy"]] if "strategy" in row else []),
-            str(row["first_date"]),
-            str(row["last_date"]),
-            *(_right(number(name, row.get(name))) for name in SHOWN),
+            *(str(row.get(key) or "") for key in keys.values()),
+            *(_right(number(name, row.get(name))) for name in names),
         ]
         for row in rows
     ]
-    head = ["pool", *(["strategy"] if rows and "strategy" in rows[0] else []), "from", "to"]
-    headings = [words["metrics_headings"][name] for name in head]
-    return render_table([*headings, *(said[name] for name in SHOWN)], shown)
+    headings = [words["metrics_headings"][name] for name in keys]
+    return render_table([*headings, *(said[name] for name in names)], shown)
 
 
 def _right(text: str) -> Text:
@@ -197,12 +198,14 @@ def orders_table(rows: list[dict], language: str) -> str:
         if row["symbol"]
     ]
     parts = [said["orders"].format(dates)]
-    if lines:
+    if width() < NARROW:
+        parts += [fitted(f"- {order_line(row, language)}") for row in rows if row["symbol"]]
+    elif lines:
         headings = words["orders_headings"]
         names = ("pool", "symbol", "fund", "side", "shares", "value", "limits", "rank", "reason")
         parts.append(render_table([headings[name] for name in names], lines))
     parts += [said["pool"].format(row["pool"], row[reason]) for row in rows if not row["symbol"]]
-    return "\n".join(_wrapped(part) for part in parts)
+    return "\n".join(parts)
 
 
 def holdings_table(rows: list[dict], language: str) -> str:
@@ -237,10 +240,3 @@ def returns_table(rows: list[dict], language: str) -> str:
             lines.append([pool, words["curves"][name], *map(_right, values)])
     headings = [words["metrics_headings"]["pool"], "", *(said["periods"][p] for p in PERIODS)]
     return render_table(headings, lines)
-
-
-def _wrapped(text: str) -> str:
-    # A table is as wide as the terminal already.
-    if "\n" in text or width() > len(text):
-        return text
-    return "\n".join(textwrap.wrap(text, width(), subsequent_indent="  "))
