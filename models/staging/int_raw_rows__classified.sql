@@ -1,5 +1,4 @@
--- A view, because bars, suspensions and quarantine store its rows.
-{{ config(materialized='view') }}
+-- A table: four models read it, and to classify the rows costs more than to store them.
 
 -- The destination of every raw row: `kind` for suspensions, `reason` for quarantine, neither for
 -- bars.
