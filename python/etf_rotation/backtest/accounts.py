@@ -276,7 +276,7 @@ class Accounts:
         self.capital = np.array(cash, dtype=float)
         self.cash = self.capital.copy()
         self.shares = np.zeros((count, funds)) if shares is None else shares.copy()
-        # NaN where there is no order.
+        # NaN without an order.
         self.wanted = np.full((count, funds), np.nan)
         self.ranks = np.zeros((count, funds), int)
         for account, own in enumerate(orders or ()):
@@ -330,7 +330,7 @@ class Accounts:
         return np.where(has_orders, np.minimum(upcoming, sessions + 1), upcoming)
 
     def trail(self) -> Trail:
-        """Return what the accounts did so far."""
+        """Return the events of the accounts up to now."""
         tables = []
         for kind, steps in self._trail.items():
             if not steps:
@@ -478,7 +478,7 @@ class Accounts:
         is_sell = change < 0
         buys = _whole_lots(np.where(change > 0, change, 0.0), self.lot_size[accounts, None])
         is_buy = buys > 0
-        # An order that asks for less than a lot is none.
+        # An order for less than a lot is no order.
         is_open = is_sell | is_buy
         rows = np.flatnonzero(is_open.any(axis=1))
         if len(rows):

@@ -149,7 +149,7 @@ class Strategy:
         return tranches
 
     def schedule(self, tranche: Tranche) -> dict[int, Selection]:
-        """Return what a tranche chooses, from its first session on."""
+        """Return the selections of a tranche, from its first session on."""
         schedule: dict[int, Selection] = {}
         previous = frozenset[str]()
         for session in self.numbers[tranche.number] if tranche.first is not None else ():

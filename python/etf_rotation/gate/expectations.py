@@ -1,6 +1,6 @@
 """Great Expectations suites over the raw rows and the published tables.
 
-A suite is a list of expectations on one table. Running one gives a row an expectation, and pages
+A suite is a list of expectations on one table. A run gives one row per expectation, and pages
 that can be read offline.
 """
 
@@ -63,9 +63,9 @@ class Suite:
     columns : str
         SQL list of the columns to look at.
     row_keys : tuple of str
-        Columns that name a row in an example.
+        Columns that identify a row in an example.
     expectations : list
-        Great Expectations' objects; `meta` may hold `is_blocking` (True where it is absent).
+        Objects of Great Expectations; `meta` may have `is_blocking` (default True).
     """
 
     table: str
@@ -326,7 +326,7 @@ def _text(value: object) -> str | None:
 
 
 def _plain(value: object) -> str:
-    """Return a key as a reader writes it: pandas has no dates, only midnights."""
+    """Return a key in readable form: pandas has timestamps at midnight instead of dates."""
     return str(value).removesuffix("T00:00:00")
 
 

@@ -1,4 +1,4 @@
-"""The user's own holdings, from a file: what is in it, or what is wrong with it."""
+"""The user's own holdings from a file: its content, or its errors."""
 
 import csv
 import math

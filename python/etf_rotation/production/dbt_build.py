@@ -81,7 +81,7 @@ def build(settings: Settings, run: Path, before: Path | None, progress: Progress
         Counts the nodes.
     """
     counter = _Counter(progress)
-    # What goes wrong is told once, at the end; the log has every detail.
+    # Errors are printed once, at the end. The log has every detail.
     arguments = ["--quiet", "--no-print", "--log-level", "none", "--log-level-file", "info"]
     arguments += ["build", "--target", "prod", "--vars", json.dumps(settings.dbt_vars)]
     if settings.select or settings.exclude:
@@ -90,7 +90,7 @@ def build(settings: Settings, run: Path, before: Path | None, progress: Progress
         for option in ("select", "exclude"):
             values = getattr(settings, option)
             arguments += [f"--{option}", *values] if values else []
-        # A test that also reads what is left out has nothing to judge.
+        # A test that also reads an excluded model would have nothing to check.
         arguments += ["--indirect-selection", "cautious"]
     else:
         arguments += ["--selector", "data_and_research"]
@@ -164,13 +164,13 @@ def plain(message: str) -> str:
     if raised:
         return " ".join(lines[raised[0] :]).removeprefix("InputError: ")
     if any(line.startswith("Traceback ") for line in lines):
-        # The head names the model; of the stack only what was raised says something here.
+        # The head names the model. Of the stack only the last line is useful.
         return f"{lines[0]}: {lines[-1]}"
     return " ".join(lines)
 
 
 def _reads_gate(node: Any) -> bool:
-    # Such a test repeats what the table says, and less of it.
+    # Such a test repeats the table with less detail.
     return any(name.endswith(".gate_checks") for name in node.depends_on_nodes)
 
 

@@ -54,7 +54,7 @@ IS_SORTED = """
 
 
 def write_all(connection: duckdb.DuckDBPyConnection, folder: Path, *, is_synthetic: bool) -> None:
-    """Write what the database holds: a folder a pool, and the table of the pools.
+    """Export the database: one folder per pool, and the table of the pools.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def _write_panel(
 
 
 def run_metadata(connection: duckdb.DuckDBPyConnection) -> dict:
-    """Return the build's metadata (`gate.run_metadata`), empty where it was not built."""
+    """Return the build's metadata (`gate.run_metadata`), empty if it was not built."""
     if not has(connection, "gate.run_metadata"):
         return {}
     return records(connection, "select * from gate.run_metadata")[0]

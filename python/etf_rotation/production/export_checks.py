@@ -49,7 +49,7 @@ def check_folder(
     is_synthetic: bool | None = None,
     pending: tuple[str, ...] = (),
 ) -> list[dict]:
-    """Return one row a check of the files in `folder`, as they are on disk.
+    """Return one row per check of the files in `folder`, as they are on disk.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from etf_rotation.texts import texts
 
 NAMED = 5  # funds whose history changed; the manifest has them all
 
-# Settings that differ between runs and change no number.
+# Settings that differ between runs without changing a number.
 NOT_COMPARED = (
     "completed_until",
     "due_until",
@@ -26,7 +26,7 @@ NOT_COMPARED = (
     "today",
 )
 
-# How a date was spelt, and in which file and line a row stood, are not its content.
+# The spelling of a date and the place of a row are not content.
 CONTENT = ", ".join(
     (
         "raw_symbol",
@@ -131,7 +131,7 @@ def since(connection: duckdb.DuckDBPyConnection, published: Path, as_of: str | N
     published : Path
         The published database, in its run's directory.
     as_of : str or None
-        `YYYY-MM-DD`: what the published build read beyond it is not missed.
+        `YYYY-MM-DD`: later rows of the published build do not count as missing.
 
     Raises
     ------

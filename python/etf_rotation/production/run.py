@@ -86,7 +86,7 @@ class Production:
         return texts("console", self.settings.language)["stages"]
 
     def run(self, after: Callable[[Outcome, Path], None] = lambda outcome, run: None) -> Outcome:
-        """Build, judge, write, and publish what is whole and passes its gate.
+        """Build, check, write, and publish a complete run that passes its gate.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class Production:
                     # From here on a signal is noted, and changes nothing.
                     process.hold()
             except BaseException as error:
-                # An interruption too: whatever ended the run, somebody must be told.
+                # Interruptions too: every end of a run must send a message.
                 outcome.code = COULD_NOT_RUN
                 outcome.fault = INTERRUPTED if process.received() else reason(error)
             if process.received():
@@ -127,7 +127,7 @@ class Production:
             try:
                 after(outcome, run)
             except (Exception, KeyboardInterrupt) as error:
-                # It changes nothing on the disk, so it must not change what is said of it.
+                # It changes nothing on the disk, so it must not change the reported result.
                 self.progress.say(f"The run is over, but this failed: {reason(error)}")
         return outcome
 
@@ -225,9 +225,9 @@ class Production:
         return found and found["seconds"]
 
     def _published_database(self, outcome: Outcome) -> Path | None:
-        """Take the metrics to compare with; what cannot be read must not stop a new build.
+        """Read the metrics for the comparison; an unreadable database must not stop a new build.
 
-        The gate says what of the published database cannot be read.
+        The gate reports the unreadable tables of the published database.
         """
         published = snapshots.current(self.settings.output_root)
         if published is None:
@@ -260,7 +260,7 @@ class Production:
         return PASSED, ""
 
     def _conclude(self, run: Path, started_at: dt.datetime, outcome: Outcome) -> None:
-        """Write the manifest, publish what is fit for it, and remove what is too old."""
+        """Write the manifest, publish the run if it passed, and remove old runs."""
         settings, progress = self.settings, self.progress
         status = manifest.PARTIAL if settings.partial else manifest.PASSED
         status = status if outcome.code == PASSED else manifest.FAILED
@@ -381,8 +381,8 @@ def _metrics(connection: duckdb.DuckDBPyConnection) -> list[dict]:
 
 
 def reason(error: BaseException) -> str:
-    """Return an error as one line; of one that nobody foresaw, print where it came from."""
-    # DuckDB raises a RuntimeError where a signal interrupts its query.
+    """Return an error as one line; print the stack of an unexpected one."""
+    # DuckDB raises a RuntimeError if a signal interrupts its query.
     is_query = isinstance(error, (RuntimeError, duckdb.InterruptException))
     if isinstance(error, KeyboardInterrupt) or (is_query and process.received()):
         return INTERRUPTED

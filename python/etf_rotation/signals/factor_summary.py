@@ -95,7 +95,7 @@ class Summary:
             return covariance / np.sqrt(variance * variance.T)
 
     def duplicate_of(self, limit: float) -> list[int | None]:
-        """Return, for each factor, the first earlier one with |Pearson| > `limit`, else None."""
+        """Return, per factor, the first earlier one with |Pearson| > `limit`, else None."""
         # Rounded: the last bits depend on where batches begin, and decide nothing.
         alike = np.abs(self.correlation()).round(12) > limit
         return [
@@ -111,7 +111,7 @@ def summarize(
     *,
     may_be_empty: bool = False,
 ) -> pa.Table:
-    """Summarize the panel of each pool: one row a pool and factor (`SUMMARY_SCHEMA`).
+    """Summarize the panel of each pool: one row per pool and factor (`SUMMARY_SCHEMA`).
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def _rows(pool: str, factors: list[str], summary: Summary, duplicate_limit: floa
 
 
 def check_catalog(catalog: Sequence[str], computed: Sequence[str]) -> None:
-    """Stop where the formulas are not those of the seed factor_catalog.
+    """Stop if the formulas differ from the seed factor_catalog.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def check_catalog(catalog: Sequence[str], computed: Sequence[str]) -> None:
 
 
 def check_published(catalog: Sequence[str], published: Sequence[str]) -> None:
-    """Stop where the panel's columns are not the seed's lines in their order.
+    """Stop if the panel's columns differ from the seed's rows or their order.
 
     Parameters
     ----------

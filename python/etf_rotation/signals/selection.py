@@ -207,7 +207,7 @@ def weigh(selected: Sequence[Candidate], rules: Rules) -> list[float]:
 
 
 def raw_value(fund: Candidate, rules: Rules) -> float:
-    """Return what the weighting takes of a selected fund: 1 where all weigh the same."""
+    """Return the raw weight of a selected fund; 1 for equal weights."""
     return 1.0 if rules.weighting == EQUAL else fund.raw_value
 
 

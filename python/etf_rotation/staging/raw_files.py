@@ -83,13 +83,13 @@ def _parquet_files(root: Path) -> list[Path]:
 
 
 def file_kind(name: str) -> tuple[str, str]:
-    """Return what a raw file of this name holds, and the code or date that the name begins with.
+    """Return the kind of a raw file by its name, and the code or date at the start of the name.
 
     Returns
     -------
     (str, str)
-        `session` and its eight digits where the name begins with eight digits and no more;
-        `fund` and the fund's code, with or without its suffix, where it begins with six digits;
+        `session` and its eight digits if the name starts with exactly eight digits;
+        `fund` and the fund's code, with or without its suffix, if it starts with six digits;
         else `other` and an empty text.
     """
     if session := re.match(r"[0-9]{8}(?![0-9])", name):

@@ -121,7 +121,7 @@ def check_name(pool: str, where: str) -> None:
     pool : str
         The name.
     where : str
-        Where it stands, for the message.
+        Its place, for the message.
 
     Raises
     ------
