@@ -265,7 +265,7 @@ def build(folder: Path, raw_root: str, as_of: dt.date | None = None, **variables
         ["--quiet", "build", "--resource-type", "model", "--resource-type", "seed"]
         + ["--select", *(f"+path:models/{layer}" for layer in LAYERS)],
         database=database,
-        # The builds of a proof share what dbt has parsed.
+        # The builds of a proof share dbt's parse result.
         folder=folder.parent,
         variables={"ETF_RAW_ROOT": raw_root, "ETF_AS_OF": as_of.isoformat() if as_of else ""}
         | variables,

@@ -113,7 +113,7 @@ SCHEMA = pa.schema(
 def write_sample(
     folder: Path, *, pools_csv: Path, last_session: str = "2024-12-31", sessions: int = 1500
 ) -> None:
-    """Write the sample, unless `folder` already holds this very one.
+    """Write the sample, unless `folder` already has the same sample.
 
     The new folder is built beside the old and renamed, so that nothing is ever half written.
 

@@ -72,7 +72,7 @@ class Rebalance(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """An order of a session to come; the aims are those of its rebalance, else None."""
+    """An order of a future session; the targets are those of its rebalance, else None."""
 
     symbol: str
     side: str

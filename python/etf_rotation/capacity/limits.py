@@ -1,4 +1,4 @@
-"""Capacity: a pool's weights against its limits, and what its orders cost at other capitals."""
+"""Capacity: a pool's weights against its limits, and the cost of its orders at other capitals."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -211,7 +211,7 @@ def check_all(weights: pa.Table) -> pa.Table:
 def impact_cost(
     value: float, *, adv20: float, volatility: float, impact_coefficient: float
 ) -> float:
-    """Return what an order moves the price against itself, in CNY.
+    """Return the cost of an order's market impact, in CNY.
 
     Parameters
     ----------

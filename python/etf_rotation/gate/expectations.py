@@ -97,7 +97,7 @@ def _unique(*columns: str) -> object:
 
 
 def raw_suites() -> list[Suite]:
-    """Return what raw rows must hold to be computed with, and what they should hold."""
+    """Return the expectations on raw rows: those that block, and those that warn."""
     numbers = ("open", "high", "low", "close", "vol", "amount")
     rows = [
         gxe.ExpectTableRowCountToBeBetween(min_value=1),
@@ -147,7 +147,7 @@ def raw_suites() -> list[Suite]:
 
 
 def published_suites() -> list[Suite]:
-    """Return what readers of the published tables may rely on."""
+    """Return the expectations on the published tables."""
     key = ("symbol", "trade_date")
     row = ("pool", "trade_date", "symbol")
     return [
@@ -270,7 +270,7 @@ def run_suites(name: str, suites: list[Suite], tables: dict, docs: Path) -> pa.T
 
 
 def _context():
-    # Anything else would leave a folder in the temporary directory each time.
+    # Any other context leaves a folder in the temporary directory each time.
     stores = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     context = gx.get_context(

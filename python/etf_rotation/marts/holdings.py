@@ -170,7 +170,7 @@ def _fault_of_shares(text: str) -> str | None:
     except ValueError:
         shares = math.nan
     if not math.isfinite(shares):
-        return f"shares {text!r} is no number; write plain digits, no separators and no unit"
+        return f"shares {text!r} is not a number; write plain digits, no separators and no unit"
     if shares < 0:
         return f"shares {text} is negative; write what is held, zero or more"
     return None

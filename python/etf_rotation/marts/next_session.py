@@ -1,4 +1,4 @@
-"""Tomorrow's orders: what each pool trades at the next open, or why it trades nothing."""
+"""Tomorrow's orders: the trades of each pool at the next open, or the reason for none."""
 
 from __future__ import annotations
 
@@ -413,7 +413,7 @@ def next_orders_of_all(
 
 
 def _open_order(fund: Fund) -> Order:
-    # What was tried last is what will be tried next: no corporate action is known in between.
+    # The last attempt is repeated: no corporate action in between is known.
     sign = 1 if fund.open_side == "buy" else -1
     return Order(fund.shares + sign * fund.open_shares, fund.open_sequence)
 

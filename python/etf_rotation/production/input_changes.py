@@ -96,7 +96,7 @@ METADATA = "select last_date, run_parameters, code_version, engine_version from 
 
 @dataclass(frozen=True)
 class Restated:
-    """A fund whose rows up to the published build's last session are not what they were.
+    """A fund whose rows up to the published build's last session have changed.
 
     `kind` is `restated`, or `new` or `gone` where the fund had or has no row at all; `rows` differ,
     the earliest dated `first_date` (ISO; None where no differing row has a date).
@@ -166,7 +166,7 @@ def _settings_changed(old: dict, new: dict) -> list[str]:
 
 
 def since_line(since: Since, language: str) -> str:
-    """Return one line on what the input, the code and the settings became since a run."""
+    """Return one line on the changes of input, code and settings since a run."""
     words = texts("message", language)
     added = {"rows": since.added_rows, "funds": since.added_funds, "date": since.last_date}
     if since.restated:

@@ -1,4 +1,4 @@
-"""One run at a time: a lock on the folder that holds the snapshots."""
+"""One run at a time: a lock on the folder of the snapshots."""
 
 from __future__ import annotations
 

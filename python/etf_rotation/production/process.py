@@ -59,7 +59,7 @@ def received() -> int:
 
 
 class Output(io.TextIOWrapper):
-    """A standard stream that never raises: after its first fault it drops what it is given.
+    """A standard stream that never raises: after its first error it drops all output.
 
     `fault` is the first error. A reader that closes its pipe early is no error.
     """
@@ -84,7 +84,7 @@ class Output(io.TextIOWrapper):
     def _drop(self, error: OSError) -> None:
         if not isinstance(error, BrokenPipeError) and self.fault is None:
             self.fault = error
-        # The buffer still holds what could not be written: it must go somewhere.
+        # The buffer still has unwritten text, which must go somewhere.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self.fileno())
         os.close(null)

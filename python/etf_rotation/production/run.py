@@ -189,7 +189,7 @@ class Production:
         self._report(run, outcome, before)
 
     def _report(self, run: Path, outcome: Outcome, before: Path | None) -> None:
-        """Write the report; what is wrong with that of a failed run changes nothing."""
+        """Write the report; an error in the report of a failed run changes nothing."""
         settings = self.settings
         try:
             page.write_report(
@@ -219,7 +219,7 @@ class Production:
         return outcome.fault or named
 
     def _last_seconds(self) -> float | None:
-        """Return how long the published run took, None where there is no such run to go by."""
+        """Return the duration of the published run; None without one."""
         published = snapshots.current(self.settings.output_root)
         found = manifest.load(published)[0] if published and not self.settings.partial else None
         return found and found["seconds"]
@@ -329,7 +329,7 @@ def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome)
 
 
 def read_tables(connection: duckdb.DuckDBPyConnection, outcome: Outcome) -> None:
-    """Take what is told about a build beside its gate, as far as the tables are there."""
+    """Read the facts for the messages besides the gate, from the tables that exist."""
     if export.has(connection, RESOLVED):
         outcome.resolved = export.records(connection, f"select * from {RESOLVED} order by all")
     if export.has(connection, METRICS):
@@ -390,7 +390,7 @@ def reason(error: BaseException) -> str:
         traceback.print_exception(error)
         return f"{type(error).__name__}: {error}"
     if isinstance(error, OSError) and error.strerror:
-        # Of two names the second is where something was to be put.
+        # With two file names, the second is the destination.
         name = error.filename2 or error.filename
         where = f": {name}" if name else ""
         return f"{error.strerror}{where}"

@@ -1,4 +1,4 @@
-"""What a production command works on: folders, vars, language, and what it leaves out."""
+"""The settings of a production command: folders, vars, language, and skipped parts."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _backwards(as_of: str | None, root: Path) -> list[str]:
 
 
 def raw_folder(given: str | None, environment: Mapping[str, str]) -> Path:
-    """Return the folder that raw files are written to: the option, ETF_RAW_ROOT, else `raw`."""
+    """Return the folder for raw files: the option, else ETF_RAW_ROOT, else `raw`."""
     root = _path(given, Path.cwd()) or _path(environment.get("ETF_RAW_ROOT"), PROJECT)
     return root or PROJECT / "raw"
 

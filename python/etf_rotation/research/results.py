@@ -29,7 +29,7 @@ WRITERS = {".parquet": pa.parquet.write_table, ".csv": pa.csv.write_csv}
 
 
 class Trials(NamedTuple):
-    """What was tried: how often, on how much history, and what luck alone would make of it."""
+    """The trials: their number, their history, and the result expected from luck alone."""
 
     count: int  # with a Sharpe ratio
     common_sessions: int

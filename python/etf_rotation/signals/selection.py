@@ -184,7 +184,7 @@ def _taken(
 
 
 def nominal_weight(rules: Rules) -> float:
-    """Return the weight of each selected fund where weights are not redistributed."""
+    """Return the weight of each selected fund if weights are not redistributed."""
     return min(1 / rules.top_n, rules.max_single_weight)
 
 

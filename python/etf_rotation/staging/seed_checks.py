@@ -114,7 +114,7 @@ def check_seeds(
 
 
 def check_name(pool: str, where: str) -> None:
-    """Refuse what cannot be the name of a pool.
+    """Refuse an invalid name of a pool.
 
     Parameters
     ----------
