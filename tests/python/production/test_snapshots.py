@@ -15,9 +15,10 @@ import duckdb
 import pandas as pd
 import pytest
 from conftest import damage
+from etf_rotation.cli.closing import closing
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
-from etf_rotation.notification.messages import closing, compose
+from etf_rotation.notification.messages import compose
 from etf_rotation.production import export, export_checks, manifest, snapshots
 from etf_rotation.production.diff import compare
 from etf_rotation.production.lock import LOCK_FILE, RunningError, run_lock
