@@ -1,4 +1,4 @@
-"""A sentence in English and Chinese, written where its fact is known."""
+"""A sentence in English and Chinese, written by the code that knows the fact."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def read_checked(name: str, table: pa.Table, schema: pa.Schema, key: Sequence[st
     schema : pyarrow.Schema
         Columns, types, and which may be null.
     key : sequence of str
-        Columns that identify a row.
+        Key columns of the table.
 
     Returns
     -------

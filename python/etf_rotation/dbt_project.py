@@ -82,7 +82,7 @@ def invoke(
     dbtRunnerResult
         `success`, `exception` and the nodes' `result`.
     """
-    # dbt takes seconds to import: only who builds pays for it.
+    # Imported here, because dbt takes seconds to import and only builds need it.
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
@@ -93,7 +93,7 @@ def invoke(
         "DBT_TARGET_PATH": str((folder / "target").resolve()),
         "DBT_LOG_PATH": str((folder / "logs").resolve()),
     }
-    # Where the disk is full, the run says what it could not write: the log need not, for each line.
+    # On a full disk the run reports its failed files, so the log does not repeat it per line.
     shows_log_faults, logging.raiseExceptions = logging.raiseExceptions, False
     with environment(settings | (variables or {})):
         try:
@@ -123,7 +123,7 @@ def _project() -> dict:
 
 
 def memory_limit() -> str:
-    """Return the memory that DuckDB may use, such as 1GB: what profiles.yml says here and now."""
+    """Return DuckDB's memory limit, such as 1GB, as profiles.yml resolves it now."""
     environment = Environment(undefined=StrictUndefined, autoescape=False)
     environment.filters["as_number"] = int
     text = (PROJECT / "profiles.yml").read_text(encoding="utf-8")

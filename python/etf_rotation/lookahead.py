@@ -121,7 +121,7 @@ def compare(
     Returns
     -------
     list of Difference
-        One for each table and column that differs; empty if no number depends on the rest.
+        One per table and column that differs; empty if no number depends on later data.
     """
     differences = []
     with duckdb.connect() as connection:
@@ -145,7 +145,7 @@ def compare(
                 keys = ("trade_date", *keys)  # noqa: PLW2901
             if pools:
                 rows += f" and pool in ({', '.join(sql_text(pool) for pool in pools)})"
-            # Quoted, for offset is a word of SQL.
+            # Quoted, because offset is a keyword of SQL.
             order = ", ".join(f'"{key}"' for key in keys)
             whole, cut = (
                 connection.sql(
@@ -198,7 +198,7 @@ def _same_bits(left: pa.ChunkedArray, right: pa.ChunkedArray) -> np.ndarray:
 
 
 def telling_dates(database: Path) -> list[dt.date]:
-    """Choose truncation dates where a peek would show, from the full build.
+    """Choose truncation dates at which look-ahead would be visible, from the full build.
 
     Returns
     -------
@@ -265,7 +265,7 @@ def build(folder: Path, raw_root: str, as_of: dt.date | None = None, **variables
         ["--quiet", "build", "--resource-type", "model", "--resource-type", "seed"]
         + ["--select", *(f"+path:models/{layer}" for layer in LAYERS)],
         database=database,
-        # The builds of a proof share what dbt has parsed.
+        # The builds of a proof share dbt's parse result.
         folder=folder.parent,
         variables={"ETF_RAW_ROOT": raw_root, "ETF_AS_OF": as_of.isoformat() if as_of else ""}
         | variables,

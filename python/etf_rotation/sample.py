@@ -21,7 +21,7 @@ dividend          Value: per cent of the previous close.
 up_open           Opens at limit-up, closes lower. down_open: the mirror image; for a whole pool
                   on the first session of a month, when a strategy wants to trade.
 up_day, down_day  Every trade of the session is at the limit.
-money             Value: million CNY a day, for funds in which little can be traded.
+money             Value: million CNY per day, for funds with little trading.
 ================  ==============================================================================
 
 The splits of the seed `corporate_actions` happen too, for the build applies those ratios to any
@@ -113,7 +113,7 @@ SCHEMA = pa.schema(
 def write_sample(
     folder: Path, *, pools_csv: Path, last_session: str = "2024-12-31", sessions: int = 1500
 ) -> None:
-    """Write the sample, unless `folder` already holds this very one.
+    """Write the sample, unless `folder` already has the same sample.
 
     The new folder is built beside the old and renamed, so that nothing is ever half written.
 
@@ -357,7 +357,7 @@ def _prices(fund: dict, day: str, pre: int, moves: list[float]) -> tuple[int, in
     percent = next((limit for since, limit in reversed(fund["limits"]) if since <= day), 10)
     up, down = (pre * (100 + percent) + 50) // 100, (pre * (100 - percent) + 50) // 100
     change, open_move, above, below = moves
-    # Keeps prices where a tick is neither coarse nor negligible.
+    # Keeps prices in a range in which a tick is neither coarse nor negligible.
     change += 0.0015 * ((pre < USUAL_TICKS[0]) - (pre > USUAL_TICKS[1]))
     open_, close = pre * (1 + 0.4 * change + open_move), pre * (1 + change)
     for name, limit in (("up", up), ("down", down)):

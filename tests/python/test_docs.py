@@ -229,9 +229,9 @@ def test_docs_open_in_a_browser_without_the_network(docs):
         page = (docs / "static_index.html").as_uri()
         shown = {
             "#!/overview": "what to trade at the next open",
-            "#!/model/model.etf_rotation.next_session_orders": "in the order to send it",
+            "#!/model/model.etf_rotation.next_session_orders": "in sending order",
             "#!/seed/seed.etf_rotation.pool_constraints": "Maximum number of broad funds",
-            "#!/exposure/exposure.etf_rotation.report": "One self-contained page a run",
+            "#!/exposure/exposure.etf_rotation.report": "One self-contained page per run",
         }
         for place, sentence in shown.items():
             driver.get("about:blank")

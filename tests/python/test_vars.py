@@ -170,7 +170,7 @@ def changed(sample, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", [*VARS, *RULES])
-def test_a_var_or_rule_changes_what_it_should(name, changed, sample):
+def test_a_var_or_rule_changes_the_intended_tables(name, changed, sample):
     query, holds = EFFECTS[name]
     values = [
         connection.execute(query.format(sessions=sessions)).fetchall()[0][0]

@@ -1,4 +1,4 @@
-"""Accounts of a pool: what they trade and hold, session by session, many of them at once.
+"""Accounts of a pool: trades and holdings by session, many accounts at once.
 
 Accounts are independent, so each may be at a session of its own: one step takes every account to
 the next session on which something happens to it. Sums over funds are exact, and everything else
@@ -22,7 +22,7 @@ from etf_rotation.signals.weights import EQUAL, UNIT, Cap, Limits, redistribute
 # In lots: a quotient that misses a whole lot by the last bits of a double is that lot.
 LOT_TOLERANCE = 1e-9
 BPS = 10_000
-# Why an order was sent, or what kept it from a fill; `ended` is the payout of a fund that ended.
+# Reasons of an order, or obstacles to its fill; `ended` is the payout of an ended fund.
 ENTERED, INCREASED, LEFT, REDUCED, ENDED = range(5)
 SUSPENDED, LIMIT_UP, LIMIT_DOWN, CASH = range(5, 9)
 REASONS = (
@@ -172,7 +172,7 @@ class LaidOut(Protocol):
         """The selections by place."""
 
     def add(self, selection: Any, /) -> int:
-        """Return the place of what a schedule names."""
+        """Return the index of a name in a schedule."""
 
     def laid_out(self) -> dict[str, np.ndarray]:
         """Return arrays of shape (selections, funds), zero where a fund is not selected."""
@@ -276,11 +276,11 @@ class Accounts:
         self.capital = np.array(cash, dtype=float)
         self.cash = self.capital.copy()
         self.shares = np.zeros((count, funds)) if shares is None else shares.copy()
-        # NaN where there is no order.
+        # NaN without an order.
         self.wanted = np.full((count, funds), np.nan)
         self.ranks = np.zeros((count, funds), int)
         for account, own in enumerate(orders or ()):
-            # Without carry-over what had no fill has lapsed.
+            # Without carry-over unfilled orders have lapsed.
             for fund, order in own.items() if self.carry_over[account] else ():
                 self.wanted[account, fund], self.ranks[account, fund] = order
         self.only: np.ndarray | None = None
@@ -290,7 +290,7 @@ class Accounts:
         self._trail: dict[Any, list] = {States: [], Rebalanced: [], Attempts: []}
 
     def _schedule(self, schedules: Sequence[Mapping[int, Any]]) -> None:
-        """Lay the rebalances out: sessions of each account, ended by one that never comes."""
+        """Return the rebalance sessions of each account, with a sentinel at the end."""
         longest = max((len(own) for own in schedules), default=0)
         self.rebalance_sessions = np.full((len(schedules), longest + 1), self.end)
         self.rebalance_selections = np.full((len(schedules), longest + 1), -1)
@@ -330,7 +330,7 @@ class Accounts:
         return np.where(has_orders, np.minimum(upcoming, sessions + 1), upcoming)
 
     def trail(self) -> Trail:
-        """Return what the accounts did so far."""
+        """Return the events of the accounts up to now."""
         tables = []
         for kind, steps in self._trail.items():
             if not steps:
@@ -478,7 +478,7 @@ class Accounts:
         is_sell = change < 0
         buys = _whole_lots(np.where(change > 0, change, 0.0), self.lot_size[accounts, None])
         is_buy = buys > 0
-        # An order that asks for less than a lot is none.
+        # An order for less than a lot is no order.
         is_open = is_sell | is_buy
         rows = np.flatnonzero(is_open.any(axis=1))
         if len(rows):

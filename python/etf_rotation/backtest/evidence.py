@@ -1,4 +1,4 @@
-"""Is it skill? What can be told from chance in a strategy's returns against another's."""
+"""Skill or chance: tests of a strategy's returns against another's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Returns(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What the sessions of a period say of a strategy; null where they are too few."""
+    """Figures of a strategy over a period; null with too few sessions."""
 
     strategy: str
     pool: str
@@ -82,7 +82,7 @@ def _products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def mean_with_t(differences: np.ndarray) -> tuple[float, float | None]:
-    """Return the mean and its Newey-West t, None where the differences do not vary."""
+    """Return the mean and its Newey-West t; None if the differences are constant."""
     mean = float(differences.mean())
     variance = float(newey_west((differences - mean)[:, None])[0, 0]) / len(differences) ** 2
     return mean, mean / math.sqrt(variance) if variance > 0 else None

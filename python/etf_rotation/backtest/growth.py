@@ -12,7 +12,7 @@ from etf_rotation.contracts import read_checked, schema_of
 
 
 class Growth(NamedTuple):
-    """A session's return, and what 1 at the close before the first session has become."""
+    """A session's return, and the value of 1 invested at the close before the first session."""
 
     strategy: str
     pool: str

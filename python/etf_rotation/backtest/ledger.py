@@ -34,7 +34,7 @@ from etf_rotation.signals.selection import StrategyKey, first_sessions
 
 
 class Entry(NamedTuple):
-    """A row of the ledger; `simulate` says which columns each kind has."""
+    """A row of the ledger; `simulate` lists the columns of each kind."""
 
     strategy: str
     pool: str
@@ -72,7 +72,7 @@ class Rebalance(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """An order of a session to come; the aims are those of its rebalance, else None."""
+    """An order of a future session; the targets are those of its rebalance, else None."""
 
     symbol: str
     side: str
@@ -263,7 +263,7 @@ def plan(
     open_orders: Mapping[str, Order],
     only: Collection[str] | None = None,
 ) -> list[Planned]:
-    """Return what a tranche would do on a session to come if every fund opened at its last close.
+    """Return the orders of a tranche on the next session if every fund opened at its last close.
 
     Parameters
     ----------
@@ -283,7 +283,7 @@ def plan(
     open_orders : mapping of symbol to Order
         Orders of the last rebalance that had no fill so far.
     only : collection of str, optional
-        The funds that a rebalance may trade; all of them where it is None.
+        The funds that a rebalance may trade; None for all.
 
     Returns
     -------
@@ -535,7 +535,7 @@ def _events(trail: Trail, prices: Prices) -> dict[str, np.ndarray]:
 
 
 def _masked(values: np.ndarray) -> np.ndarray | pa.Array:
-    """Return an array with nulls where it is masked or, of amounts, NaN."""
+    """Return an array with nulls for masked values and, in amounts, for NaN."""
     is_null = np.ma.getmaskarray(values)
     data = np.ma.getdata(values)
     if data.dtype.kind == "f":

@@ -133,7 +133,7 @@ class Strategy:
         self._chosen: dict[tuple[int, frozenset[str]], Selection] = {}
 
     def tranches_by_offset(self) -> dict[int, list[Tranche]]:
-        """Return the tranches of each offset; nothing where one of the offsets never begins."""
+        """Return the tranches of each offset; nothing if one of the offsets never begins."""
         step, count = STEPS[self.rhythm.rebalance], OFFSETS[self.rhythm.rebalance]
         eligible = {
             number: {session: len(self.funds.get(session, ())) for session in sessions}
@@ -149,7 +149,7 @@ class Strategy:
         return tranches
 
     def schedule(self, tranche: Tranche) -> dict[int, Selection]:
-        """Return what a tranche chooses, from its first session on."""
+        """Return the selections of a tranche, from its first session on."""
         schedule: dict[int, Selection] = {}
         previous = frozenset[str]()
         for session in self.numbers[tranche.number] if tranche.first is not None else ():

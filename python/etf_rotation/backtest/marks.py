@@ -1,4 +1,4 @@
-"""Accounts marked to the close of every session, and where their equity came from."""
+"""Accounts marked to the close of every session, with the causes of their equity changes."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ PRICE_DECIMALS = 3
 
 
 class Bar(NamedTuple):
-    """A fund's session, unadjusted CNY; limits are rounded to 0.001, null where there is none."""
+    """A fund's session, unadjusted CNY; limits are rounded to 0.001, null if there is none."""
 
     open: float
     close: float
@@ -29,7 +29,7 @@ class Bar(NamedTuple):
 
 @dataclass(frozen=True)
 class Prices:
-    """Unadjusted prices of a pool's funds, float (sessions, funds), CNY, NaN where there is none.
+    """Unadjusted prices of a pool's funds, float (sessions, funds), CNY, NaN if missing.
 
     `symbols` are sorted; `last_close` is the close of the session or of the last bar before it;
     `actions` holds, by session and fund, adj over adj of the fund's previous bar where they differ;
@@ -47,7 +47,7 @@ class Prices:
 
     @cached_property
     def known_closes(self) -> np.ndarray:
-        """The last close, 0 before the first bar: what is not listed yet is not held."""
+        """The last close; 0 before the first bar, because unlisted funds are never held."""
         return np.nan_to_num(self.last_close)
 
     @cached_property
@@ -57,7 +57,7 @@ class Prices:
 
     @cached_property
     def ratios(self) -> np.ndarray:
-        """Shares after a corporate action per share before it, 1 where there is none."""
+        """New shares per old share at a corporate action, else 1."""
         ratios = np.ones_like(self.open)
         for session, actions in self.actions.items():
             ratios[session, list(actions)] = list(actions.values())
@@ -82,7 +82,7 @@ class Prices:
     @cached_property
     def is_limit_up(self) -> np.ndarray:
         """Whether the open, to a whole tick, is at or above the upper limit."""
-        # Nothing compares with a limit that is NaN: there is none.
+        # A NaN limit means no limit, and comparisons with NaN are false.
         return self._rounded_open >= self.limit_up
 
     @cached_property

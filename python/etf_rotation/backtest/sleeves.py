@@ -38,7 +38,7 @@ class Member(NamedTuple):
 
 
 class SleeveClose(NamedTuple):
-    """A sleeve at the close, before any reset, beside what all sleeves make together."""
+    """A sleeve at the close, before any reset, with the totals of all sleeves."""
 
     sleeve: float  # CNY
     previous_equity: float  # CNY, of PORTFOLIO

@@ -1,4 +1,4 @@
-"""Capacity: a pool's weights against its limits, and what its orders cost at other capitals."""
+"""Capacity: a pool's weights against its limits, and the cost of its orders at other capitals."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,7 +40,7 @@ class Limits(NamedTuple):
 
 
 class Check(NamedTuple):
-    """One figure against its limit; the value is null where it is unknown."""
+    """One figure against its limit; the value is null if unknown."""
 
     check_name: str
     subject: str
@@ -51,7 +51,7 @@ class Check(NamedTuple):
 
 
 class Fill(NamedTuple):
-    """A fill of the backtest, with what was known of the fund at the close before."""
+    """A fill of the backtest with the fund's figures at the previous close."""
 
     pool: str
     sequence: int
@@ -63,7 +63,7 @@ class Fill(NamedTuple):
 
 
 class CurvePoint(NamedTuple):
-    """What one capital would have earned; null where a fill's impact is unknown."""
+    """Result at one capital; null if the impact of a fill is unknown."""
 
     capital_cny: float
     annual_return: float
@@ -211,7 +211,7 @@ def check_all(weights: pa.Table) -> pa.Table:
 def impact_cost(
     value: float, *, adv20: float, volatility: float, impact_coefficient: float
 ) -> float:
-    """Return what an order moves the price against itself, in CNY.
+    """Return the cost of an order's market impact, in CNY.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ def capacity_curve(
     impact_coefficient: float,
     sessions_per_year: int,
 ) -> list[CurvePoint]:
-    """Return what a pool's backtest would have earned at other capitals.
+    """Return the results of a pool's backtest at other capitals.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Daily bars in the raw layout, and the checks that a vendor's answer must pass."""
+"""Daily bars in the raw layout, and the checks of a vendor's response."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNIT_BAR, UNIT_MEDIAN = (0.4, 2.5), (0.9, 1.1)
 # amount / (volume * mean price), the median of so many bars: on the market to 2023-06 within 0.991
 # to 1.008 for 60 bars, 0.980 to 1.016 for 20, 0.951 to 1.038 for 5.
 BASIS_BOUNDS = ((60, 0.01), (20, 0.03), (5, 0.07))
-# Eastmoney rounds to whole lots: of fewer the volume is too coarse to compare with the amount.
+# Eastmoney rounds to whole lots. With fewer lots the volume is too coarse for the comparison.
 FEWEST_LOTS = 100
 # The longest gap in the rows of a real fund is 20 sessions.
 LONGEST_GAP = 60
@@ -40,7 +40,7 @@ SANE_RATIO = (0.01, 100.0)
 
 @dataclass(frozen=True)
 class Action:
-    """A corporate action: what kind it is as far as the source can tell, and a split's ratio."""
+    """A corporate action: its kind, if the source reveals it, and the ratio of a split."""
 
     kind: str = UNKNOWN
     share_ratio: float | None = None
@@ -73,7 +73,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class ExDay:
-    """An ex-day in the bars: the close before, and the exchange's ex-rights price, CNY."""
+    """An ex-date in the bars: the previous close and the exchange's ex-rights price, CNY."""
 
     date: dt.date
     previous_close: float
@@ -91,7 +91,7 @@ class ExDay:
 
 
 def table(symbol: str, dates: Sequence[dt.date], numbers: Mapping[str, np.ndarray]) -> pa.Table:
-    """Return bars by date; NaN becomes null, and a column that is not given is null.
+    """Return bars by date; NaN becomes null, and a missing column is null.
 
     Vendors write 0 where a fund has no previous close: that is null too.
     """
@@ -117,7 +117,7 @@ def numbers(bars: pa.Table, name: str) -> np.ndarray:
 
 def dates(bars: pa.Table) -> list[dt.date]:
     """Return the dates of the rows."""
-    # numpy makes them 20 times faster than pyarrow does.
+    # numpy, because it is 20 times faster than pyarrow here.
     return bars["trade_date"].to_numpy().tolist()
 
 
@@ -130,7 +130,7 @@ def split_at(bars: pa.Table, last: dt.date) -> tuple[pa.Table, tuple[dt.date, ..
 def judge_dates(
     answer: Answer, *, first: dt.date, today: dt.date, is_session: Callable[[dt.date], bool]
 ) -> None:
-    """Refuse an answer with a row twice, outside of what was asked, of tomorrow or no session.
+    """Refuse duplicate rows, rows outside the request, future rows, and rows on no session.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def judge_dates(
 
 
 def judge_values(bars: pa.Table) -> None:
-    """Refuse bars that contradict themselves, their units or the adjustment of their prices.
+    """Refuse bars with contradictory values, wrong units or adjusted prices.
 
     Rows without volume are suspensions, and their prices are not looked at.
 
@@ -209,7 +209,7 @@ def _refuse_prices(days: list[dt.date], columns: Mapping[str, np.ndarray]) -> No
                 low=_shown(low[row]),
                 high=_shown(high[row]),
             )
-    # high < low shows above; pre_close is of the day before.
+    # high < low is checked above; pre_close belongs to the previous day.
     before = columns["pre_close"]
     ratio = columns["close"] / np.where(before > 0, before, columns["close"])
     wild = (ratio < SANE_RATIO[0]) | (ratio > SANE_RATIO[1])
@@ -238,7 +238,7 @@ def _refuse_basis(days: list[dt.date], columns: Mapping[str, np.ndarray]) -> Non
 
 
 def adjusted_block(columns: Mapping[str, np.ndarray]) -> tuple[int, int, float] | None:
-    """Return first row, last row and median ratio of bars whose prices are not what was paid.
+    """Return first row, last row and median ratio of bars with adjusted prices.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ def adjusted_block(columns: Mapping[str, np.ndarray]) -> tuple[int, int, float] 
 
 
 def judge_history(bars: pa.Table, sessions: Sequence[dt.date]) -> None:
-    """Refuse a fund's whole history if rows are missing in the middle: a page was cut.
+    """Refuse a whole history with missing rows in the middle, because a page was cut.
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ def judge_history(bars: pa.Table, sessions: Sequence[dt.date]) -> None:
 
 
 def judge_adjustment(bars: pa.Table) -> None:
-    """Refuse a `pre_close` that is missing on some bars, or on another basis than the prices.
+    """Refuse a `pre_close` that is missing on some bars or has another basis than the prices.
 
     Raises
     ------
@@ -306,12 +306,12 @@ def judge_adjustment(bars: pa.Table) -> None:
 
 
 def ex_days(bars: pa.Table) -> list[ExDay]:
-    """Return the rows whose `pre_close` is not the close of the row before."""
+    """Return the rows whose `pre_close` differs from the previous row's close."""
     close, before = numbers(bars, "close"), numbers(bars, "pre_close")
     known = np.flatnonzero(~np.isnan(close))
     if not len(known):
         return []
-    # The close of a suspended session may be null: the last known one counts.
+    # The close of a suspended session may be null, so use the last known one.
     rows = np.arange(len(close))
     last_known = np.searchsorted(known, rows, side="right") - 1
     filled = np.where(last_known >= 0, close[known[np.maximum(last_known, 0)]], np.nan)

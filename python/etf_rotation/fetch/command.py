@@ -1,4 +1,4 @@
-"""The command `fetch`: bring every fund up to the last completed session."""
+"""The command `fetch`: update every fund to the last completed session."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ Default = TypeVar("Default", float, None)
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 DONE, NOT_ALL, COULD_NOT_BEGIN = 0, 1, 2
 AFTER = "17:30"  # Shanghai: when the vendors have the day
-# Sessions on which others had rows and a fund had none, and between two questions after it ended.
+# Sessions without a row of the fund but with rows of others, after which it has ended, and the
+# number of sessions between two requests for an ended fund.
 ENDED_SESSIONS, ASK_ENDED_AGAIN = 60, 20
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user asked for, as on the command line."""
+    """The options of the command line."""
 
     raw_root: str | None = None
     source: str | None = None
@@ -65,7 +66,7 @@ def fetch(
     clock: Callable[[], dt.datetime] = now,
     client: Client | None = None,
 ) -> int:
-    """Fetch, and return the exit code: 0 all there, 1 some not, 2 could not begin.
+    """Fetch, and return the exit code: 0 complete, 1 some funds are late, 2 could not start.
 
     Parameters
     ----------
@@ -117,7 +118,7 @@ def fetch(
 
 
 def _keep(root: Path, results: Mapping[str, Result], say: Callable[..., None]) -> None:
-    """Keep the results for `--status`; the files are written already, so a fault is only said."""
+    """Store the results for `--status`; an error is only printed, as the files are complete."""
     try:
         state.save(root, {**state.load(root), **results})
     except OSError as error:
@@ -134,7 +135,7 @@ def prepare(
     now: dt.datetime,
     client: Client | None = None,
 ) -> Job:
-    """Settle what a run is about.
+    """Resolve the options and settings of a run.
 
     Raises
     ------
@@ -194,7 +195,7 @@ def _addresses(environment: Mapping[str, str], say: Callable[..., None]) -> dict
 
 
 def completed_session(now: dt.datetime, environment: Mapping[str, str]) -> dt.date:
-    """Return the last session whose day the vendors have.
+    """Return the last session whose bars the vendors have.
 
     Parameters
     ----------
@@ -225,7 +226,7 @@ def _all(
     *,
     is_named: bool,
 ) -> tuple[dict[str, Result], list[SourceStoppedError]]:
-    """Update every fund; return the results, and why sources were given up."""
+    """Update every fund; return the results and the reasons why sources were stopped."""
     before = state.load(job.root)
     results: dict[str, Result] = {}
     stopped: dict[str, SourceStoppedError] = {}
@@ -253,7 +254,7 @@ def _count(progress: Progress, texts: Texts, done: int, total: int, symbol: str)
 
 
 def _rests(job: Job, before: Result | None, path: Path | None) -> bool:
-    """Whether a fund that ended need not be asked for today."""
+    """Whether a request for an ended fund is not due today."""
     if before is None or before.kind != ENDED or path is None:
         return False
     since = [day for day in job.sessions if before.asked < day.isoformat() <= str(job.until)]
@@ -261,7 +262,7 @@ def _rests(job: Job, before: Result | None, path: Path | None) -> bool:
 
 
 def _find_ended(job: Job, results: dict[str, Result]) -> None:
-    """Tell funds that ended from late ones: for 60 sessions others had rows and they had none."""
+    """Separate ended funds from late ones: others had rows on 60 sessions and they had none."""
     late = [s for s, result in results.items() if result.kind == LATE and s not in job.unproven]
     files = store.find_files(job.root)
     last = {}
@@ -306,7 +307,7 @@ def _files(root: Path, symbols: list[str]) -> dict[str, Path]:
 
 @contextmanager
 def lock(root: Path, command: str, started_at: dt.datetime) -> Iterator[None]:
-    """Hold the raw folder, making it where there is none, so that no run reads and none writes.
+    """Lock the raw folder against runs and other writers; create it if it is missing.
 
     Raises
     ------
@@ -330,7 +331,7 @@ def _symbols(wish: Wish) -> list[str]:
 
 
 def symbol_of(name: str) -> str:
-    """Return the symbol that a user means by `510300`, `510300.sh` or `510300.SH`.
+    """Return the symbol for `510300`, `510300.sh` or `510300.SH`.
 
     Raises
     ------

@@ -29,7 +29,7 @@ PATH = "/api/qt/stock/kline/get"
 COLUMNS = ("open", "close", "high", "low", "vol", "amount")
 MARKETS = {"SH": 1, "SZ": 0}
 UNADJUSTED, FORWARD_ADJUSTED = "0", "1"
-# The newest bar is where both series are equal, so it is always asked for.
+# Both series are equal on the newest bar, so every request includes it.
 # The key that its chart pages send for every visitor.
 PUBLIC_KEY = "fa5fd1943c7b386f172d6893dbfba10b"
 OPEN_END = "20500101"
@@ -149,6 +149,6 @@ SOURCE = Source(
     spacing=1.5,
     requests=requests,
     answer=answer,
-    # The pair gives no previous close for its first row.
+    # The pair implies no previous close for its first row.
     context_rows=1,
 )

@@ -15,18 +15,18 @@ import numpy as np
 
 HALF_TICK = 0.0005
 FLOAT_NOISE = 1e-6
-# A single row that departs by one tick is the vendor's rounding, not a corporate action.
+# A single row that deviates by one tick is a rounding error and not a corporate action.
 ROUNDING = 0.0015
 SANE_RATIO = (0.01, 100.0)
-# More actions than any fund has: the two series are not of one fund (docs/data.md).
+# More actions than any fund has: the two series belong to different funds (docs/data.md).
 MOST_EVENTS, EVENT_ROWS = 15, 250
-# The issuers' ratios: new shares for one old, or old shares for one new.
+# Ratios of issuers: new shares per old share, or old shares per new share.
 COMMON_RATIOS = np.array([*range(2, 21), *(1 / n for n in range(2, 21))])
 DIVIDEND, SPLIT, UNKNOWN = "dividend", "split", "unknown"
 
 
 class ContradictionError(Exception):
-    """The two series cannot belong to one fund; `row` is the index where it shows."""
+    """The two series cannot belong to one fund; `row` is the index of the contradiction."""
 
     def __init__(self, row: int):
         super().__init__(row)
@@ -59,7 +59,7 @@ class _Line:
 
     @property
     def tolerance(self) -> float:
-        """How far two estimates of one previous close can lie apart, CNY."""
+        """Maximum difference of two estimates of one previous close, CNY."""
         return (HALF_TICK + self.error) / self.slope + FLOAT_NOISE
 
 
@@ -121,10 +121,10 @@ def previous_closes(
 
 
 def _last_departure(line: _Line, raw: np.ndarray, adjusted: np.ndarray) -> int:
-    """Return the last row that is not on the line, -1 if all are."""
+    """Return the last row off the line, -1 if there is none."""
     distance = line.distance(raw, adjusted)
     is_off = distance > HALF_TICK + line.error + 2 * FLOAT_NOISE
-    # Actions add up and never cancel: where the line goes on before the row, the row is noise.
+    # Actions accumulate and never cancel. If the line continues before the row, the row is noise.
     is_alone = is_off[1:] & ~is_off[:-1]
     noise = is_alone & (distance[1:] <= ROUNDING + line.error)
     is_off[1:] &= ~noise
@@ -140,7 +140,7 @@ def _last_departure(line: _Line, raw: np.ndarray, adjusted: np.ndarray) -> int:
 def _line_before(
     after: _Line, raw: np.ndarray, adjusted: np.ndarray
 ) -> tuple[_Line, str, float | None]:
-    """Return the line of the rows up to the last, what changed it, and a split's ratio.
+    """Return the line of the rows up to the last one, its change, and the ratio of a split.
 
     A dividend and a split are both tried; the one that explains more rows is what happened.
     """
@@ -172,7 +172,7 @@ def _tilted(after: _Line, raw: np.ndarray, adjusted: np.ndarray) -> tuple[_Line,
 
 
 def _common(values: np.ndarray, errors: np.ndarray) -> tuple[float, float, int]:
-    """Return the middle of what the leading intervals share, its half-width, and their number."""
+    """Return center and half-width of the leading intervals' intersection, and their number."""
     low = np.maximum.accumulate(values - errors)
     high = np.minimum.accumulate(values + errors)
     is_empty = low > high

@@ -1,4 +1,4 @@
-"""The two exchanges' own daily bars, to compare another source's with.
+"""Daily bars of the two exchanges, for comparison with another source.
 
 Shanghai gives the last n sessions of a fund in shares and CNY, without a previous close. Shenzhen
 gives at most five days a query, as text, in 10,000 shares and 10,000 CNY, with the previous close.
@@ -27,7 +27,7 @@ from etf_rotation.fetch.sources import Request, Source
 from etf_rotation.fetch.texts import RefusedError
 
 SSE_COLUMNS = ("date", "open", "high", "low", "close", "volume", "amount")
-# Beyond the span that is compared, in case the vendor's newest session is older.
+# More sessions than compared, in case the vendor's newest session is older.
 SSE_MARGIN = 15
 SZSE_DAYS = 5
 SZSE_NUMBERS = {
@@ -41,7 +41,7 @@ SZSE_NUMBERS = {
 }
 
 PRICE_TOLERANCE = 0.0005
-# A previous close that is derived from rounded prices is off by a tick at most.
+# A previous close derived from rounded prices is off by at most one tick.
 PRE_CLOSE_TOLERANCE = 0.0015
 VOL_TOLERANCE = (1.0, 1e-5)  # lots, and relative
 AMOUNT_TOLERANCE = (1.0, 1e-4)  # thousand CNY, and relative
@@ -80,7 +80,7 @@ def sse_answer(symbol: str, payloads: Sequence[object], last: dt.date) -> Answer
 
 
 def szse_requests(url: str, symbol: str, first: dt.date, last: dt.date) -> list[Request]:
-    """Return a request for each five days."""
+    """Return one request per five days."""
     days = range(0, (last - first).days + 1, SZSE_DAYS)
     starts = [first + dt.timedelta(days=day) for day in days]
     return [
@@ -123,7 +123,7 @@ def _szse_rows(payload: object) -> list[dict]:
     tabs = payload if isinstance(payload, list) else [payload]
     if not all(isinstance(tab, Mapping) for tab in tabs):
         raise RefusedError("not_the_vendors", source=SZSE.name)
-    # A query that is refused answers with status 200 and a text here.
+    # A refused query has status 200 and a text in this field.
     error = next((tab["error"] for tab in tabs if tab.get("error")), None)
     if error:
         raise RefusedError("vendor_code", code="error", message=error)

@@ -1,4 +1,4 @@
-"""The one place that talks to vendors: spacing, retries, and knowing when to stop.
+"""All requests to vendors: spacing, retries, and the end after a ban.
 
 No message of a library is passed on, for it may quote an address or a header.
 """
@@ -29,27 +29,27 @@ MOST_BYTES = 64 * 2**20
 WAITS = (2.0, 4.0, 8.0)  # seconds before each further attempt
 LONGEST_WAIT = 60.0
 JITTER = 0.3  # of the spacing, so that requests do not come like clockwork
-# A vendor that bans an address closes the connection without an answer.
+# A vendor that bans an address closes the connection without a response.
 CLOSED_IN_A_ROW = 3
-# The same refusal for so many funds in a row will meet the others too.
+# After the same refusal for this many funds in a row, the other funds would be refused too.
 REFUSED_IN_A_ROW = 3
 LATER_STATUS = (408, 429)
 SERVER_ERROR = 500
-# Tushare's words for "at most n calls a minute", and the seconds after which it asks again.
+# Tushare's words for "at most n calls per minute", and the seconds before the next attempt.
 MINUTE_LIMIT, MINUTE = "每分钟", 61.0
 HEADERS = {"User-Agent": "etf-rotation", "Accept": "application/json"}
 
-# At its debug level it logs addresses.
+# Its debug level logs addresses, which may hold a token.
 logging.getLogger("urllib3").setLevel(logging.INFO)
 
 
 class SourceStoppedError(RefusedError):
-    """A vendor that is not asked any more in this run."""
+    """A vendor that gets no more requests in this run."""
 
 
 @dataclass
 class _Vendor:
-    """What a source has done in this run: connections closed and funds refused in a row."""
+    """The state of a source in this run: closed connections and consecutive refusals."""
 
     closed: int = 0
     refusals: Counter = field(default_factory=Counter)
@@ -57,7 +57,7 @@ class _Vendor:
 
 
 class Client:
-    """Sends requests one after the other and returns the JSON of the answers.
+    """Sends requests one after the other and returns the JSON responses.
 
     Parameters
     ----------
@@ -91,13 +91,13 @@ class Client:
         self._sleep = sleep
         self._session = requests.Session()
         self._session.headers.update(HEADERS)
-        # Without this, requests would send what ~/.netrc holds for the host.
+        # Otherwise requests would send the credentials of ~/.netrc for the host.
         self._session.auth = _no_authentication
         self._vendors: dict[str, _Vendor] = {}
         self._free_at: dict[str, float] = {}
 
     def get(self, request: Request, spacing: float) -> object:
-        """Return the JSON of an answer.
+        """Return the JSON of a response.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class Client:
             raise
 
     def refused(self, request: Request, error: RefusedError) -> None:
-        """Count a refusal; after too many of one kind in a row the source is stopped.
+        """Count a refusal; stop the source after too many of one kind in a row.
 
         Raises
         ------
@@ -140,13 +140,13 @@ class Client:
             ) from None
 
     def stop(self, request: Request, key: str, **facts: object) -> SourceStoppedError:
-        """Ask a source nothing more in this run; return the error that says why."""
+        """Stop a source for this run; return the error with the reason."""
         error = SourceStoppedError(key, host=urlsplit(request.url).hostname, **facts)
         self._vendor(request).stopped = error
         return error
 
     def accepted(self, request: Request) -> None:
-        """Forget the refusals of a source: an answer of it was usable."""
+        """Reset the refusals of a source after a usable response."""
         self._vendor(request).refusals.clear()
 
     def _vendor(self, request: Request) -> _Vendor:
@@ -230,7 +230,7 @@ class Client:
         return content.replace(self._token.encode(), b"***") if self._token else content
 
     def _lost(self, error: Exception, vendor: _Vendor, name: str) -> Exception:
-        """Return what the loss of a connection means: another attempt, or the end."""
+        """Return the consequence of a lost connection: another attempt, or the end."""
         causes = tuple(type(cause) for cause in _causes(error))
         if _is_any(causes, _CLOSED):
             vendor.closed += 1
@@ -246,7 +246,7 @@ class Client:
         return _LaterError(SourceStoppedError("unreachable", host=name))
 
 
-# What the other side's closing of the connection looks like.
+# Errors that mean that the other side closed the connection.
 _CLOSED = (
     http.client.RemoteDisconnected,
     ConnectionResetError,
@@ -257,7 +257,7 @@ _BROKEN_OFF = (requests.exceptions.ChunkedEncodingError, http.client.IncompleteR
 
 
 class _LaterError(Exception):
-    """Another attempt may help; `refusal` is what to say if it does not."""
+    """Another attempt may help; `refusal` is the message if it does not."""
 
     def __init__(self, refusal: RefusedError, wait: float | None = None):
         super().__init__()
@@ -274,7 +274,7 @@ def _no_authentication(request: requests.PreparedRequest) -> requests.PreparedRe
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:
-    """Return an exception and everything that it wraps."""
+    """Return an exception and all exceptions that it wraps."""
     found: list[BaseException] = []
     waiting = [error]
     while waiting:
@@ -317,7 +317,7 @@ def _is_minute_limit(answer: object) -> TypeGuard[Mapping]:
 
 
 def address(source: Source, environment: Mapping[str, str]) -> tuple[str, bool]:
-    """Return a vendor's address, and whether the user should be warned that it is plain http.
+    """Return a vendor's address, and whether it is plain http and needs a warning.
 
     Raises
     ------

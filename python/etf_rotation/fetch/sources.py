@@ -1,4 +1,4 @@
-"""A data source: the requests to send, and the function that turns answers into bars."""
+"""A data source: its requests, and the function that converts responses to bars."""
 
 from __future__ import annotations
 

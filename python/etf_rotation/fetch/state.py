@@ -30,7 +30,7 @@ FINE = (GAINED, UP_TO_DATE, ENDED)
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a fund.
+    """The result of a fund.
 
     Attributes
     ----------
@@ -66,11 +66,11 @@ def load(root: Path) -> dict[str, Result]:
 
 
 def save(root: Path, results: Mapping[str, Result]) -> None:
-    """Replace the file in one step, unless it says the same already."""
+    """Replace the file atomically, unless it is unchanged."""
     entries = {}
     for symbol, result in sorted(results.items()):
         entry = asdict(result)
-        # Whether rows came with this call or the one before is not what the file is for.
+        # The file does not record whether the rows came with this call or an earlier one.
         del entry["rows"]
         entry["kind"] = UP_TO_DATE if result.kind == GAINED else result.kind
         entries[symbol] = entry

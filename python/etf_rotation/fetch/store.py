@@ -1,4 +1,4 @@
-"""The raw folder: find each fund's file, compare it with an answer, and replace it safely."""
+"""The raw folder: find each fund's file, compare it with a response, and replace it atomically."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from etf_rotation.staging.raw_files import MARKER, SYNTHETIC_KEY
 
 KEY = "etf_rotation."  # of the metadata that fetch and import write
 SESSION_FILE = re.compile(r"\d{8}")
-# How the build reads the fund's code from the name.
+# The build parses the fund's code from the name in the same way.
 CODE = re.compile(r"(\d{6})(\.(SH|SZ))?")
 TEMPORARY = "[.]*.parquet.tmp"
 DATE_TEXT = r"^(\d{4})-?(\d{2})-?(\d{2})( 00:00:00(\.0+)?|\.0)?$"
-# Doubles that come from the same decimal digits by different ways.
+# Tolerance for doubles that were converted from the same decimals in different ways.
 FLOAT_NOISE = 1e-9
 ROW = "row"  # stands for a column where the whole row is gone
 
@@ -36,7 +36,7 @@ def daily(root: Path) -> Path:
 
 @dataclass(frozen=True)
 class Stored:
-    """A fund's file: its rows by date, and what its metadata says of where they come from."""
+    """A fund's file: its rows by date, and the source in its metadata."""
 
     path: Path
     rows: pa.Table
@@ -57,7 +57,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Difference:
-    """A stored value that an answer gives otherwise; NaN where there is none."""
+    """A stored value that differs in the response; NaN if a value is missing."""
 
     date: dt.date
     column: str
@@ -67,7 +67,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Change:
-    """What an answer does to a file.
+    """The effect of a response on a file.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ def _symbol(path: Path) -> str:
 
 
 def complete(code: str) -> str | None:
-    """Return the symbol of a fund's six digits; None for digits that no exchange fund has."""
+    """Return the symbol for six digits; None if they are not an exchange-traded fund's."""
     return {"5": f"{code}.SH", "1": f"{code}.SZ"}.get(code[0])
 
 
@@ -163,7 +163,7 @@ def read(path: Path) -> Stored:
 
 
 def _normal(content: pa.Table, names: Mapping[str, str], file: str) -> pa.Table:
-    """Return the rows with the types of the schema, other columns behind as they are."""
+    """Return the rows with the types of the schema; other columns follow unchanged."""
     columns: dict[str, pa.ChunkedArray | pa.Array] = {}
     for item in SCHEMA:
         if item.name not in names:
@@ -189,7 +189,7 @@ def _dates(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_date(kind):
         return column.cast(pa.date32())
     if pa.types.is_timestamp(kind):
-        # Only midnight is a date: the cast refuses what it would lose.
+        # Only midnight is a date. The cast refuses to lose any other time.
         return column.cast(pa.timestamp("ms")).cast(pa.date32())
     text = column.cast(pa.string())
     if not pc.all(pc.match_substring_regex(text, DATE_TEXT)).as_py():
@@ -207,7 +207,7 @@ def compare(
     is_accepted: bool = False,
     is_whole: bool = False,
 ) -> Change:
-    """Compare an answer with the file, and return what it would become.
+    """Compare a response with the file, and return the updated file.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ def compare(
 
 
 def _gone(old: pa.Table, new: pa.Table, first: dt.date, last: dt.date) -> list[Difference]:
-    """Return the stored bars that the answer lacks; a row without volume is no bar."""
+    """Return the stored bars that the response lacks; a row without volume is not a bar."""
     there = set(dates(new))
     close, vol = numbers(old, "close"), numbers(old, "vol")
     return [
@@ -267,7 +267,7 @@ def _differing(old: pa.Table, answer: Answer) -> list[Difference]:
         limit = FLOAT_NOISE * np.maximum(np.abs(before), np.abs(after))
         is_equal = np.isnan(before) & np.isnan(after)
         if name == "pre_close":
-            # An answer may have nothing from which to derive the value of its first row.
+            # A response may lack the inputs to derive the value of its first row.
             is_equal |= (here == 0) & np.isnan(after)
             if answer.tolerance is not None:
                 limit = limit + answer.tolerance[here]
@@ -283,7 +283,7 @@ def _differing(old: pa.Table, answer: Answer) -> list[Difference]:
 def describe(
     stored: Stored | None, rows: pa.Table, *, source: str, endpoint: str, version: str
 ) -> dict[str, str]:
-    """Return the metadata of a file: where its rows come from, when, over which span."""
+    """Return the metadata of a file: source, time, first and last session."""
     days = rows["trade_date"]
     described = {
         "source": source,
@@ -301,7 +301,7 @@ def describe(
 
 
 def write(path: Path, rows: pa.Table, description: Mapping[str, str]) -> None:
-    """Replace a file in one step: it is whole before and after, however this ends."""
+    """Replace a file atomically: it is complete before and after, even after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {KEY + key: value for key, value in description.items()}
     temporary = path.with_name(f".{path.name}.tmp")
@@ -322,13 +322,13 @@ def write(path: Path, rows: pa.Table, description: Mapping[str, str]) -> None:
 
 
 def remove_temporary(root: Path) -> None:
-    """Remove what a killed fetch left beside the files."""
+    """Remove the remains of a killed fetch."""
     for path in daily(root).glob(TEMPORARY):
         path.unlink()
 
 
 def dates_of(path: Path) -> list[dt.date]:
-    """Return the dates of a file, of one that cannot be read none."""
+    """Return the dates of a file; none if it is unreadable."""
     try:
         return dates(read(path).rows)
     except RefusedError:

@@ -11,7 +11,7 @@ from etf_rotation.fetch.state import RESTATED, Result
 from etf_rotation.fetch.texts import LIST_LENGTH, RefusedError, Texts
 from etf_rotation.fetch.update import Job
 
-# The file through which cron_daily.sh hands the summary to the notification of the run.
+# cron_daily.sh passes the summary to the notification of the run through this file.
 SUMMARY_FILE = "ETF_FETCH_SUMMARY"
 BRIEF = (state.GAINED, state.UP_TO_DATE)  # kinds whose funds are counted, not named
 
@@ -54,7 +54,7 @@ def next_steps(texts: Texts, results: Mapping[str, Result], job: Job) -> list[st
 
 
 def _grouped(texts: Texts, reasons: Mapping[str, str]) -> str:
-    """Return funds with their reason; what is true of several of them is said once."""
+    """Return funds with their reason; a shared reason appears once."""
     by_reason: dict[str, list[str]] = {}
     for symbol, reason in reasons.items():
         by_reason.setdefault(reason, []).append(symbol)
@@ -69,14 +69,14 @@ def _grouped(texts: Texts, reasons: Mapping[str, str]) -> str:
 
 
 def leave(said: list[str], environment: Mapping[str, str]) -> None:
-    """Write the summary where cron_daily.sh wants it."""
+    """Write the summary to the file that cron_daily.sh sets."""
     name = environment.get(SUMMARY_FILE, "")
     if name:
         Path(name).write_text("\n".join(said) + "\n", encoding="utf-8")
 
 
 def found(environment: Mapping[str, str]) -> str:
-    """Return the summary that a fetch left, empty where none ran; one line if it is unreadable."""
+    """Return the summary of a fetch, empty if none ran; one line if it is unreadable."""
     name = environment.get(SUMMARY_FILE, "")
     if not name:
         return ""

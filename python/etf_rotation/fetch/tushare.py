@@ -16,7 +16,7 @@ from etf_rotation.fetch.sources import Request, Source
 from etf_rotation.fetch.texts import RefusedError
 
 FIELDS = ("ts_code", "trade_date", *NUMBERS)
-# Some accounts get at most 2,000 rows a call. Five years have about 1,220 sessions.
+# Some accounts get at most 2,000 rows per call. Five years have about 1,220 sessions.
 MOST_ROWS = 2000
 YEARS = 5
 

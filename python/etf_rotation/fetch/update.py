@@ -1,4 +1,4 @@
-"""Bring one fund up to date: ask, judge, compare, check, replace."""
+"""Update one fund: request, validate, compare, cross-check, replace."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ SOURCES = {source.name: source for source in (tushare.SOURCE, eastmoney.SOURCE)}
 OVERLAP = 30  # sessions that are asked for again
 CHECKED_AT_LEAST, CHECKED_AT_MOST = 5, 30  # rows that a second source confirms
 SHOWN_DIFFERENCES = 10
-# No exchange fund may move so far in a session: an event that the vendor does not know yet.
+# A larger move in one session is impossible: the vendor does not know a corporate action yet.
 IMPOSSIBLE_MOVE = 0.25
-# Refusals of the vendor, not of this fund's data.
+# Refusals that concern the vendor and not this fund.
 OF_THE_VENDOR = ("vendor_code", "not_the_vendors")
 
 
 @dataclass
 class Job:
-    """What all funds of a run have in common.
+    """The common inputs of all funds of a run.
 
     Attributes
     ----------
@@ -94,12 +94,12 @@ class Job:
     unproven: set[str] = field(default_factory=set)
 
     def accepts(self, symbol: str) -> bool:
-        """Whether a restatement of the fund is to be written."""
+        """Whether to write a restatement of the fund."""
         return symbol in self.accepted or "all" in self.accepted
 
 
 def update(job: Job, symbol: str, path: Path | None) -> Result:
-    """Fetch a fund and replace its file where something was added.
+    """Fetch a fund and replace its file if rows were added.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def update(job: Job, symbol: str, path: Path | None) -> Result:
 
 
 def readable(error: Exception) -> Exception:
-    """Return an error of the file system as a refusal, any other as it is."""
+    """Convert an error of the file system to a refusal; return any other error unchanged."""
     return no_access(error) if isinstance(error, OSError) else error
 
 
@@ -158,7 +158,7 @@ def no_access(error: OSError) -> RefusedError:
 
 
 def choose(job: Job, symbol: str, stored: Stored | None) -> Source:
-    """Return the source of a fund: the one that its file names, else the one the user chose.
+    """Return the source of a fund: the one in its file, else the user's choice.
 
     Raises
     ------
@@ -178,14 +178,14 @@ def choose(job: Job, symbol: str, stored: Stored | None) -> Source:
 
 
 def _overlap(job: Job, stored: Stored, source: Source) -> dt.date:
-    # Other programs write rows for sessions without trades, which a vendor may not have.
+    # Other programs write rows for sessions without trades. A vendor may lack them.
     base = min(stored.last_bar, job.until)
     known = [day for day in job.sessions if day <= base]
     return known[max(0, len(known) - OVERLAP - source.context_rows)] if known else FIRST_DATE
 
 
 def ask(job: Job, source: Source, symbol: str, first: dt.date) -> Answer:
-    """Return a vendor's bars of a fund, judged.
+    """Return a vendor's validated bars of a fund.
 
     Raises
     ------
@@ -215,7 +215,7 @@ def ask(job: Job, source: Source, symbol: str, first: dt.date) -> Answer:
 
 
 def parsed(source: Source, symbol: str, payloads: list[object], last: dt.date) -> Answer:
-    """Return an answer's bars; JSON of another form than the vendor's is refused.
+    """Return the bars of a response; refuse JSON that is not in the vendor's format.
 
     Raises
     ------
@@ -233,7 +233,7 @@ def _tail(rows: pa.Table) -> pa.Table:
 
 
 def _without_impossible_end(job: Job, symbol: str, answer: Answer, stored: Stored | None) -> Answer:
-    """Leave a new last row out that moved further than any fund may: its adjustment is late."""
+    """Drop a new last row with an impossible move, because its adjustment is late."""
     last, before = (bars.numbers(answer.bars, name)[-1] for name in ("close", "pre_close"))
     day = bars.dates(answer.bars)[-1]
     is_new = stored is None or day > stored.last
@@ -262,7 +262,7 @@ def _print_differences(job: Job, symbol: str, change: Change) -> None:
 
 def _restated(change: Change, first_compared: dt.date | None) -> RefusedError:
     days = {found.date for found in change.differences}
-    # What differs on the first row that was compared may differ before it too.
+    # A difference on the first compared row may extend to earlier rows.
     key = "restated_further" if min(days) == first_compared else "restated_from"
     return RefusedError(key, date=min(days), rows=len(days))
 
@@ -273,12 +273,12 @@ def _first_shared(stored: Stored | None, answer: Answer) -> dt.date | None:
 
 
 def number(value: float) -> str:
-    """Return a value with the digits that vendors give."""
+    """Return a value with the number of digits that vendors use."""
     return "-" if np.isnan(value) else f"{value:.10g}"
 
 
 def _check(job: Job, symbol: str, change: Change) -> RefusedError | None:
-    """Compare the new rows with the exchange's own; print and return what disagrees."""
+    """Compare the new rows with the exchange's; print and return the differences."""
     days = bars.dates(change.rows)
     changed = {found.date for found in change.differences} | set(change.gained)
     count = sum(day >= min(changed) for day in days) if changed else 0
@@ -358,7 +358,7 @@ def _write(
 
 
 def _print_ex_days(job: Job, symbol: str, change: Change, answer: Answer) -> None:
-    """Print what is new, and propose a row of `corporate_actions` for a split."""
+    """Print new ex-dates, and propose a row of `corporate_actions` for a split."""
     new = set(change.gained) | {found.date for found in change.differences}
     for ex_day in bars.ex_days(change.rows):
         if ex_day.date not in new:
@@ -380,12 +380,12 @@ def _print_ex_days(job: Job, symbol: str, change: Change, answer: Answer) -> Non
 
 
 def _plain(ratio: float) -> str:
-    """Return a share ratio in the digits that its source can carry."""
+    """Return a share ratio with the digits that its source supports."""
     return f"{ratio:.4g}"
 
 
 def _print_gaps(job: Job, symbol: str, stored: Stored | None, change: Change) -> None:
-    """Name the sessions between the new rows for which the vendor has none."""
+    """Print the sessions between the new rows without a row of the vendor."""
     if not change.gained:
         return
     days = bars.dates(change.rows)

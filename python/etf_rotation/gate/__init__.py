@@ -1,1 +1,1 @@
-"""Collect what the gate judges."""
+"""Inputs of the gate: expectations, metadata, the published build."""

@@ -1,6 +1,6 @@
 """Great Expectations suites over the raw rows and the published tables.
 
-A suite is a list of expectations on one table. Running one gives a row an expectation, and pages
+A suite is a list of expectations on one table. A run gives one row per expectation, and pages
 that can be read offline.
 """
 
@@ -63,9 +63,9 @@ class Suite:
     columns : str
         SQL list of the columns to look at.
     row_keys : tuple of str
-        Columns that name a row in an example.
+        Columns that identify a row in an example.
     expectations : list
-        Great Expectations' objects; `meta` may hold `is_blocking` (True where it is absent).
+        Objects of Great Expectations; `meta` may have `is_blocking` (default True).
     """
 
     table: str
@@ -97,7 +97,7 @@ def _unique(*columns: str) -> object:
 
 
 def raw_suites() -> list[Suite]:
-    """Return what raw rows must hold to be computed with, and what they should hold."""
+    """Return the expectations on raw rows: those that block, and those that warn."""
     numbers = ("open", "high", "low", "close", "vol", "amount")
     rows = [
         gxe.ExpectTableRowCountToBeBetween(min_value=1),
@@ -147,7 +147,7 @@ def raw_suites() -> list[Suite]:
 
 
 def published_suites() -> list[Suite]:
-    """Return what readers of the published tables may rely on."""
+    """Return the expectations on the published tables."""
     key = ("symbol", "trade_date")
     row = ("pool", "trade_date", "symbol")
     return [
@@ -270,7 +270,7 @@ def run_suites(name: str, suites: list[Suite], tables: dict, docs: Path) -> pa.T
 
 
 def _context():
-    # Anything else would leave a folder in the temporary directory each time.
+    # Any other context leaves a folder in the temporary directory each time.
     stores = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     context = gx.get_context(
@@ -326,7 +326,7 @@ def _text(value: object) -> str | None:
 
 
 def _plain(value: object) -> str:
-    """Return a key as a reader writes it: pandas has no dates, only midnights."""
+    """Return a key in readable form: pandas has timestamps at midnight instead of dates."""
     return str(value).removesuffix("T00:00:00")
 
 

@@ -73,7 +73,7 @@ def read(path: str) -> pa.Table:
         - `check` for each row of gate_checks, with its status,
         - `finding` for each row of gate_violations,
         - `fault` for each of these tables that cannot be read, `name`, with the reason; `name` is
-          null where the file cannot be opened. What is there is returned all the same.
+          null if the file cannot be opened. The readable tables are returned anyway.
     """
     if not path or not Path(path).exists():
         return SCHEMA.empty_table()

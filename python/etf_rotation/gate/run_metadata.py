@@ -29,7 +29,7 @@ SCHEMA = pa.schema(
 # What decides a number: tests, notes and tooling do not.
 CODE = ("dbt_project.yml", "models/**/*.*", "macros/**/*.sql", "seeds/*.csv", "python/**/*.py")
 
-# Settings that say where, when or by whom a run was made, and not what it computes.
+# Settings of place, time or user, which do not affect the computation.
 NOT_PARAMETERS = ("project_dir", "given_vars", "run_started_at", "data_docs")
 
 
@@ -80,7 +80,7 @@ def code_version(project: Path) -> str:
 
 
 def _commit(project: Path) -> str | None:
-    """Return the commit, with `-dirty` where files differ from it; None outside git."""
+    """Return the commit, with `-dirty` if files differ from it; None outside git."""
     try:
         done = subprocess.run(
             ["git", "-C", str(project), "describe", "--always", "--dirty", "--abbrev=40"],

@@ -1,4 +1,4 @@
-"""Warnings that the published build has too. Readers see them folded; failures never are."""
+"""Warnings that the published build has too. Readers see them folded; failures are never folded."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from etf_rotation.staging.trading_calendar import sessions_between
 
 DONE, NOT_ALL, NOTHING = 0, 1, 2
 SOURCE = "import"
-# The column to name where the refusal names none.
+# The column to name if the refusal names none.
 COLUMN_OF = {
     "units": "amount",
     "unit_of_bar": "amount",
@@ -40,7 +40,7 @@ COLUMN_OF = {
 
 @dataclass(frozen=True)
 class Imported:
-    """A fund ready to be written: its rows to be, and what is new of them."""
+    """A fund ready to be written: its future rows, and the new ones among them."""
 
     symbol: str
     path: Path
@@ -151,7 +151,7 @@ def _settle(
     today: dt.date,
     sessions: set[dt.date],
 ) -> Imported:
-    """Join a fund's files with each other and with what is stored, and judge the whole.
+    """Merge a fund's files with each other and with the stored rows, and validate the result.
 
     Raises
     ------

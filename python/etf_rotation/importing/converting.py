@@ -166,7 +166,7 @@ def _is_number(cell: Any) -> bool:
 
 
 def _units(sheet: Sheet, numbers: dict[str, np.ndarray]) -> tuple[float, float]:
-    """Return what one of the file's volumes is in shares, and one of its amounts in CNY.
+    """Return the file's volume unit in shares, and its amount unit in CNY.
 
     amount / (volume * close) must be 1 in the units that are meant. Two pairs of units give the
     same ratio: shares with CNY, and 10,000 shares with 10,000 CNY. The headings decide there;

@@ -128,7 +128,7 @@ def _text(file: str, text: str) -> Sheet:
 
 
 def _heading_line(file: str, lines: list[str]) -> tuple[int, str | None]:
-    """Return the line of the headings and what separates them."""
+    """Return the line of the headings and their separator."""
     best: tuple[int, int, str | None] = (0, 0, None)
     for number, line in enumerate(lines[:TITLE_LINES]):
         for separator in SEPARATORS:
@@ -158,7 +158,7 @@ def _cells(line: str, separator: str | None) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """Return what a cell means: spreadsheets write ="510300" to keep a code's zeros."""
+    """Return the content of a cell: spreadsheets write ="510300" to keep a code's zeros."""
     text = text.strip()
     if text.startswith('="') and text.endswith('"'):
         text = text[2:-1]
@@ -202,7 +202,7 @@ def match(file: str, headings: list[str]) -> tuple[dict[str, int], dict[str, flo
 
 
 def _column(heading: str) -> tuple[str | None, float | None]:
-    """Return the column of the raw layout that a heading stands for, and its unit."""
+    """Return the column of the raw layout for a heading, and its unit."""
     text = re.sub(r"\s", "", heading).lower()
     aliases = _aliases()
     if text in aliases["columns"]:

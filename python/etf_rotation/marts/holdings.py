@@ -1,4 +1,4 @@
-"""The user's own holdings, from a file: what is in it, or what is wrong with it."""
+"""The user's own holdings from a file: its content, or its errors."""
 
 import csv
 import math
@@ -170,7 +170,7 @@ def _fault_of_shares(text: str) -> str | None:
     except ValueError:
         shares = math.nan
     if not math.isfinite(shares):
-        return f"shares {text!r} is no number; write plain digits, no separators and no unit"
+        return f"shares {text!r} is not a number; write plain digits, no separators and no unit"
     if shares < 0:
         return f"shares {text} is negative; write what is held, zero or more"
     return None

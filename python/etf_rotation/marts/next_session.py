@@ -1,4 +1,4 @@
-"""Tomorrow's orders: what each pool trades at the next open, or why it trades nothing."""
+"""Tomorrow's orders: the trades of each pool at the next open, or the reason for none."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Fund(NamedTuple):
 
 
 class NextOrder(NamedTuple):
-    """A row of tomorrow's orders, in the order to send them; no symbol where there is none."""
+    """A row of tomorrow's orders in sending order; no symbol for a pool without orders."""
 
     pool: str
     sequence: int
@@ -190,7 +190,7 @@ def _target(fund: Fund, weight: float, as_of_date: date) -> Target:
 
 
 def _simulated(own: Tranche, funds: Sequence[Fund], parameters: Parameters) -> list[_Part]:
-    """Return what a simulated tranche wants."""
+    """Return the targets of a simulated tranche."""
     shares = {fund.symbol: fund.shares for fund in funds if fund.shares > 0 and not fund.has_ended}
     open_orders = {fund.symbol: _open_order(fund) for fund in funds if fund.open_side}
     targets = None
@@ -218,7 +218,7 @@ def _of_account(
     parameters: Parameters,
     holdings: Holdings,
 ) -> list[_Part]:
-    """Return what the user's own account wants: the mean of the tranches' weights."""
+    """Return the targets of the user's own account: the mean of the tranches' weights."""
     first = active[0]
     funds = of_tranche[first.tranche]
     if not any(own.is_rebalance for own in active):
@@ -316,7 +316,7 @@ def _netted(parts: Sequence[_Part], basis: str, tranches: int) -> list[NextOrder
         by_symbol.setdefault(part.fund.symbol, []).append(part)
     orders = []
     for symbol, own in by_symbol.items():
-        # What cash does not cover counts only where there is nothing else.
+        # Missing cash is the reason only if there is no other one.
         filled = [part for part in own if part.planned.is_filled] or own
         signed = [
             part.planned.shares if part.planned.side == "buy" else -part.planned.shares
@@ -413,7 +413,7 @@ def next_orders_of_all(
 
 
 def _open_order(fund: Fund) -> Order:
-    # What was tried last is what will be tried next: no corporate action is known in between.
+    # The last attempt is repeated: no corporate action in between is known.
     sign = 1 if fund.open_side == "buy" else -1
     return Order(fund.shares + sign * fund.open_shares, fund.open_sequence)
 

@@ -1,4 +1,4 @@
-"""What a person trades, holds and earns, compared between two builds."""
+"""Orders, holdings and returns, compared between two builds."""
 
 from __future__ import annotations
 

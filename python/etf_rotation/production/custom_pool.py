@@ -31,7 +31,7 @@ def project_with_pool(
     raw_root : Path
         Must hold a file of every fund.
     symbols : list of str
-        The funds. Name and category come from the project's seed where it knows them.
+        The funds. Name and category come from the project's seed, if it has the fund.
     pool : str
         The pool's name.
 

@@ -1,4 +1,4 @@
-"""Run dbt in this process and say what came of each node."""
+"""Run dbt in this process and return the result of each node."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from etf_rotation.console import Progress
 from etf_rotation.production.settings import Settings
 from etf_rotation.production.snapshots import DATABASE
 
-# Besides the database, what dbt writes on the way: kept of a failed run only.
+# Other output of dbt besides the database, kept only for a failed run.
 WORK = "dbt"
 GATE_REPORT = "gate_report"
 # While a run is built, this link beside the snapshots is its directory under a name that stays.
@@ -36,7 +36,7 @@ class Node:
 
     @property
     def is_error(self) -> bool:
-        """Whether it could not be computed or judged at all."""
+        """Whether it could not be computed or checked at all."""
         return self.status in ("error", "runtime error")
 
     @property
@@ -81,7 +81,7 @@ def build(settings: Settings, run: Path, before: Path | None, progress: Progress
         Counts the nodes.
     """
     counter = _Counter(progress)
-    # What goes wrong is told once, at the end; the log has every detail.
+    # Errors are printed once, at the end. The log has every detail.
     arguments = ["--quiet", "--no-print", "--log-level", "none", "--log-level-file", "info"]
     arguments += ["build", "--target", "prod", "--vars", json.dumps(settings.dbt_vars)]
     if settings.select or settings.exclude:
@@ -90,7 +90,7 @@ def build(settings: Settings, run: Path, before: Path | None, progress: Progress
         for option in ("select", "exclude"):
             values = getattr(settings, option)
             arguments += [f"--{option}", *values] if values else []
-        # A test that also reads what is left out has nothing to judge.
+        # A test that also reads an excluded model would have nothing to check.
         arguments += ["--indirect-selection", "cautious"]
     else:
         arguments += ["--selector", "data_and_research"]
@@ -129,7 +129,7 @@ def build(settings: Settings, run: Path, before: Path | None, progress: Progress
 
 @contextmanager
 def _parsed_before(settings: Settings, run: Path) -> Iterator[Path]:
-    """Lend dbt what it parsed for the run before, which saves it 2 s; yield the run's lasting name.
+    """Give dbt the parse result of the previous run, which saves 2 s; yield the run's final name.
 
     dbt compares files, vars, environment and the database's path with what it parsed, and parses
     anew what differs. It does not look where the project lies, and would load the seeds of another:
@@ -164,13 +164,13 @@ def plain(message: str) -> str:
     if raised:
         return " ".join(lines[raised[0] :]).removeprefix("InputError: ")
     if any(line.startswith("Traceback ") for line in lines):
-        # The head names the model; of the stack only what was raised says something here.
+        # The head names the model. Of the stack only the last line is useful.
         return f"{lines[0]}: {lines[-1]}"
     return " ".join(lines)
 
 
 def _reads_gate(node: Any) -> bool:
-    # Such a test repeats what the table says, and less of it.
+    # Such a test repeats the table with less detail.
     return any(name.endswith(".gate_checks") for name in node.depends_on_nodes)
 
 

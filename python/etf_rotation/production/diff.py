@@ -43,7 +43,7 @@ FACTORS = """
 
 
 def compare(a: Path, b: Path) -> dict[str, list[dict]]:
-    """Return what differs from run `a` to run `b`, each as rows.
+    """Return the differences of run `b` from run `a`, each as rows.
 
     Parameters
     ----------

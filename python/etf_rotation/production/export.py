@@ -36,7 +36,7 @@ PUBLISHED_SCHEMAS = (
     "research",
 )
 
-# The files of a pool hold what its live strategy did.
+# The files of a pool describe its live strategy.
 LIVE = "(select strategy from backtest.int_live_strategies where pool = ?)"
 
 IS_SORTED = """
@@ -54,7 +54,7 @@ IS_SORTED = """
 
 
 def write_all(connection: duckdb.DuckDBPyConnection, folder: Path, *, is_synthetic: bool) -> None:
-    """Write what the database holds: a folder a pool, and the table of the pools.
+    """Export the database: one folder per pool, and the table of the pools.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def pools(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def has(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
-    """Return whether the database holds `schema.table`."""
+    """Return whether the database has `schema.table`."""
     query = (
         "select count(*) from information_schema.tables where table_schema || '.' || table_name = ?"
     )
@@ -133,7 +133,7 @@ def row_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 def _write_pool(
     connection: duckdb.DuckDBPyConnection, pool: str, folder: Path, is_synthetic: bool
 ) -> None:
-    """Write what of a pool was built: a run of some parts, and MARKET, have not everything."""
+    """Write the tables of a pool that exist: a partial run and MARKET lack some."""
     if not re.fullmatch(POOL, pool):
         raise InputError(f"the pool's name {pool!r} cannot be the name of a folder")
     folder.mkdir()
@@ -189,7 +189,7 @@ def _write_panel(
 
 
 def run_metadata(connection: duckdb.DuckDBPyConnection) -> dict:
-    """Return the build's metadata (`gate.run_metadata`), empty where it was not built."""
+    """Return the build's metadata (`gate.run_metadata`), empty if it was not built."""
     if not has(connection, "gate.run_metadata"):
         return {}
     return records(connection, "select * from gate.run_metadata")[0]

@@ -49,7 +49,7 @@ def check_folder(
     is_synthetic: bool | None = None,
     pending: tuple[str, ...] = (),
 ) -> list[dict]:
-    """Return one row a check of the files in `folder`, as they are on disk.
+    """Return one row per check of the files in `folder`, as they are on disk.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def check_folder(
     """
     panels = sorted(path for path in folder.glob("panel_*") if path.is_dir())
     checks = [_missing(folder, panels, is_full, pending)]
-    # What panels and backtest copy elsewhere has no manifest; a finished run has one.
+    # Files copied by `panels` and `backtest` have no manifest; a finished run has one.
     is_run = folder.resolve().parent.name == SNAPSHOTS and not (folder / UNFINISHED).exists()
     if is_run or (folder / MANIFEST).exists():
         checks.append(_check(BUILD, "files_unchanged", faults(folder)))
@@ -165,7 +165,7 @@ def _missing_text(name: str) -> Bilingual:
 
 
 def _index(pool: str, panel: Path) -> dict:
-    """Key unique, not null, and sorted as it stands in the file."""
+    """Key unique, not null, and sorted in the order of the file."""
     violations = []
     for path in sorted(panel.glob("panel_FULL_*.parquet")):
         query = """

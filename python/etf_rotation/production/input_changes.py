@@ -14,7 +14,7 @@ from etf_rotation.texts import texts
 
 NAMED = 5  # funds whose history changed; the manifest has them all
 
-# Settings that differ between runs and change no number.
+# Settings that differ between runs without changing a number.
 NOT_COMPARED = (
     "completed_until",
     "due_until",
@@ -26,7 +26,7 @@ NOT_COMPARED = (
     "today",
 )
 
-# How a date was spelt, and in which file and line a row stood, are not its content.
+# The spelling of a date and the place of a row are not content.
 CONTENT = ", ".join(
     (
         "raw_symbol",
@@ -96,7 +96,7 @@ METADATA = "select last_date, run_parameters, code_version, engine_version from 
 
 @dataclass(frozen=True)
 class Restated:
-    """A fund whose rows up to the published build's last session are not what they were.
+    """A fund whose rows up to the published build's last session have changed.
 
     `kind` is `restated`, or `new` or `gone` where the fund had or has no row at all; `rows` differ,
     the earliest dated `first_date` (ISO; None where no differing row has a date).
@@ -131,7 +131,7 @@ def since(connection: duckdb.DuckDBPyConnection, published: Path, as_of: str | N
     published : Path
         The published database, in its run's directory.
     as_of : str or None
-        `YYYY-MM-DD`: what the published build read beyond it is not missed.
+        `YYYY-MM-DD`: later rows of the published build do not count as missing.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def _settings_changed(old: dict, new: dict) -> list[str]:
 
 
 def since_line(since: Since, language: str) -> str:
-    """Return one line on what the input, the code and the settings became since a run."""
+    """Return one line on the changes of input, code and settings since a run."""
     words = texts("message", language)
     added = {"rows": since.added_rows, "funds": since.added_funds, "date": since.last_date}
     if since.restated:

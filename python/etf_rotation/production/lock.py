@@ -1,4 +1,4 @@
-"""One run at a time: a lock on the folder that holds the snapshots."""
+"""One run at a time: a lock on the folder of the snapshots."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 from etf_rotation.errors import InputError
 
 LOCK_FILE = ".lock"
-# In the folder `.fetch` of a raw root: held by whoever writes raw files, shared by runs that read.
+# In the folder `.fetch` of a raw root. Writers of raw files hold it alone, runs share it.
 RAW_LOCK = "lock"
 
 
 class RunningError(InputError):
-    """Another run holds the lock; `holder` says who."""
+    """Another run holds the lock; `holder` names it."""
 
     def __init__(self, text: str, holder: str):
         super().__init__(text)
@@ -44,9 +44,9 @@ def run_lock(
     base : Path
         The folder of the output root; the lock is its file `.lock`.
     command : str
-        What runs, for the message a second run gets.
+        Name of the command, for the message of a second run.
     started_at : datetime
-        When it began, for the same message.
+        Start time, for the same message.
     say : callable
         Gets a line when the lock's last holder died without letting go, or when the lock's file
         cannot be written.
@@ -116,7 +116,7 @@ def _read(descriptor: int) -> str:
 
 
 def _write(descriptor: int, text: str, say: Callable[[str], None]) -> None:
-    """Write who holds the lock; a full disk must neither stop a `restore` nor unmake a run."""
+    """Write the holder of the lock. A full disk must neither stop a `restore` nor fail a run."""
     try:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, text.encode(), 0)

@@ -1,4 +1,4 @@
-"""The manifest of a run: what it says, its own checksum, and the name that tells the run's state.
+"""The manifest of a run: its content, its own checksum, and the name that marks the run's state.
 
 A run's directory holds the file `manifest.unfinished` from its first moment. The finished text is
 written into that file, which is then renamed to `manifest.json`: one rename finishes a run. The
@@ -47,7 +47,7 @@ def write(run: Path, content: dict) -> dict:
     run : Path
         The run's directory, unfinished until now; nothing is written into it afterwards.
     content : dict
-        The fields `FIELDS` but for `run_id` and `files`, and whatever else the run says of itself.
+        The fields `FIELDS` except `run_id` and `files`, and any other facts of the run.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def sync(folder: Path) -> None:
 
 
 def load(run: Path) -> tuple[dict | None, Bilingual]:
-    """Return the manifest of a run and `WHOLE`, or None and why there is none."""
+    """Return the manifest of a run and `WHOLE`, or None and the reason."""
     path = run / MANIFEST
     try:
         # Read no FIFO, which would wait for a writer.
@@ -99,7 +99,7 @@ def load(run: Path) -> tuple[dict | None, Bilingual]:
 
 
 def parse(text: bytes) -> tuple[dict | None, Bilingual]:
-    """Return what a manifest says and `WHOLE`, or None and what is wrong with it."""
+    """Return the content of a manifest and `WHOLE`, or None and its defect."""
     sealed = _SEALED.fullmatch(text)
     if sealed is None or hashlib.sha256(sealed[1]).hexdigest() != sealed[2].decode():
         return None, _without_seal(text)
@@ -110,7 +110,7 @@ def parse(text: bytes) -> tuple[dict | None, Bilingual]:
 
 
 def _without_seal(text: bytes) -> Bilingual:
-    """Say what a text is that has no valid checksum."""
+    """Describe a text without a valid checksum."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
@@ -130,7 +130,7 @@ def _why(en: str, zh: str) -> Bilingual:
 
 
 def told_by_system(error: OSError) -> Bilingual:
-    """Return what the operating system says, in brackets."""
+    """Return the message of the operating system in parentheses."""
     return Bilingual(f" ({error.strerror})", f"（{error.strerror}）")
 
 
@@ -145,7 +145,7 @@ def _is_complete(manifest: dict) -> bool:
 
 
 def read(run: Path) -> dict | None:
-    """Return the manifest of a run, None where `load` would say why there is none."""
+    """Return the manifest of a run; None if `load` would give a reason."""
     return load(run)[0]
 
 

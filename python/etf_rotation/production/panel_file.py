@@ -54,7 +54,7 @@ def write(
             compression="lz4",
             # Doubles hardly ever repeat: a dictionary of them costs time and saves nothing.
             use_dictionary=[name for name in ("symbol", "pool") if name in names],
-            # A reader skips row groups by their keys, never by the values of a factor.
+            # Readers skip row groups by keys, never by factor values: only keys need statistics.
             write_statistics=[name for name in KEYS if name in names],
             store_schema=False,
         ) as writer:

@@ -45,7 +45,7 @@ _interruption = _Interruption()
 
 
 def hold() -> None:
-    """Let no further signal raise: what decides or tells how a run ended must not be cut short."""
+    """Ignore further signals, because the decision and the messages of a run must complete."""
     _interruption.is_held = True
 
 
@@ -59,9 +59,9 @@ def received() -> int:
 
 
 class Output(io.TextIOWrapper):
-    """A standard stream that never raises: after its first fault it drops what it is given.
+    """A standard stream that never raises: after its first error it drops all output.
 
-    `fault` is that first fault. A reader that closed its pipe is none: it has seen enough.
+    `fault` is the first error. A reader that closes its pipe early is no error.
     """
 
     fault: OSError | None = None
@@ -75,7 +75,7 @@ class Output(io.TextIOWrapper):
         return len(text)
 
     def flush(self) -> None:
-        """Flush, or drop what is left once the stream has failed."""
+        """Flush, or drop the rest once the stream has failed."""
         try:
             super().flush()
         except OSError as error:
@@ -84,7 +84,7 @@ class Output(io.TextIOWrapper):
     def _drop(self, error: OSError) -> None:
         if not isinstance(error, BrokenPipeError) and self.fault is None:
             self.fault = error
-        # The buffer still holds what could not be written: it must go somewhere.
+        # The buffer still has unwritten text, which must go somewhere.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self.fileno())
         os.close(null)
@@ -115,14 +115,14 @@ def take_over() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
-        # Python has no stream where the descriptor was closed.
+        # Python has no stream if the descriptor was closed.
         stream = getattr(sys, name) or os.fdopen(descriptor, "w", encoding="utf-8")
         setattr(sys, name, _protected(stream))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
 
 
 def output_fault() -> str:
-    """Return why standard output is incomplete, nothing where it is whole."""
+    """Return why standard output is incomplete; empty if it is complete."""
     sys.stdout.flush()
     fault = getattr(sys.stdout, "fault", None)
     return f"standard output is incomplete: {fault.strerror}" if fault else ""

@@ -86,7 +86,7 @@ class Production:
         return texts("console", self.settings.language)["stages"]
 
     def run(self, after: Callable[[Outcome, Path], None] = lambda outcome, run: None) -> Outcome:
-        """Build, judge, write, and publish what is whole and passes its gate.
+        """Build, check, write, and publish a complete run that passes its gate.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class Production:
                     # From here on a signal is noted, and changes nothing.
                     process.hold()
             except BaseException as error:
-                # An interruption too: whatever ended the run, somebody must be told.
+                # Interruptions too: every end of a run must send a message.
                 outcome.code = COULD_NOT_RUN
                 outcome.fault = INTERRUPTED if process.received() else reason(error)
             if process.received():
@@ -127,7 +127,7 @@ class Production:
             try:
                 after(outcome, run)
             except (Exception, KeyboardInterrupt) as error:
-                # It changes nothing on the disk, so it must not change what is said of it.
+                # It changes nothing on the disk, so it must not change the reported result.
                 self.progress.say(f"The run is over, but this failed: {reason(error)}")
         return outcome
 
@@ -189,7 +189,7 @@ class Production:
         self._report(run, outcome, before)
 
     def _report(self, run: Path, outcome: Outcome, before: Path | None) -> None:
-        """Write the report; what is wrong with that of a failed run changes nothing."""
+        """Write the report; an error in the report of a failed run changes nothing."""
         settings = self.settings
         try:
             page.write_report(
@@ -219,15 +219,15 @@ class Production:
         return outcome.fault or named
 
     def _last_seconds(self) -> float | None:
-        """Return how long the published run took, None where there is no such run to go by."""
+        """Return the duration of the published run; None without one."""
         published = snapshots.current(self.settings.output_root)
         found = manifest.load(published)[0] if published and not self.settings.partial else None
         return found["seconds"] if found else None
 
     def _published_database(self, outcome: Outcome) -> Path | None:
-        """Take the metrics to compare with; what cannot be read must not stop a new build.
+        """Read the metrics for the comparison; an unreadable database must not stop a new build.
 
-        The gate says what of the published database cannot be read.
+        The gate reports the unreadable tables of the published database.
         """
         published = snapshots.current(self.settings.output_root)
         if published is None:
@@ -260,7 +260,7 @@ class Production:
         return PASSED, ""
 
     def _conclude(self, run: Path, started_at: dt.datetime, outcome: Outcome) -> None:
-        """Write the manifest, publish what is fit for it, and remove what is too old."""
+        """Write the manifest, publish the run if it passed, and remove old runs."""
         settings, progress = self.settings, self.progress
         status = manifest.PARTIAL if settings.partial else manifest.PASSED
         status = status if outcome.code == PASSED else manifest.FAILED
@@ -329,7 +329,7 @@ def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome)
 
 
 def read_tables(connection: duckdb.DuckDBPyConnection, outcome: Outcome) -> None:
-    """Take what is told about a build beside its gate, as far as the tables are there."""
+    """Read the facts for the messages besides the gate, from the tables that exist."""
     if export.has(connection, RESOLVED):
         outcome.resolved = export.records(connection, f"select * from {RESOLVED} order by all")
     if export.has(connection, METRICS):
@@ -381,8 +381,8 @@ def _metrics(connection: duckdb.DuckDBPyConnection) -> list[dict]:
 
 
 def reason(error: BaseException) -> str:
-    """Return an error as one line; of one that nobody foresaw, print where it came from."""
-    # DuckDB raises a RuntimeError where a signal interrupts its query.
+    """Return an error as one line; print the stack of an unexpected one."""
+    # DuckDB raises a RuntimeError if a signal interrupts its query.
     is_query = isinstance(error, (RuntimeError, duckdb.InterruptException))
     if isinstance(error, KeyboardInterrupt) or (is_query and process.received()):
         return INTERRUPTED
@@ -390,7 +390,7 @@ def reason(error: BaseException) -> str:
         traceback.print_exception(error)
         return f"{type(error).__name__}: {error}"
     if isinstance(error, OSError) and error.strerror:
-        # Of two names the second is where something was to be put.
+        # With two file names, the second is the destination.
         name = error.filename2 or error.filename
         where = f": {name}" if name else ""
         return f"{error.strerror}{where}"

@@ -1,4 +1,4 @@
-"""What a production command works on: folders, vars, language, and what it leaves out."""
+"""The settings of a production command: folders, vars, language, and skipped parts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OTHER_VARS = (
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides what is built and where it goes.
+    """The settings that decide content and place of a build.
 
     `partial` names what makes the run a partial one, which never publishes; `select` and `exclude`
     are dbt's node selection.
@@ -94,7 +94,7 @@ def resolve(given: Mapping[str, Any], environment: Mapping[str, str]) -> Setting
 
     raw_root = _path(given.get("raw_root"), Path.cwd())
     raw_root = raw_root or _path(setting("raw_root", dbt_vars, environment), PROJECT)
-    # A folder that was named and is empty is a fault: a run on synthetic data tells nobody.
+    # The sample must not replace a named but empty folder: a synthetic run sends no notification.
     sample = None if raw_root else str(PROJECT / "sample")
     raw_root = raw_files.resolve_root(str(raw_root or PROJECT / "raw"), sample)
     is_synthetic = (raw_root / raw_files.MARKER).is_file()
@@ -121,7 +121,7 @@ def resolve(given: Mapping[str, Any], environment: Mapping[str, str]) -> Setting
 
 
 def _backwards(as_of: str | None, root: Path) -> list[str]:
-    """Return why a run is not published that ends before what is published."""
+    """Return why a run with older data than the published one is not published."""
     published = current(root)
     last = published and last_session(published)
     if not as_of or not last or as_of >= last:
@@ -138,7 +138,7 @@ def raw_folder(given: str | None, environment: Mapping[str, str]) -> Path:
 def output_root(
     given: str | None, environment: Mapping[str, str], *, is_synthetic: bool = False
 ) -> Path:
-    """Return the link that runs publish to, refused where it cannot be one.
+    """Return the link that runs publish to; refuse a path that cannot be a link.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def setting(name: str, dbt_vars: Mapping, environment: Mapping[str, str]) -> Any
 
 
 def language(dbt_vars: Mapping, environment: Mapping[str, str]) -> str:
-    """Return the language of messages, `en` unless the setting `language` says otherwise."""
+    """Return the language of messages: the setting `language`, by default `en`."""
     value = str(setting("language", dbt_vars, environment) or LANGUAGES[0])
     if value not in LANGUAGES:
         raise InputError(f"language is {value!r}, which must be one of: {', '.join(LANGUAGES)}")

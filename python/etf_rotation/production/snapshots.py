@@ -32,9 +32,9 @@ RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}(-([2-9]|[1-9][0-9]+))?")
 
 @dataclass(frozen=True)
 class Run:
-    """What a name in `snapshots` that only `new_run` makes stands for.
+    """A directory in `snapshots` with a name that only `new_run` creates.
 
-    `manifest` is that of a finished run, or None; `why` then says why there is none.
+    `manifest` is that of a finished run, or None; `why` then gives the reason.
     """
 
     path: Path
@@ -109,7 +109,7 @@ def current(output_root: Path) -> Path | None:
 
 
 def last_session(run: Path) -> str | None:
-    """Return the last session of a run's data, as an ISO date; None where the run does not say."""
+    """Return the last session of a run's data as an ISO date; None if it is not recorded."""
     try:
         with duckdb.connect(str(run / DATABASE), read_only=True) as connection:
             found = connection.execute("select last_date from gate.run_metadata").fetchone()
@@ -119,7 +119,7 @@ def last_session(run: Path) -> str | None:
 
 
 def survey(base: Path) -> list[Run]:
-    """Return what stands in `snapshots` under the name of a run, oldest first."""
+    """Return the directories in `snapshots` with the name of a run, oldest first."""
     snapshots = base / SNAPSHOTS
     if not snapshots.is_dir():
         return []
@@ -151,13 +151,13 @@ def runs(base: Path) -> list[dict]:
 
 
 def order_of(run_id: str) -> tuple[str, int]:
-    """Return what sorts run ids by time: `…-10` comes after `…-9`."""
+    """Return a key that sorts run ids by time: `…-10` comes after `…-9`."""
     stem, _, number = run_id.partition("-")
     return stem, int(number or 1)
 
 
 def clean_up(base: Path, say: Callable[[str], None]) -> None:
-    """Remove what killed runs left, and name what is neither that nor a run.
+    """Remove the remains of killed runs, and name unknown folders.
 
     Nothing here stops a new run: what cannot be removed is named, too.
     """
@@ -177,7 +177,7 @@ def clean_up(base: Path, say: Callable[[str], None]) -> None:
 
 
 def prune(base: Path) -> list[str]:
-    """Remove runs beyond the number kept of their kind, never one that a link points at.
+    """Remove old runs beyond the number kept per kind, never one that a link points at.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def prune(base: Path) -> list[str]:
             by_kind.setdefault(kind, []).append(run.path)
     removed = []
     for (_, status), paths in by_kind.items():
-        # The linked one counts among those kept, wherever it stands.
+        # The linked run counts among the kept ones, whatever its age.
         free = [path for path in paths if os.path.realpath(path) not in linked]
         for path in free[max(KEPT[status] - (len(paths) - len(free)), 0) :]:
             try:
@@ -208,7 +208,7 @@ def prune(base: Path) -> list[str]:
 
 
 def _linked(base: Path) -> set[str]:
-    """Return what the links beside the snapshots point at, temporary ones aside."""
+    """Return the targets of the links beside the snapshots, except temporary links."""
     links = [path for path in base.iterdir() if path.is_symlink()]
     return {os.path.realpath(path) for path in links if not path.name.startswith(".")}
 
@@ -245,7 +245,7 @@ def find(base: Path, run_id: str) -> tuple[Path, dict]:
     Raises
     ------
     InputError
-        If there is no such run, or its manifest is not whole; says what to do.
+        If there is no such run, or its manifest is damaged; the message says what to do.
     """
     path = base / SNAPSHOTS / run_id
     if not RUN_ID.fullmatch(run_id) or not os.path.lexists(path):

@@ -25,7 +25,7 @@ class Finding:
         return text(language, f"finding.{self.key}", **self.values)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
+        """Return a value that JSON can represent."""
         return {
             "key": self.key,
             "values": self.values,

@@ -1,4 +1,4 @@
-"""A finished build and what a sweep varies of a strategy in it."""
+"""A finished build, and the parts of a strategy that a sweep varies."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Build:
 
 
 def read_build(database: Path, pool: str, strategy: str | None = None) -> Build:
-    """Read what a build was made with.
+    """Read the settings and inputs of a build.
 
     Parameters
     ----------

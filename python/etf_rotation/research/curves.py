@@ -1,4 +1,4 @@
-"""Variants of a strategy simulated together: what each held, paid and was worth every session."""
+"""Variants of a strategy simulated together: holdings, costs and equity of each per session."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def probabilistic_sharpe(
     Returns
     -------
     float or None
-        None where the variance of the estimate is not above zero, as of a single return.
+        None if the variance of the estimate is not above zero, for example of a single return.
 
     Notes
     -----
@@ -79,7 +79,7 @@ def shape(returns: np.ndarray) -> tuple[float, float] | None:
     """Return skewness and kurtosis (3 for a normal distribution) of returns, float (sessions,).
 
     They are m₃ / m₂^1.5 and m₄ / m₂², with moments about the mean, divided by the number; None
-    where the returns do not vary, or there is none.
+    if the returns are constant or missing.
     """
     if not len(returns):
         return None
@@ -87,7 +87,7 @@ def shape(returns: np.ndarray) -> tuple[float, float] | None:
     deviations = returns - returns.mean()
     squares = deviations**2
     variance = squares.mean()
-    # Over constant returns what is left of a deviation is rounding, as in the metrics.
+    # Deviations of constant returns are rounding errors, as in the metrics.
     if not math.sqrt(variance) > 1e-15:  # noqa: PLR2004
         return None
     skewness = (squares * deviations).mean() / variance**1.5

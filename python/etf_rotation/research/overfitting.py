@@ -111,7 +111,7 @@ class _Sums(NamedTuple):
         )
         mean = total / count
         variance = (squares - total * mean) / (count - 1)
-        # Over constant returns what is left of a variance is rounding.
+        # The variance of constant returns is a rounding error.
         is_spread = variance > 1e-30  # noqa: PLR2004
         deviation = np.sqrt(np.where(is_spread, variance, 1.0))
         return np.where(is_spread, (self.center + mean) / deviation, -np.inf)
@@ -136,7 +136,7 @@ def hold_out(excess: np.ndarray, since: int) -> Holdout:
     """
     before, after = sharpe_by_variant(excess[:since]), sharpe_by_variant(excess[since:])
     best = int(np.argmax(before))
-    # scipy takes half a second to import: only who has a holdout pays for it.
+    # Imported here, because scipy takes half a second and only a holdout needs it.
     from scipy.stats import rankdata
 
     rank = float(rankdata(-after)[best])

@@ -1,4 +1,4 @@
-"""A sweep as a table: a row a variant, judged as the one of many that it is."""
+"""A sweep as a table: one row per variant, deflated for the number of trials."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ WRITERS = {".parquet": pa.parquet.write_table, ".csv": pa.csv.write_csv}
 
 
 class Trials(NamedTuple):
-    """What was tried: how often, on how much history, and what luck alone would make of it."""
+    """The trials: their number, their history, and the result expected from luck alone."""
 
     count: int  # with a Sharpe ratio
     common_sessions: int
-    correlation: float | None  # mean of all pairs; None where there is no second trial
+    correlation: float | None  # mean of all pairs; None with a single trial
     effective: float
     expected_max: float  # annual, of all trials
     expected_max_effective: float  # annual, of the effective ones
@@ -42,7 +42,7 @@ class Trials(NamedTuple):
 def judge(
     build: Build, variants: Sequence[Variant], results: Sequence[Result]
 ) -> tuple[Trials, list[dict]]:
-    """Return the trials, and a row for each variant in order.
+    """Return the trials, and one row per variant in order.
 
     Notes
     -----
@@ -144,7 +144,7 @@ def check_output(path: Path) -> None:
 
 
 def write(rows: Sequence[dict], path: Path) -> None:
-    """Write the rows whole or not at all; what was there before is replaced."""
+    """Write the rows atomically; replace an earlier file."""
     if path.suffix == ".csv":
         rows = [{name: csv_cell(value) for name, value in row.items()} for row in rows]
     table = pa.Table.from_pylist(list(rows))

@@ -1,4 +1,4 @@
-"""What a sweep says at its end."""
+"""The summary at the end of a sweep."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SHOWN = (
 def summary_text(
     build: Build, trials: Trials, rows: Sequence[dict], comparison: Comparison | None
 ) -> str:
-    """Return the best variants, what luck would have made of as many, and what to make of it."""
+    """Return the best variants, the result expected from luck alone, and a conclusion."""
     ranked = sorted(
         (row for row in rows if row.get("sharpe") is not None),
         key=lambda row: (-row["sharpe"], row["variant"]),

@@ -1,4 +1,4 @@
-"""Walk-forward: what choosing the best of the past again and again would have made."""
+"""Walk-forward: the return of repeatedly choosing the best variant of the past."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Costs(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """A choice, and what going over to it costs."""
+    """A choice, and the cost of switching to it."""
 
     session: int  # the row of the first session that follows it
     variant: int  # column

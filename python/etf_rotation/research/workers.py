@@ -55,7 +55,7 @@ class Workers:
     def _backend(self, shared: Sequence) -> dict[str, Any]:
         if self.client is not None:
             return {"backend": "dask", "client": self.client, "scatter": list(shared)}
-        # On Ctrl-C this process ends the work, and says so once.
+        # On Ctrl-C this process ends the work and prints one message.
         return {"backend": "loky", "max_nbytes": None, "initializer": _ignore_interrupts}
 
     def on_each(self, function: Callable, *arguments: Any) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Summary:
         self.lowest = np.full(count, np.inf)
         self.highest = np.full(count, -np.inf)
         self._shift = None
-        # Sums over the rows where both of a pair are there: of 1, x, x² and xy.
+        # Sums of 1, x, x² and xy over the rows with both values of a pair.
         self._n = np.zeros((count, count))
         self._x = np.zeros((count, count))
         self._xx = np.zeros((count, count))
@@ -90,13 +90,13 @@ class Summary:
         with np.errstate(invalid="ignore", divide="ignore"):
             covariance = self._xy - self._x * self._x.T / self._n
             variance = self._xx - self._x**2 / self._n
-            # Below this a variance is what rounding leaves of a constant.
+            # A smaller variance is the rounding error of a constant.
             variance = np.where(variance > 1e-12 * self._xx, variance, np.nan)
             return covariance / np.sqrt(variance * variance.T)
 
     def duplicate_of(self, limit: float) -> list[int | None]:
-        """Return, for each factor, the first earlier one with |Pearson| > `limit`, else None."""
-        # Rounded: the last bits depend on where batches begin, and decide nothing.
+        """Return, per factor, the first earlier one with |Pearson| > `limit`, else None."""
+        # Rounded, because the last bits depend on the batches and must not decide.
         alike = np.abs(self.correlation()).round(12) > limit
         return [
             int(np.argmax(alike[factor, :factor])) if alike[factor, :factor].any() else None
@@ -111,7 +111,7 @@ def summarize(
     *,
     may_be_empty: bool = False,
 ) -> pa.Table:
-    """Summarize the panel of each pool: one row a pool and factor (`SUMMARY_SCHEMA`).
+    """Summarize the panel of each pool: one row per pool and factor (`SUMMARY_SCHEMA`).
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def _rows(pool: str, factors: list[str], summary: Summary, duplicate_limit: floa
 
 
 def check_catalog(catalog: Sequence[str], computed: Sequence[str]) -> None:
-    """Stop where the formulas are not those of the seed factor_catalog.
+    """Stop if the formulas differ from the seed factor_catalog.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def check_catalog(catalog: Sequence[str], computed: Sequence[str]) -> None:
 
 
 def check_published(catalog: Sequence[str], published: Sequence[str]) -> None:
-    """Stop where the panel's columns are not the seed's lines in their order.
+    """Stop if the panel's columns differ from the seed's rows or their order.
 
     Parameters
     ----------

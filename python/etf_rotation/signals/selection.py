@@ -184,7 +184,7 @@ def _taken(
 
 
 def nominal_weight(rules: Rules) -> float:
-    """Return the weight of each selected fund where weights are not redistributed."""
+    """Return the weight of each selected fund if weights are not redistributed."""
     return min(1 / rules.top_n, rules.max_single_weight)
 
 
@@ -207,7 +207,7 @@ def weigh(selected: Sequence[Candidate], rules: Rules) -> list[float]:
 
 
 def raw_value(fund: Candidate, rules: Rules) -> float:
-    """Return what the weighting takes of a selected fund: 1 where all weigh the same."""
+    """Return the raw weight of a selected fund; 1 for equal weights."""
     return 1.0 if rules.weighting == EQUAL else fund.raw_value
 
 

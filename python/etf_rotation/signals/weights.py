@@ -27,7 +27,7 @@ class Limits(NamedTuple):
 
 
 class Cap(NamedTuple):
-    """A bound of max_adv_pct × adv20 / tranches / equity: what the market can take of a fund."""
+    """A bound of max_adv_pct × adv20 / tranches / equity: the tradable weight of a fund."""
 
     max_adv_pct: float
     adv20: float

@@ -51,7 +51,7 @@ FILES_SCHEMA = pa.schema(
 
 
 def resolve_root(raw_root: str, sample_root: str | None) -> Path:
-    """Return the folder to read: `raw_root`, or the sample's where `raw_root` has no data.
+    """Return the folder to read: `raw_root`, or the sample's if `raw_root` has no data.
 
     Parameters
     ----------
@@ -83,13 +83,13 @@ def _parquet_files(root: Path) -> list[Path]:
 
 
 def file_kind(name: str) -> tuple[str, str]:
-    """Return what a raw file of this name holds, and the code or date that the name begins with.
+    """Return the kind of a raw file by its name, and the code or date at the start of the name.
 
     Returns
     -------
     (str, str)
-        `session` and its eight digits where the name begins with eight digits and no more;
-        `fund` and the fund's code, with or without its suffix, where it begins with six digits;
+        `session` and its eight digits if the name starts with exactly eight digits;
+        `fund` and the fund's code, with or without its suffix, if it starts with six digits;
         else `other` and an empty text.
     """
     if session := re.match(r"[0-9]{8}(?![0-9])", name):
@@ -154,8 +154,8 @@ def _raise_all(faults: list[str | None]) -> None:
 
 
 def _path_fault(path: Path, is_read: bool) -> str | None:
-    """Return what keeps a file from being opened or listed, if anything does."""
-    # A surrogate stands for a byte that is not UTF-8. DuckDB takes a backslash for a separator.
+    """Return why a file cannot be opened or listed, if it cannot."""
+    # A surrogate is a byte that is not UTF-8. DuckDB treats a backslash as a separator.
     if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\\]", path.name):
         shown = os.fsencode(path.name).decode("utf-8", "backslashreplace")
         shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)

@@ -23,7 +23,7 @@ from etf_rotation.staging.raw_files import (
 )
 from etf_rotation.staging.seed_checks import SYMBOL, Universe
 
-# A date in text, and what may follow it without adding a time of day or a time zone.
+# A date in text, and endings that add no time of day and no time zone.
 DAY = "([0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2})"
 NOTHING_MORE = "([.]0+|[ T]00:00(:00([.]0+)?)?)?"
 

@@ -114,14 +114,14 @@ def check_seeds(
 
 
 def check_name(pool: str, where: str) -> None:
-    """Refuse what cannot be the name of a pool.
+    """Refuse an invalid name of a pool.
 
     Parameters
     ----------
     pool : str
         The name.
     where : str
-        Where it stands, for the message.
+        Its place, for the message.
 
     Raises
     ------

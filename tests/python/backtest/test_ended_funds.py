@@ -139,7 +139,7 @@ def pool_of(ended, symbol):
     return rows(ended, "select pool from seeds.etf_pools where symbol = ?", symbol)[0][0]
 
 
-def test_what_is_known_on_the_session_decides_the_payout(ended):
+def test_the_payout_depends_only_on_rows_up_to_the_session(ended):
     for as_of in (ended.eve, ended.full):
         cut = lookahead.build(ended.folder / f"{as_of}", str(ended.raw), as_of, ETF_POOLS="A_SHARE")
         assert lookahead.compare(ended.database, cut, as_of=as_of, pools=["A_SHARE"]) == []

@@ -94,7 +94,7 @@ def test_the_verdict_is_that_of_a_two_sided_test_at_the_level_of_5_percent(publi
     ("shift", "verdict"),
     [(0.002, "better"), (-0.002, "worse"), (0.0, "not_distinguishable")],
 )
-def test_a_clear_difference_is_told_from_chance(shift, verdict):
+def test_a_clear_difference_is_significant(shift, verdict):
     own, rival = autocorrelated(3)
     own = own - own.mean() + rival.mean() + shift
     assert evidence.judge(own, rival, **SETTINGS)["verdict"] == verdict

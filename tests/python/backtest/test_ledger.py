@@ -147,7 +147,7 @@ def test_target_shares_are_whole_lots_rounded_down():
     assert shares_held(ledger, 1) == {"A": 16_600}
 
 
-def test_a_quotient_that_misses_a_whole_lot_by_a_rounding_error_is_that_lot():
+def test_a_rounding_error_below_a_whole_lot_counts_as_that_lot():
     assert 0.33 * 100_000 / 1.1 / 100 < 300  # 299.99999999999994
     ledger = simulate({"A": [bar(1.1), bar(1.1)]}, {1: {"A": 0.33}})
     assert entries(ledger, "rebalance")[0].target_shares == 30_000
@@ -771,7 +771,7 @@ def test_shares_change_only_by_trades_and_corporate_actions(seed):
 
 
 @pytest.mark.parametrize("last", [7, 8, 26, 27, 28, 100, 112, 113, 177, 180, 248])
-def test_cutting_the_input_changes_no_bit_of_what_stays(last):
+def test_truncating_the_input_keeps_every_bit_of_the_remaining_rows(last):
     *inputs, parameters = tables(A_SHARE, QDII)
     full = run(*inputs, parameters)
     cut = run(*(until(table, DAYS[last]) for table in inputs), parameters)

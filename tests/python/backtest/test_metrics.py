@@ -154,7 +154,7 @@ NULL_DRAWDOWN = {
         ([-0.01, 0.02], [0.01, 0.02], set()),
     ],
 )
-def test_what_is_not_defined_is_null_and_nothing_is_infinite(returns, benchmark, nulls):
+def test_undefined_figures_are_null_and_none_is_infinite(returns, benchmark, nulls):
     (row,) = rows_of(measured({"A": curve(100.0, returns, benchmark)}), "metrics")
     assert {name for name, value in row.items() if value is None} == nulls
     numbers = [value for value in row.values() if isinstance(value, float)]

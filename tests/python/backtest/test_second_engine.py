@@ -142,7 +142,7 @@ def test_with_slippage_and_commission_equity_is_that_of_bts_accounts(market):
     assert equity[DAYS[-1]] < free[DAYS[-1]] * (1 - 1e-3)
 
 
-def test_inverse_volatility_without_limits_earns_what_bt_makes_of_it(market):
+def test_inverse_volatility_without_limits_equals_bt(market):
     """The weights are those of ffn, bt's own, from the closes before."""
     bars, prices, _ = market
     closes = prices[prices.index.hour == 15]

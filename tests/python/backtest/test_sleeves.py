@@ -94,7 +94,7 @@ def test_a_month_boundary_at_the_turn_of_the_year_resets_too():
 
 
 @pytest.mark.parametrize("missing", ["A", "B"])
-def test_there_is_none_without_all_of_its_pools(missing):
+def test_portfolio_is_missing_without_all_of_its_pools(missing):
     assert combined({pool: curve for pool, curve in CURVES.items() if pool != missing}) == []
 
 
@@ -122,11 +122,11 @@ def test_every_portfolio_follows_the_strategy_of_each_of_its_members():
     assert [row["equity"] for row in found if row["strategy"] == "other"][0] == 900
 
 
-def test_there_is_none_where_its_pools_share_no_session():
+def test_portfolio_is_missing_if_its_pools_share_no_session():
     assert combined({"A": CURVES["A"][:1], "B": CURVES["B"]}) == []
 
 
-def test_there_is_none_where_no_pool_is_a_member():
+def test_portfolio_is_missing_without_a_member_pool():
     assert combined(members=[]) == []
 
 

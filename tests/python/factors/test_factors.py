@@ -168,7 +168,7 @@ def test_a_wrong_value_or_null_would_be_found(ragged):
     ]
 
 
-def test_the_ragged_histories_hold_what_they_promise(ragged):
+def test_the_ragged_histories_have_the_intended_shapes(ragged):
     bars, panel = ragged
     counts = bars.groupby("symbol").size()
     n = len(SESSIONS)

@@ -111,7 +111,7 @@ def test_dbt_refuses_a_model_that_reads_past_the_lag(model, text, workspace):
     assert "private to the 'unlagged' group" in parsed.errors[0]
 
 
-def test_a_strategy_may_read_what_is_lagged(workspace):
+def test_a_strategy_may_read_lagged_relations(workspace):
     workspace.reset(with_database=True)
     path = workspace.project / "models" / "strategies" / "new.sql"
     path.parent.mkdir(exist_ok=True)
@@ -259,7 +259,7 @@ def test_a_year_without_a_rebalance_trade_passes(workspace):
     assert built.is_success, built.errors
 
 
-def test_a_life_of_a_few_sessions_is_not_judged_and_says_so(workspace):
+def test_a_short_history_is_not_checked_and_the_message_says_so(workspace):
     workspace.reset(with_database=True)
     built = workspace.build(
         "--select", "int_rebalance_sessions+", "--vars", "{backtest_start: 2022-06-01}"
@@ -284,7 +284,7 @@ def test_a_life_of_a_few_sessions_is_not_judged_and_says_so(workspace):
 
 
 @pytest.mark.parametrize("page", ["change.md", "change.zh-CN.md"])
-def test_a_pool_is_added_as_the_page_says(workspace, page):
+def test_a_pool_can_be_added_by_the_steps_of_the_page(workspace, page):
     text = (PROJECT / "docs" / page).read_text(encoding="utf-8")
     funds, limits, strategy = re.findall(r"```\n((?:\S*,?BOND,.*\n)+)```", text)
     workspace.reset(with_database=True)
@@ -302,7 +302,7 @@ def test_a_pool_is_added_as_the_page_says(workspace, page):
     assert (pool["strategy"], pool["is_live"]) == ("rotation", True)
 
 
-def test_a_factor_is_added_as_the_page_says(workspace):
+def test_a_factor_can_be_added_by_the_steps_of_the_page(workspace):
     page = (PROJECT / "docs" / "change.md").read_text(encoding="utf-8")
     row = re.search(r"```\n(ret_40,.*)\n```", page)[1]
     formula = re.search(r"```sql\n(.*?)```", page, re.DOTALL)[1]

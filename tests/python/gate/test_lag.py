@@ -105,7 +105,7 @@ def test_a_wrong_lag_is_named(broken, difference, connection):
     assert difference in found(connection)
 
 
-def test_only_what_differs_is_named(connection):
+def test_only_differences_are_named(connection):
     connection.execute(f"update panel set ret_1 = 7, obv = 8 {OF_A}")
     assert found(connection) == [("obv", "A", JAN_3, 1), ("ret_1", "A", JAN_3, 1)]
 

@@ -188,7 +188,7 @@ def test_a_figure_of_the_latest_session_has_no_date_in_its_key(judged):
     assert {row["check_name"] for row in found["gate_resolved"]} == {"fund_ended"}
 
 
-def test_what_went_is_named_unless_it_is_later_than_the_data(judged):
+def test_resolved_findings_are_named_unless_later_than_the_data(judged):
     found = judged(
         f"insert into gate.gate_violations by name {row('no_row', '513100.SH', '2024-03-01')}",
         f"insert into gate.gate_violations by name {row('no_row', '513100.SH', '2031-03-03')}",
@@ -219,7 +219,7 @@ def test_a_check_that_is_worse_than_published_is_new(judged):
     assert worse
 
 
-def test_what_could_not_be_judged_and_now_can_is_gone(judged):
+def test_a_check_that_becomes_measurable_resolves_its_finding(judged):
     found = judged(
         "update gate.gate_checks set status = 'warn', value = null, message = 'no value' "
         "where check_name = 'annual_turnover' and pool = 'QDII'"
@@ -236,7 +236,7 @@ def test_what_could_not_be_judged_and_now_can_is_gone(judged):
         ("zh", " 项警告与已发布的构建相同："),
     ],
 )
-def test_the_console_folds_what_stands(language, standing, judged):
+def test_the_console_folds_unchanged_warnings(language, standing, judged):
     found = judged(
         "delete from gate.gate_violations where trade_date = '2024-03-04'",
         f"insert into gate.gate_violations by name {row('no_row', '513100.SH', '2024-03-01')}",
@@ -281,7 +281,7 @@ def test_a_damaged_published_build_stops_no_gate(table, compared, judged):
     assert len(found["gate_resolved"]) == (len(GAPS) if compared else 0)
 
 
-def test_where_nothing_is_published_nothing_is_new(sample):
+def test_without_a_published_build_no_finding_is_new(sample):
     query = "select distinct since from gate.{}"
     for table in ("gate_checks", "gate_violations"):
         assert sample.connection.execute(query.format(table)).fetchall() == [(None,)]

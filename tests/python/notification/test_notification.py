@@ -212,7 +212,7 @@ def test_a_bad_signature_is_not_tried_again(signed_robot, tmp_path, secret):
         ("invalid timestamp", "set this machine's clock"),
     ],
 )
-def test_what_the_robot_refuses_is_said_without_its_words(robot, tmp_path, errmsg, hint):
+def test_a_refusal_of_the_robot_is_reported_without_its_text(robot, tmp_path, errmsg, hint):
     robot.answers, robot.errmsg = [310000], errmsg
     (line,) = send(HELLO, [DingTalk(robot.webhook)], tmp_path)
     assert hint in line
@@ -283,7 +283,7 @@ def test_one_channel_that_hangs_holds_up_no_other(robot, certificate, trusted, t
     assert lines[1] == "Notification by email: sent."
 
 
-def test_a_long_message_is_cut_to_what_the_robot_takes(robot, tmp_path):
+def test_a_long_message_is_cut_to_the_limit_of_the_robot(robot, tmp_path):
     send(Message("t", "轮动" * 10_000), [DingTalk(robot.webhook)], tmp_path)
     text = robot.requests[0][1]["markdown"]["text"]
     assert 17_900 < len(text.encode()) < 20_000
@@ -371,7 +371,7 @@ def test_a_mail_server_that_refuses(certificate, trusted, tmp_path, fault, attem
 # ---------------------------------------------------------------- kept and sent later
 
 
-def test_what_was_not_delivered_is_sent_first_by_the_next_run(robot, tmp_path):
+def test_the_next_run_sends_undelivered_messages_first(robot, tmp_path):
     robot.answers = [500]
     first, second = Message("one", "1"), Message("two", "2")
     send(first, [DingTalk(robot.webhook)], tmp_path)
@@ -393,7 +393,7 @@ def test_each_channel_keeps_its_own(robot, certificate, trusted, tmp_path):
     assert spooled(tmp_path) == []
 
 
-def test_a_refused_run_leaves_what_is_kept_to_the_one_at_work(robot, tmp_path):
+def test_a_refused_run_does_not_send_kept_messages(robot, tmp_path):
     robot.answers = [500]
     send(HELLO, [DingTalk(robot.webhook)], tmp_path)
     robot.answers = ["ok"]
@@ -440,7 +440,7 @@ def test_a_spool_that_cannot_be_written_stops_no_message(robot, tmp_path):
     assert "not kept" in send(HELLO, [DingTalk(robot.webhook)], tmp_path / "file")[1]
 
 
-def test_what_a_killed_process_was_writing_is_removed(robot, tmp_path):
+def test_the_partial_file_of_a_killed_process_is_removed(robot, tmp_path):
     (tmp_path / ".20990101T000000000000-1-dingtalk.json").write_text('{"chan')
     robot.answers = [500]
     send(HELLO, [DingTalk(robot.webhook)], tmp_path, waits=())
@@ -936,7 +936,7 @@ def test_standing_warnings_are_folded_behind_what_is_new_and_what_has_gone(
     assert "old" not in "".join(lines)
 
 
-def test_what_fails_is_never_folded_however_long_it_stands():
+def test_failures_are_never_folded():
     many = [check("no_row", "fail", f"fault {n}", pool=f"P{n}") | STANDING for n in range(30)]
     warned = [check("no_row", "warn", "warned", pool=f"W{n}") | {"since": "new"} for n in range(3)]
     outcome = Outcome(code=1, gate=[*warned, *many])
@@ -949,14 +949,14 @@ def test_what_fails_is_never_folded_however_long_it_stands():
     assert all(f"fault {n}" in text for n in range(30))
 
 
-def test_alerts_are_told_though_they_stand():
+def test_unchanged_alerts_are_reported():
     gate = [row | STANDING if row["is_alert"] else row for row in OUTCOME.gate]
     text = messages.compose(Outcome(code=0, gate=gate), "en").text
     assert "- QDII: max drawdown -34.00% (limit -30.00%), Sharpe 0.30 (limit 0.50)" in text
     assert "as in the published build" not in text
 
 
-def test_an_input_that_was_not_compared_is_told():
+def test_an_input_without_comparison_is_reported():
     outcome = Outcome(code=0, gate=OUTCOME.gate, not_compared="x.duckdb: Corrupt database file")
     text = messages.compose(outcome, "en").text
     assert "The input was not compared: x.duckdb: Corrupt database file" in text
@@ -971,7 +971,7 @@ def test_every_alert_rule_has_a_short_name_for_the_message(language):
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("code", [1, 2])
-def test_a_failure_says_what_and_shows_no_orders(language, code):
+def test_a_failure_gives_its_reason_and_shows_no_orders(language, code):
     outcome = Outcome(
         code=code,
         fault="x.parquet: the file has no bytes" if code == 2 else "",

@@ -15,9 +15,10 @@ import duckdb
 import pandas as pd
 import pytest
 from conftest import damage
+from etf_rotation.cli.closing import closing
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
-from etf_rotation.notification.messages import closing, compose
+from etf_rotation.notification.messages import compose
 from etf_rotation.production import export, export_checks, manifest, snapshots
 from etf_rotation.production.diff import compare
 from etf_rotation.production.lock import LOCK_FILE, RunningError, run_lock
@@ -483,7 +484,7 @@ def test_a_published_database_that_someone_writes_to_stops_nothing(root):
         ("marts.pool_metrics_summary", "metrics were"),
     ],
 )
-def test_a_damaged_published_database_stops_nothing(root, table, lost, capsys):
+def test_a_damaged_published_database_does_not_stop_a_run(root, table, lost, capsys):
     produce(root)
     damage(root.resolve() / "etf_rotation.duckdb", table)
     outcome = produce(root, at=NOON + dt.timedelta(minutes=1))
@@ -667,7 +668,7 @@ def test_a_read_only_folder_is_one_line_that_names_it(root, folder):
 
 
 @needs_setpriv
-def test_a_link_that_cannot_be_moved_is_said_and_nothing_is_lost(root):
+def test_an_immovable_link_is_reported_and_nothing_is_lost(root):
     produce(root)
     root.parent.chmod(0o555)
     try:
@@ -695,7 +696,7 @@ def test_a_run_that_cannot_be_read_is_kept_and_stops_nothing(root):
 
 
 @needs_setpriv
-def test_a_published_database_that_cannot_be_read_stops_nothing(root):
+def test_an_unreadable_published_database_does_not_stop_a_run(root):
     before = produce(root).run_id
     (root / "etf_rotation.duckdb").chmod(0o000)
     code, output, errors = bound_by_permissions(root)

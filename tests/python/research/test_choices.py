@@ -100,7 +100,7 @@ def one_by_one(rules, sectors, is_broad, scores, eligible, raw):
 
 
 @given(cases())
-def test_many_at_once_choose_what_one_at_a_time_chooses(case):
+def test_batch_selection_equals_single_selection(case):
     rules = case[0]
     data = pool_data(*case)
     chosen = Chosen(data, rules)
@@ -119,7 +119,7 @@ def test_many_at_once_choose_what_one_at_a_time_chooses(case):
     assert list(places[later]) == [2, 3, 4]
 
 
-def test_targets_carry_what_the_weights_are_shared_out_by():
+def test_targets_have_the_raw_weights():
     """Three funds; the broad one has no sector, and the ranks are those of the scores."""
     rules = Rules(1, 2, 1.0, "inverse_volatility", True, 1, 0.6, 1.0, 1)  # noqa: FBT003
     case = (

@@ -61,7 +61,7 @@ def test_an_estimate_without_variance_has_none():
     assert probabilistic_sharpe(1.0, 0.0, sessions=9, skewness=2.0, kurtosis=1.0) is None
 
 
-def test_the_expected_maximum_is_what_luck_makes_of_as_many_trials():
+def test_the_expected_maximum_equals_simulated_trials_without_skill():
     draws = np.random.default_rng(4).normal(0, 0.3, size=(2000, 500)).max(axis=1)
     assert expected_max_sharpe(0.09, 500) == pytest.approx(draws.mean(), rel=0.02)
 

@@ -21,7 +21,7 @@ def test_the_default_grid_has_a_thousand_variants_and_the_builds_own(builds):
         assert left_out == 0
 
 
-def test_the_builds_own_variant_comes_first_where_nobody_asked_for_it(builds):
+def test_the_builds_own_variant_comes_first_if_not_requested(builds):
     build = builds["A_SHARE"]
     options = {"factors": "ret_20, volatility_20+ret_20,ret_20", "rebalance": "daily"}
     found = grid(build, options | {"top_n": "4,4", "slippage_bps": "1e1"}).variants
@@ -63,7 +63,7 @@ def test_combinations_that_the_rules_forbid_are_left_out_and_counted(builds):
         assert own.rebalance != "weekly" or own.rebalance_offset == 0
 
 
-def test_weights_are_redistributed_where_the_rules_ask_for_it(builds):
+def test_weights_are_redistributed_if_the_rules_require_it(builds):
     build = builds["QDII"]
     asked = ONE | {"top_n": "3,all", "weighting": "equal,inverse_volatility"}
     found = {(own.top_n, own.weighting): own.redistribute for own in grid(build, asked).variants}

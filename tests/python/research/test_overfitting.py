@@ -102,7 +102,7 @@ def test_variants_that_are_alike_share_their_rank_and_one_without_spread_is_last
 
 
 @pytest.mark.parametrize(("shape", "blocks"), [((64, 1), 4), ((64, 3), 5), ((15, 3), 8)])
-def test_pbo_refuses_what_it_cannot_split(shape, blocks):
+def test_pbo_refuses_invalid_shapes_and_blocks(shape, blocks):
     with pytest.raises(ValueError, match="CSCV needs two variants"):
         probability_of_overfitting(np.zeros(shape), blocks)
 

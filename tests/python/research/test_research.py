@@ -247,7 +247,7 @@ def test_factor_correlation_is_the_mean_of_the_sessions(research, factor_values)
             assert own.mean_rank_correlation == pytest.approx(expected.mean(), abs=1e-12)
 
 
-def test_forward_returns_start_at_the_first_open_after_what_the_factor_knows(research):
+def test_forward_returns_start_at_the_first_open_after_the_factor(research):
     rows = research(
         """
         select now.symbol, panel.as_of_date < now.trade_date as is_after,

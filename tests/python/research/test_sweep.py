@@ -142,7 +142,7 @@ def built(request, sample, project, tmp_path_factory):
     return folder / "etf_rotation.duckdb", asked
 
 
-def test_a_variant_is_what_a_build_with_its_settings_gives(built, sample):
+def test_a_variant_equals_a_build_with_its_settings(built, sample):
     database, asked = built
     names = [*asked["strategies"], *(["rotation"] if "live" in asked else [])]
     compared = 0
@@ -188,7 +188,7 @@ def assert_same(database, there, found):
     return trades > 0
 
 
-def test_a_build_is_what_its_own_sweep_starts_from(built):
+def test_the_sweep_of_a_build_starts_from_its_own_variant(built):
     database, _ = built
     for pool in POOLS:
         for name in (None, "steady_rotation", "risk_weighted", "equal_weight"):

@@ -95,7 +95,7 @@ def test_the_table_has_a_row_for_each_variant_with_its_metrics(swept, sample, bu
     assert {name: own[name] for name in metrics} == metrics
 
 
-def test_the_summary_says_what_luck_would_have_made(swept):
+def test_the_summary_states_the_result_of_luck(swept):
     rows, said = swept.rows, swept.said
     best = max(rows, key=lambda row: row["sharpe"])
     assert f"of {len(rows)} variants of rotation in QDII by Sharpe ratio" in said
@@ -125,7 +125,7 @@ def test_the_summary_compares_the_variants_of_the_same_costs(swept):
     assert f" of {half - late} since." in swept.said
 
 
-def test_the_summary_tells_what_walking_forward_would_have_made(swept):
+def test_the_summary_states_the_walk_forward_result(swept):
     said = swept.said
     assert "Walk-forward: the best of the trailing 6 months by Sharpe ratio, followed for 3" in said
     table = said[said.index("Walk-forward:") :].splitlines()
@@ -189,7 +189,7 @@ def test_without_output_nothing_is_written(sample, tmp_path, monkeypatch, capsys
         ({"walk_forward": "36"}, "--walk-forward 36: give the months to choose by"),
     ],
 )
-def test_what_cannot_be_swept_ends_with_code_2_and_one_line(options, message, sample, capsys):
+def test_an_invalid_sweep_ends_with_code_2_and_one_line(options, message, sample, capsys):
     assert main(arguments(**{"database": sample.database} | options)) == 2
     said = capsys.readouterr()
     assert message in said.err
@@ -275,7 +275,7 @@ def test_a_worker_with_other_code_is_refused(cluster, monkeypatch):
         pass
 
 
-def test_an_address_where_no_scheduler_answers_ends_with_one_line(sample, monkeypatch, capsys):
+def test_an_address_without_a_scheduler_ends_with_one_line(sample, monkeypatch, capsys):
     monkeypatch.setattr("etf_rotation.research.workers.CONNECT_SECONDS", 1)
     assert main(arguments(sample.database, cluster="tcp://127.0.0.1:9")) == 2
     said = capsys.readouterr().err
