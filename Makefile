@@ -36,6 +36,9 @@ sample: ## write the synthetic sample into sample/
 style: ## check style, types, spelling and prose
 	@bin/setup requirements-dev.lock
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/codespell
+	.venv/bin/proselint check --config .proselintrc.json $(PAGES)
 	.venv/bin/sqlfluff lint --processes 2 models tests
 
 lock: ## renew the lock files from pyproject.toml (needs uv)
