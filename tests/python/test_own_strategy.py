@@ -6,7 +6,8 @@ import shutil
 import duckdb
 import pytest
 from etf_rotation import lookahead
-from faults import PROJECT, Workspace
+from etf_rotation.dbt_project import PROJECT
+from faults.workspace import Workspace
 from reference_comparison import differences
 
 PAGES = [PROJECT / "docs" / name for name in ("change.md", "change.zh-CN.md")]
