@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run fetch test sample style lock lookahead faults bench
+.PHONY: help run fetch test coverage sample style lock lookahead faults bench
 
 RAW := $(or $(ETF_RAW_ROOT),$(if $(wildcard raw/ETF/daily/*.parquet),raw,sample))
 
@@ -28,6 +28,10 @@ fetch: ## set up, then download the daily bars of the pools' real funds into raw
 test: ## set up, then all tests
 	@bin/setup requirements-dev.lock
 	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --durations=15
+
+coverage: ## all tests, and which lines of the package none of them runs
+	@bin/setup requirements-dev.lock
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
 
 sample: ## write the synthetic sample into sample/
 	@bin/setup requirements.lock
