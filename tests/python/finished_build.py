@@ -67,12 +67,13 @@ create table signals.factor_summary as
         (values ('rsi_14'), ('sma_5')) as factors (factor_id);
 
 create table signals.target_weights as
-    select pool, date '2020-02-03' as trade_date, symbol, 0.2 as target_weight, 0.5 as score,
+    select 'rotation' as strategy, pool, 0 as tranche, date '2020-02-03' as trade_date, symbol,
+        0.2 as target_weight, 0.5 as score,
         1 as rank, 1e7 as adv20
     from (select distinct pool, symbol from signals.factor_panel);
 
 create table backtest.equity_daily as
-    select pool, date '2020-02-03' + day::integer as trade_date,
+    select 'rotation' as strategy, pool, date '2020-02-03' + day::integer as trade_date,
         (1e6 + day)::double as equity, (1e6 + day)::double as previous_equity,
         1e5::double as cash, (9e5 + day)::double as holdings_value,
         0.0001::double as daily_return, 0.0::double as drawdown, 0.0002::double as benchmark_return,
@@ -80,12 +81,13 @@ create table backtest.equity_daily as
     from (values ('A_SHARE'), ('QDII'), ('PORTFOLIO')) as pools (pool), range(20) as days (day);
 
 create table backtest.positions_daily as
-    select pool, trade_date, '510000.SH' as symbol, 100.0 as shares, 9.0 as close,
+    select strategy, pool, trade_date, '510000.SH' as symbol, 100.0 as shares, 9.0 as close,
         900.0 as market_value, 0.9 as weight
     from backtest.equity_daily where pool <> 'PORTFOLIO' and trade_date > date '2020-02-03';
 
 create table backtest.metrics as
-    select pool, date '2020-02-03' as first_date, date '2020-02-22' as last_date, 20 as sessions,
+    select 'rotation' as strategy, pool, date '2020-02-03' as first_date,
+        date '2020-02-22' as last_date, 20 as sessions,
         0.2871e0 + {seed} as annual_return, 11e-2 as benchmark_return, -12e-2 as max_drawdown,
         15e-1 as sharpe, 6e-1 as monthly_win_rate, 32e-1 as annual_turnover, null::double as beta,
         null::double as excess_return,
@@ -102,10 +104,14 @@ create table backtest.metrics as
         null::double as information_ratio
     from (values ('A_SHARE'), ('QDII'), ('PORTFOLIO')) as pools (pool);
 
-create table marts.pool_metrics_summary as from backtest.metrics;
+create table marts.pool_metrics_summary as select *, true as is_live from backtest.metrics;
+
+create table backtest.int_live_strategies as select strategy, pool from backtest.metrics;
 
 create table marts.next_session_orders as
-    select * from (values
+    select *, 'rotation' as strategy, 'Fund' as name, shares * last_close as estimated_value,
+        1 as rank, 0.9e0 as score
+    from (values
         ('A_SHARE', 1, '510300.SH', date '2020-02-24', date '2020-02-22', 'simulated', false, 'buy',
             12300.0, 0.25, 12300.0, 4.1, 4.51, 3.69, 'rebalance: enter', '调仓：建仓'),
         ('QDII', 0, null, date '2020-02-24', date '2020-02-22', 'simulated', false, null, null,

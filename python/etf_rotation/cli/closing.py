@@ -83,7 +83,7 @@ def _end(outcome: Outcome, settings: Settings, words: dict) -> str:
         failed = [row for row in outcome.gate if row["status"] in ("fail", "error")]
         named = ", ".join(f"{row['pool']} {row['check_name']}".strip() for row in failed)
         why = outcome.fault or named
-        lines = [f"{head[0].upper()}{head[1:]}{': ' if why else ''}{why}{seconds}"]
+        lines = [f"{head.capitalize()}{': ' if why else ''}{why}{seconds}"]
         log = run / WORK / "logs" / "dbt.log"
         lines += [words["details"].format(log)] if log.is_file() else []
         following = words["next_failed"]
