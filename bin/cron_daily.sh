@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The daily run for cron, for example at 18:00 on weekdays (CRON_TZ=Asia/Shanghai):
 #   0 18 * * 1-5 /path/to/project/bin/cron_daily.sh
-# With ETF_FETCH_SOURCE set it fetches first, and runs whatever came of that: the gate decides.
+# With ETF_FETCH_SOURCE it fetches first. The run follows even a failed fetch: the gate decides.
 # The arguments go to 'etf-rotation run'. cron's environment is empty, so settings (ETF_RAW_ROOT,
 # DINGTALK_WEBHOOK, …) come from a file of lines NAME=value: ETF_ENV_FILE, or .env in the project.
 # Keep that file to yourself (chmod 600); the script warns if others can read it. ETF_LOG_DIR
@@ -12,7 +12,7 @@ set -uo pipefail
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" TZ=Asia/Shanghai
 
-# Read, not run: a password may hold whatever a shell would take for a command, and no error shows it.
+# Parsed and never sourced: a shell could run parts of a password, or show it in an error.
 read_settings() {
     local line number=0 is_setting='^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z_0-9]*)=(.*)$'
     while IFS= read -r line || [ -n "$line" ]; do
@@ -52,11 +52,11 @@ logs="${ETF_LOG_DIR:-$root/factor_output/logs}"
 mkdir -p "$logs" || exit 2
 find "$logs" -maxdepth 1 -name 'cron_*.log' -mtime +30 -delete
 log="$logs/cron_$(date +%Y%m%d).log"
-# The log is for its owner; what is published keeps the permissions that the user wants.
+# Only the owner may read the log. Published files keep the user's permissions.
 (umask 077 && : >> "$log") || exit 2
 child="" signaled="" stopped=""
 trap 'signaled=1; stopped=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' INT TERM
-# Run the command and wait until it has ended: a signal ends a wait before that.
+# Wait in a loop, because a signal ends a wait before the command has ended.
 passing_signals_on() {
     local code again
     "$@" &
@@ -64,7 +64,7 @@ passing_signals_on() {
     [ -z "$signaled" ] || kill -TERM "$child"
     wait "$child"
     code=$?
-    # 127: the wait before had its code already.
+    # 127: the previous wait already returned the code.
     while [ -n "$signaled" ]; do
         signaled=""
         wait "$child"
@@ -77,7 +77,7 @@ passing_signals_on() {
 fetched=0
 {
     if [ -n "${ETF_FETCH_SOURCE:-}" ]; then
-        # fetch leaves its summary here, and run puts it into the notification.
+        # fetch writes its summary here, and run puts it into the notification.
         export ETF_FETCH_SUMMARY="$logs/.fetch_summary.$$"
         trap 'rm -f "$ETF_FETCH_SUMMARY"' EXIT
         (umask 077 && : > "$ETF_FETCH_SUMMARY")
@@ -100,7 +100,7 @@ fetched=0
     fi
     echo "== $(date '+%F %T %z') exit code $code"
 } >> "$log" 2>&1
-# cron mails what is printed: a line when it went wrong, nothing when it went well.
+# cron mails the output: one line after a failure, nothing after a success.
 [ "$fetched" -eq 0 ] || echo "etf-rotation fetch ended with code $fetched, see $log" >&2
 [ "$code" -eq 0 ] || echo "etf-rotation run ended with code $code, see $log" >&2
 exit "$code"

@@ -429,7 +429,7 @@ def test_a_dividend_however_large_is_no_split(place):
 def test_a_source_that_cannot_tell_says_so(place):
     _, said = place.fetch(token=TOKEN)
     assert f"513100.SH {SPLIT_DAY} ex-day: " in said
-    assert "cannot tell a split from a dividend" in said
+    assert "does not separate splits from dividends" in said
     assert "proposed" not in said
 
 
