@@ -10,6 +10,7 @@ import pytest
 from conftest import build
 from etf_rotation import lookahead
 from etf_rotation.research import sweep
+from etf_rotation.research.build import read_build
 
 # In sessions: of the held funds' last row, before the last of the data; and of the gap.
 LAST_ROW, GAP = 120, 70
@@ -160,4 +161,4 @@ def test_the_payout_depends_only_on_rows_up_to_the_session(ended):
 
 
 def test_a_sweep_pays_out_as_the_build_does(ended):
-    sweep.check(sweep.read_build(ended.database, "A_SHARE"))
+    sweep.check(read_build(ended.database, "A_SHARE"))
