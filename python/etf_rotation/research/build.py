@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -64,7 +64,7 @@ class Build:
     ranking: str
     volatility_window: int
     live_top_n: int | None
-    variables: Mapping[str, object]
+    variables: Mapping[str, Any]
     scored: tuple[str, ...]
     rules: Rules
     parameters: Parameters

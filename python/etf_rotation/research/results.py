@@ -31,7 +31,7 @@ WRITERS = {".parquet": pa.parquet.write_table, ".csv": pa.csv.write_csv}
 class Trials(NamedTuple):
     """The trials: their number, their history, and the result expected from luck alone."""
 
-    count: int  # with a Sharpe ratio
+    n_trials: int  # with a Sharpe ratio
     common_sessions: int
     correlation: float | None  # mean of all pairs; None with a single trial
     effective: float
@@ -76,7 +76,7 @@ def judge(
             "trades": result.trades,
             "skewness": skewness,
             "kurtosis": kurtosis,
-            "trials": trials.count,
+            "trials": trials.n_trials,
             "effective_trials": trials.effective,
             "expected_max_sharpe": trials.expected_max,
             "expected_max_sharpe_effective": trials.expected_max_effective,

@@ -58,7 +58,7 @@ def summary_text(
         "and last the build's own",
         _table(build, rows, [*ranked[:BEST], *own]),
         "",
-        f"Trials: {trials.count:,}{_worth(trials)}.",
+        f"Trials: {trials.n_trials:,}{_worth(trials)}.",
         f"Best Sharpe ratio to expect without any skill: {trials.expected_max:.2f} of all trials, "
         f"{trials.expected_max_effective:.2f} of the independent ones.",
         _verdict(ranked[0]),

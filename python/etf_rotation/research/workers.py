@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,7 +31,7 @@ class Workers:
     def __init__(self, count: int, client: Any = None) -> None:
         self.count, self.client = count, client
 
-    def map(self, function: Callable, shared: Sequence, work: Sequence) -> Iterator:
+    def map(self, function: Callable, shared: Sequence, work: Sequence) -> Generator:
         """Yield `function(*shared, item)` of each item of `work`, in order.
 
         Raises

@@ -272,7 +272,7 @@ def test_a_pool_without_enough_funds_never_begins(builds):
     assert both[0].metrics is None
     assert (both[0].trades, len(both[0].returns), len(both[0].equity)) == (0, 0, 0)
     trials, rows = sweep_table.judge(build, [never, build.variant], both)
-    assert trials.count == 1
+    assert trials.n_trials == 1
     assert (rows[0]["sharpe"], rows[0]["sessions"], rows[0]["deflated_sharpe"]) == (None, 0, None)
     assert rows[1]["sharpe"] == both[1].metrics["sharpe"]
 
