@@ -157,7 +157,7 @@ OF_BARS = [
             ),
             Fault("a bar without pre_close", WARNED, "pre_close_missing", pre_close_missing),
             Fault("a move beyond the price limit", WARNED, "move_beyond_limit", move_beyond_limit),
-            Fault("one late file", WARNED, "no_row_last_session", late_file),
+            Fault("one late file of six", WARNED, "no_row_last_session", late_file),
             Fault("a fund without a file", WARNED, "fund_without_file", fund_without_file),
             Fault("a fund without any volume", WARNED, "fund_without_file", fund_without_volume),
             Fault("a fund in no pool", WARNED, "funds_in_no_pool", fund_in_no_pool),
