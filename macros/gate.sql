@@ -14,14 +14,21 @@
 {% macro gate_leaves() -%}
     {{ return([
         'capacity_curve',
-        'excess_attribution',
+        'excess_by_month',
         'extreme_months',
         'gate_resolved',
+        'holdings',
         'int_gate_checks__built',
         'next_session_orders',
         'pool_capacity',
         'pool_metrics_summary',
-        'rebalance_luck',
+        'rebalance_luck_summary',
+        'return_distribution',
+        'return_statistics',
+        'rolling_metrics',
+        'round_trip_summary',
+        'strategy_comparison',
+        'trading_by_period',
     ]) }}
 {%- endmacro %}
 

@@ -193,7 +193,14 @@ def test_exposures_read_what_the_code_reads(manifest):
     assert depends("report") == read_by(report)
     # Written out in the code as capacity.{table}.
     assert depends("files") == read_by(export) | {"capacity.pool_capacity"}
-    assert depends("notification") == {GATE, RESOLVED, METRICS, "marts.next_session_orders"}
+    assert depends("notification") == {
+        GATE,
+        RESOLVED,
+        METRICS,
+        "backtest.metrics_by_period",
+        "marts.holdings",
+        "marts.next_session_orders",
+    }
 
 
 def test_links_of_the_overview_lead_somewhere(manifest):

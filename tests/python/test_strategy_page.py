@@ -170,7 +170,7 @@ def test_build_has_the_figures(example, figures):
         "select volume, amount, adj, adj_close from staging.stg_etf_daily "
         "where symbol = ? and trade_date = ?",
         [SYMBOL, BEFORE],
-    ).fetchone()
+    ).fetchall()[0]
     assert bar == (f["volume"], pytest.approx(f["amount_cny"]), f["adj"], f["adj_close"])
     of_day = "where symbol = ? and trade_date = ?"
     panel = row(f"select as_of_date, ret_20 from signals.factor_panel {of_day}")
@@ -202,7 +202,7 @@ def test_build_has_the_figures(example, figures):
         "select count(*) from backtest.trades "
         "where strategy = ? and symbol = '513050.SH' and trade_date = ?"
     )
-    assert connection.execute(fills, [STRATEGY, DAY]).fetchone() == (0,)
+    assert connection.execute(fills, [STRATEGY, DAY]).fetchall()[0] == (0,)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

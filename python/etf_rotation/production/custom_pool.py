@@ -15,7 +15,7 @@ from etf_rotation.staging.raw_files import FUND, file_kind
 from etf_rotation.staging.seed_checks import SYMBOL, check_name
 
 SHARED = ("dbt_project.yml", "profiles.yml", "macros", "models", "python", "tests")
-POOLS, CONSTRAINTS = "etf_pools.csv", "pool_constraints.csv"
+POOLS, CONSTRAINTS, STRATEGIES = "etf_pools.csv", "pool_constraints.csv", "strategies.csv"
 
 
 @contextmanager
@@ -72,6 +72,8 @@ def _write_seeds(folder: Path, symbols: list[str], pool: str) -> None:
     # A pool must have its constraints; without a weight nothing is traded on them.
     constraints = _read(folder / CONSTRAINTS)[0] | {"pool": pool, "portfolio_weight": "0"}
     _write(folder / CONSTRAINTS, [constraints])
+    # Likewise its live strategy. A panel does not depend on it.
+    _write(folder / STRATEGIES, [_read(folder / STRATEGIES)[0] | {"pool": pool, "is_live": "true"}])
 
 
 def _read(path: Path) -> list[dict]:

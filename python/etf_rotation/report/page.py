@@ -113,12 +113,13 @@ def _changes(database: Path, published: Path | None) -> dict[str, list[dict]] | 
     if published is None:
         return None
     with duckdb.connect() as connection:
+        attach(connection, database, "b")
         try:
             attach(connection, published, "a")
+            return changes(connection, "a", "b")
         except duckdb.Error:
-            return None  # the gate says that the published database cannot be read
-        attach(connection, database, "b")
-        return changes(connection, "a", "b")
+            # The gate reports that the published database is damaged or lacks tables.
+            return None
 
 
 def _render(source: Source, run: Run, changed: dict[str, list[dict]] | None) -> str:

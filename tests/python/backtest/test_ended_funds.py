@@ -32,7 +32,7 @@ def ended(sample, tmp_path_factory):
         "select min(symbol), max(symbol) from backtest.positions_daily "
         "where strategy = 'rotation' and pool = 'A_SHARE' and trade_date = ?",
         [last],
-    ).fetchone()
+    ).fetchall()[0]
     assert gone < back
     raw = folder / "raw"
     (raw / "ETF" / "daily").mkdir(parents=True)
@@ -149,7 +149,7 @@ def test_the_payout_depends_only_on_rows_up_to_the_session(ended):
                 "select count(*) from backtest.trades "
                 "where strategy = 'rotation' and reason = 'ended' and symbol in (?, ?)",
                 [ended.gone, ended.back],
-            ).fetchone()
+            ).fetchall()[0]
             reasons = connection.execute(
                 "select symbol, reason from marts.next_session_orders"
             ).fetchall()

@@ -175,6 +175,8 @@ def in_period(days, period):
         return np.ones(len(days), dtype=bool)
     if period in to_date:
         return days.to_period(to_date[period]) == last.to_period(to_date[period])
+    if period == "last_session":
+        return days == last
     kind, number, *_ = period.split("_")
     if kind == "year":
         return days.year == int(number)

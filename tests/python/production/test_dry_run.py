@@ -18,7 +18,7 @@ def place(sample, tmp_path):
 @pytest.fixture
 def last(sample):
     """The last session of the sample."""
-    (found,) = sample.connection.execute("select last_date from gate.run_metadata").fetchone()
+    (found,) = sample.connection.execute("select last_date from gate.run_metadata").fetchall()[0]
     return found
 
 
@@ -58,7 +58,7 @@ def test_a_dry_run_says_what_the_build_would_read(sample, place, capsys, last, m
     files, rows, funds, first = sample.connection.execute(
         "select count(distinct source_file), count(*), count(distinct raw_symbol), "
         "min(trade_date) from staging.raw_rows"
-    ).fetchone()
+    ).fetchall()[0]
     assert f"{files} files, {rows:,} rows" in said
     assert f"{funds} funds from {first} to {last}" in said
 

@@ -160,7 +160,8 @@ def test_files_say_what_the_database_says(published):
             "select factor_id from signals.factor_summary where pool = 'QDII' and is_production"
         ).fetchall()
         equity = connection.sql(
-            "select sum(equity) from backtest.equity_daily where pool = 'QDII'"
+            "select sum(equity) from backtest.equity_daily "
+            "where strategy = 'rotation' and pool = 'QDII'"
         ).fetchall()[0][0]
     folder = root / "panel_QDII"
     exported = pd.read_parquet(next(folder.glob("panel_FULL_*.parquet")))
@@ -202,7 +203,7 @@ def test_the_run_shows_progress_and_closing_tables(published):
     _, done = published
     out = done.stdout
     assert "nodes" in out
-    for word in ("Gate: ", "annual_return", "Orders for the next session", "Published "):
+    for word in ("Gate: ", "annual return", "Orders for the next session", "Published "):
         assert word in out, word
     assert done.stderr == ""
 
@@ -224,7 +225,7 @@ def test_looking_at_what_was_published(published, capsys):
     run_id = snapshots.current(root).name
     place = ["--output-root", str(root)]
     assert main(["list", *place]) == 0
-    assert f"*  {run_id}  passed" in capsys.readouterr().out
+    assert f"* {run_id}   passed" in capsys.readouterr().out
     assert main(["gate", *place]) == 0
     out = capsys.readouterr().out
     assert "export_index" in out
@@ -634,11 +635,11 @@ def test_messages_of_dbt_become_one_line(message, wanted):
 def test_tables_line_up_with_chinese_text():
     text = render_table(["name", "value"], [["沪深300ETF", 1.5], ["x", None], ["y", 12345.6]])
     assert text.splitlines() == [
-        "name         value",
-        "----------  ------",
-        "沪深300ETF  1.5000",
+        "name          value",
+        "───────────────────",
+        "沪深300ETF   1.5000",
         "x",
-        "y           12,346",
+        "y            12,346",
     ]
 
 

@@ -19,7 +19,7 @@ from etf_rotation.cli.closing import closing
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
 from etf_rotation.notification.messages import compose
-from etf_rotation.production import export, export_checks, manifest, snapshots
+from etf_rotation.production import export, export_checks, manifest, panel_file, snapshots
 from etf_rotation.production.diff import compare
 from etf_rotation.production.lock import LOCK_FILE, RunningError, run_lock
 from etf_rotation.production.run import SHANGHAI, Production
@@ -222,7 +222,7 @@ def test_a_partial_run_never_moves_the_link(root):
 
 def test_an_export_out_of_order_fails_the_gate(root, monkeypatch):
     monkeypatch.setattr(
-        export, "_write_parquet", lambda c, query, path, _: _write_reversed(c, query, path)
+        panel_file, "write", lambda c, query, path, _: _write_reversed(c, query, path)
     )
     outcome = produce(root)
     assert outcome.code == 1
@@ -348,6 +348,7 @@ def test_diff_shows_metrics_weights_and_factors(root):
         )
     differences = compare(*(root.parent / "snapshots" / run_id for run_id in (a, b)))
     assert differences["metrics"][0] == {
+        "strategy": "rotation",
         "pool": "A_SHARE",
         "metric": "annual_return",
         "a": "0.2871",

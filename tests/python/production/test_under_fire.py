@@ -38,6 +38,14 @@ def quick(monkeypatch):
     monkeypatch.setattr(run_metadata, "code_version", lambda project: "abc")
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Python's own handler, whatever an earlier test of the process has installed."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def robot():
     robot = Robot()

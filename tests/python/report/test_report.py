@@ -202,7 +202,7 @@ def test_drawdowns_and_what_the_factors_know_are_the_tables(sample, pages):
     (alike,) = sample.connection.execute(
         "select mean_rank_correlation from research.factor_correlation "
         "where pool = 'QDII' and factor_id = 'ret_20' and other_factor_id = 'bias_60'"
-    ).fetchone()
+    ).fetchall()[0]
     assert f"ret_20 {number(alike, 1)} " in text[text.rindex("Correlation of the factors") :]
 
 
@@ -362,7 +362,7 @@ def test_what_changed_since_the_published_run_is_named(sample, changed, tmp_path
     assert "Sharpe ratio" in text and "1.00" in text
     (symbol,) = sample.connection.execute(
         "select min(symbol) from marts.holdings where pool = 'QDII'"
-    ).fetchone()
+    ).fetchall()[0]
     assert symbol in text
     assert "Orders: unchanged" in text.replace(" :", ":")
 

@@ -84,8 +84,8 @@ def other(sample, tmp_path_factory):
 def test_another_layout_changes_no_bit(other, table):
     here, there = f"staging.{table}", f"sample.staging.{table}"
     differing = f"(from {here} except from {there}) union all (from {there} except from {here})"
-    assert other.execute(f"select count(*) from ({differing})").fetchone() == (0,)
-    assert other.execute(f"select count(*) from {here}").fetchone() > (0,)
+    assert other.execute(f"select count(*) from ({differing})").fetchall()[0] == (0,)
+    assert other.execute(f"select count(*) from {here}").fetchall()[0] > (0,)
 
 
 def test_only_surplus_rows_are_in_quarantine(other):
@@ -95,7 +95,7 @@ def test_only_surplus_rows_are_in_quarantine(other):
     (length,) = other.execute(
         "select count(*) from staging.raw_rows where raw_symbol = '159920.SZ' "
         "and source_file like '159920.SZ_daily%'"
-    ).fetchone()
+    ).fetchall()[0]
     assert rows == [
         ("159920.SZ", "exact_duplicate", 2 * length),
         ("511010.SH", "exact_duplicate", len(LAST_SESSIONS)),
