@@ -18,6 +18,14 @@ PROJECT = dbt_project.PROJECT
 SEEDS = PROJECT / "seeds"
 
 
+# Files of many builds. They begin first, so that no worker ends with one of them alone.
+LONG = ("test_faults.py", "test_production.py", "test_own_strategy.py", "test_lookahead.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 def run_dbt(folder, raw_root, *arguments, callbacks=()):
     """Run dbt on the project with database, target and logs in `folder`; return its result.
 
