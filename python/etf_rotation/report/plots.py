@@ -169,29 +169,44 @@ def extremes(months: Sequence[dict], parts: dict[str, str], total: str) -> dict:
         The name of the month's return.
     """
     labels = [month["label"] for month in months]
-    data = [
+    data = stacked(labels, months, parts, ("monthly_return", total), digits=5, size=9)
+    return figure(data, barmode="relative", xaxis={"type": "category"}, yaxis=PERCENT)
+
+
+def stacked(
+    x: Sequence[str],
+    rows: Sequence[dict],
+    parts: Mapping[str, str],
+    total: tuple[str, str],
+    *,
+    digits: int,
+    size: int,
+) -> list[dict]:
+    """Return traces: a bar per part, stacked, and a marker at the total, a column and a name."""
+    data: list[dict] = [
         {
             "type": "bar",
             "name": name,
-            "x": labels,
-            "y": [rounded(month[part], 5) for month in months],
+            "x": x,
+            "y": [rounded(row[part], digits) for row in rows],
             "marker": {"color": f"$part{number}"},
             "hovertemplate": "%{y:.2%}",
         }
         for number, (part, name) in enumerate(parts.items())
     ]
+    column, name = total
     data.append(
         {
             "type": "scatter",
             "mode": "markers",
-            "name": total,
-            "x": labels,
-            "y": [rounded(month["monthly_return"], 5) for month in months],
-            "marker": {"color": "$ink", "symbol": "diamond", "size": 9},
+            "name": name,
+            "x": x,
+            "y": [rounded(row[column], digits) for row in rows],
+            "marker": {"color": "$ink", "symbol": "diamond", "size": size},
             "hovertemplate": "%{y:.2%}",
         }
     )
-    return figure(data, barmode="relative", xaxis={"type": "category"}, yaxis=PERCENT)
+    return data
 
 
 def stacked_weights(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from etf_rotation.report.plots import DATES, PERCENT, Columns, figure, line, rounded
+from etf_rotation.report.plots import DATES, PERCENT, Columns, figure, line, rounded, stacked
 
 
 def rolling(
@@ -71,26 +71,5 @@ def excess(rows: Sequence[dict], parts: Mapping[str, str], total: str) -> dict:
     `rows` are those of `excess_by_month`; `parts` name its columns.
     """
     months = [f"{row['month']:%Y-%m-%d}" for row in rows]
-    data = [
-        {
-            "type": "bar",
-            "name": name,
-            "x": months,
-            "y": [rounded(row[part], 3) for row in rows],
-            "marker": {"color": f"$part{number}"},
-            "hovertemplate": "%{y:.2%}",
-        }
-        for number, (part, name) in enumerate(parts.items())
-    ]
-    data.append(
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": total,
-            "x": months,
-            "y": [rounded(row["excess_return"], 3) for row in rows],
-            "marker": {"color": "$ink", "symbol": "diamond", "size": 4},
-            "hovertemplate": "%{y:.2%}",
-        }
-    )
+    data = stacked(months, rows, parts, ("excess_return", total), digits=3, size=4)
     return figure(data, barmode="relative", xaxis=DATES, yaxis=PERCENT)
