@@ -185,13 +185,25 @@ def _shared_out(
         bounds[n] = single if is_above(bound, single) else bound
     for members in sectors:
         own = [bounds[n] for n in members]
-        shares = share_out(sector, [raw[n] for n in members], own, add, is_above)
-        for n, share in zip(members, shares, strict=True):
-            bounds[n] = share
+        if all(bound == single for bound in own):
+            has_room = _fit(len(own), *limits)
+        else:
+            has_room = not is_above(add(own), sector)
+        # Bounds that the sector has room for would be the shares.
+        if not has_room:
+            shares = share_out(sector, [raw[n] for n in members], own, add, is_above)
+            for n, share in zip(members, shares, strict=True):
+                bounds[n] = share
     total = read(1.0)
     if weighting == OWN and is_above(total, add(raw)):
         total = add(raw)
     return share_out(total, raw, bounds, add, is_above)
+
+
+@lru_cache
+def _fit(count: int, bound: float, limit: float) -> bool:
+    """Return whether so many equal bounds add up to no more than a limit, as decimals."""
+    return count * _exact(bound) <= _exact(limit)
 
 
 def _exact(value: float) -> Fraction:
