@@ -72,8 +72,8 @@ def read(path: str) -> pa.Table:
         - `figure` for each pool's mean coverage, annual return and deepest drawdown,
         - `check` for each row of gate_checks, with its status,
         - `finding` for each row of gate_violations,
-        - `fault` for each of these tables that cannot be read, `name`, with the reason;
-          `name` is null if the file cannot be opened. The readable tables are returned
+        - `fault` for each of these tables that cannot be read, with the reason. `name` is
+          the table, or null if the file cannot be opened. Readable tables are returned
           anyway.
     """
     if not path or not Path(path).exists():

@@ -31,7 +31,7 @@ DAYS_PAST_THE_DATA = 70
 # Numbering sessions needs the whole month and week of the last session.
 DAYS_PAST_THE_END = 40
 SATURDAY = 5
-# Holidays on fixed dates, (month, day). No others are known after the library's last #
+# Holidays on fixed dates, (month, day). No others are known after the library's last
 # session.
 FIXED_HOLIDAYS = {(1, 1), (5, 1), (10, 1), (10, 2), (10, 3)}
 
