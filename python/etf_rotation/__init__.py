@@ -1,7 +1,7 @@
-"""The Python half of the ETF rotation project: what SQL cannot say plainly."""
+"""The Python half of the ETF rotation project: everything that SQL cannot express."""
 
 import os
 
-# Nodes run side by side already: more threads in one of them only wait for each other. It must be
-# said before numpy is imported.
+# dbt already runs nodes in parallel, so BLAS threads would only compete with them.
+# numpy reads the variable when it is imported: set it first.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -11,7 +11,8 @@ def main() -> NoReturn:
     code = 2
     try:
         process.take_over()
-        # Imports take half a second: a signal must find its answer before.
+        # Imported here, not above: the import takes half a second, and a signal must be
+        # # handled even then.
         from etf_rotation.cli import main as cli  # noqa: PLC0415
 
         code = cli.main()

@@ -1,4 +1,4 @@
-"""A sentence in English and Chinese, written by the code that knows the fact."""
+"""A sentence in English and Chinese, written where the fact is known."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bilingual:
-    """One text in both languages; `+` joins two of them language by language."""
+    """One text in both languages; `+` joins two texts language by language."""
 
     en: str
     zh: str

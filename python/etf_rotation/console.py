@@ -16,10 +16,10 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-SHARE_A_LINE = 0.2  # of what is counted, where lines cannot be overwritten
-# A pipe or a file has no width: nothing is wrapped, so that each row stays one line for grep.
+SHARE_A_LINE = 0.2  # of the total between two lines, where lines cannot be overwritten
+# Nothing is wrapped in a pipe or a file: each row stays on one line for grep.
 ENDLESS = 10_000
-DEFAULT_WIDTH = 80  # of a terminal that does not say
+DEFAULT_WIDTH = 80  # of a terminal that reports no width
 SHORT = re.compile(r"[\w.:*-]{0,17}", re.ASCII)
 STYLES = {
     "error": "bold red",
@@ -30,9 +30,10 @@ STYLES = {
 
 
 class Progress:
-    """Lines on standard output; on a terminal the count of nodes is one line that changes.
+    """Progress lines on standard output; a terminal updates the node count in place.
 
-    `expected` is how many seconds the whole took last time: with it the time left is shown.
+    `expected` is the duration of the last run in seconds; with it the time left is
+    shown.
     """
 
     def __init__(self, stream: TextIO | None = None):
@@ -61,11 +62,11 @@ class Progress:
         self.say(f"{self.seconds:6.1f} s  {name}{self._left()}")
 
     def nodes(self, done: int, total: int, current: str) -> None:
-        """Count the nodes of the build; `current` is what has just ended."""
+        """Show the number of finished nodes; `current` has just ended."""
         self.count(done, total, f"nodes{self._left()}  {current}")
 
     def count(self, done: int, total: int, what: str) -> None:
-        """Count what is done."""
+        """Show how many of `total` are done."""
         text = f"{self.seconds:6.1f} s  {done:,} of {total:,} {what}"
         if self.stream.isatty():
             shown = Text(text)
@@ -83,18 +84,19 @@ class Progress:
 
 
 def width(stream: TextIO | None = None) -> int:
-    """Return how many columns a terminal has; a pipe or a file takes any."""
+    """Return the width of a terminal in columns; a pipe or a file has no limit."""
     stream = stream or sys.stdout
     if not stream.isatty():
         return ENDLESS
-    # Not shutil's: it asks Python's first standard output, which the command has replaced.
+    # Not shutil.get_terminal_size: it asks sys.__stdout__, which the command has
+    # replaced.
     given = os.environ.get("COLUMNS", "")
     columns = int(given) if given.isdecimal() else os.get_terminal_size(stream.fileno()).columns
     return columns or DEFAULT_WIDTH
 
 
 def render(*parts: RenderableType) -> str:
-    """Return what rich would print on standard output, with colors on a terminal only."""
+    """Render parts with rich as text; colors are used on a terminal only."""
     is_terminal = sys.stdout.isatty()
     shown = io.StringIO()
     console = Console(
@@ -112,15 +114,15 @@ def render(*parts: RenderableType) -> str:
 
 
 def render_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a table as text; numbers stand to the right, and an unknown value is empty.
+    """Render a table as text; numbers are right-aligned, unknown values empty.
 
-    On a terminal it is as wide as that at most: long texts are wrapped.
+    On a terminal, long texts are wrapped to its width.
     """
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for place, heading in enumerate(headings):
         values = [row[place] for row in rows]
         is_number = any(map(_is_number, values)) and not any(isinstance(v, str) for v in values)
-        # A number or a date that is broken in two is misread: only texts are wrapped.
+        # Only texts are wrapped: a number or date on two lines would be misread.
         is_text = any(isinstance(value, str) and not SHORT.fullmatch(value) for value in values)
         table.add_column(
             heading,
@@ -134,7 +136,7 @@ def render_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> s
 
 
 def status(name: str, shown: str) -> Text:
-    """Return the name of a status in its color."""
+    """Return a status in its color."""
     return Text(shown, style=STYLES[name])
 
 
@@ -155,7 +157,7 @@ def _cell(value: object) -> Text:
 
 
 def fitted(text: str) -> str:
-    """Return a text with the lines wrapped that are wider than the terminal."""
+    """Return a text with its lines wrapped to the terminal's width."""
     most = width()
     return "\n".join(
         render(Text(line)) if "\x1b" not in line and cell_len(line) > most else line

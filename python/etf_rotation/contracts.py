@@ -1,4 +1,4 @@
-"""Contracts of tables: the schema of a record, and inputs checked against it."""
+"""Table contracts: the schema of a record, and the check of inputs against it."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 
 class FundKey(NamedTuple):
-    """What identifies a fund's row on a session."""
+    """The key of a fund's row on a session."""
 
     pool: str
     trade_date: date
@@ -17,13 +17,13 @@ class FundKey(NamedTuple):
 
 
 def schema_of(*records: type) -> pa.Schema:
-    """Return the Arrow schema of tables whose rows are these records, side by side.
+    """Return the Arrow schema of tables whose rows join these records.
 
     Parameters
     ----------
     *records : type
-        Classes with annotated fields; `float | None` is a double that may be null. A field that
-        several records share is one column.
+        Classes with annotated fields; `float | None` is a double that may be null. A
+        field shared by several records becomes one column.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def read_checked(name: str, table: pa.Table, schema: pa.Schema, key: Sequence[st
     table : pyarrow.Table
         Rows in any order; columns outside the schema are dropped.
     schema : pyarrow.Schema
-        Columns, types, and which may be null.
+        Columns, their types and nullability.
     key : sequence of str
         Key columns of the table.
 
@@ -67,8 +67,9 @@ def read_checked(name: str, table: pa.Table, schema: pa.Schema, key: Sequence[st
     Raises
     ------
     ValueError
-        A missing column, a value of another type, a null where none may be, a NaN or infinity, or
-        a second row for a key; the message names the row's pool, fund and date.
+        A missing column, a value of the wrong type, a null in a non-null column, a NaN
+        or infinity, or a duplicate key. The message names the row's pool, fund and
+        date.
     """
     missing = [column for column in schema.names if column not in table.column_names]
     if missing:
@@ -87,7 +88,7 @@ def read_checked(name: str, table: pa.Table, schema: pa.Schema, key: Sequence[st
 
 
 def refuse(name: str, table: pa.Table, is_bad: pa.ChunkedArray, fault: str) -> None:
-    """Raise if any row is bad, naming the first one.
+    """Raise an error that names the first bad row, if there is one.
 
     Parameters
     ----------
@@ -98,7 +99,7 @@ def refuse(name: str, table: pa.Table, is_bad: pa.ChunkedArray, fault: str) -> N
     is_bad : pyarrow.ChunkedArray of bool, as long as `table`
         Null counts as not bad.
     fault : str
-        What is wrong with a bad row.
+        The fault of a bad row, for the message.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The dbt project: its vars, its profile, its models as SQL, and dbt in this process."""
+"""The dbt project: its vars and profile, its rendered models, and dbt in-process."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ if TYPE_CHECKING:
 
 
 def project_folder(package: Path) -> Path:
-    """Return the dbt project's folder: the checkout around the package, else the working directory.
+    """Return the dbt project's folder: the package's checkout or the working directory.
 
-    An installed copy of the package has no project around it, and serves the one it is started in.
+    An installed package has no project around it. It serves the project in whose folder
+    it is started.
     """
     checkout = package.resolve().parents[1]
     return checkout if (checkout / "dbt_project.yml").is_file() else Path.cwd()
 
 
 PROJECT = project_folder(Path(__file__).parent)
-# Files of macros that a model rendered here may use.
+# Macro files available to a model that is rendered here.
 MACROS = ("settings", "exact", "limit_price", "score")
 
 
 @contextmanager
 def environment(values: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for the length of a `with` block."""
+    """Set environment variables within a `with` block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -60,29 +61,30 @@ def invoke(
     variables: dict[str, str] | None = None,
     callbacks: Sequence = (),
 ) -> dbtRunnerResult:
-    """Run one dbt command and release the database it opened.
+    """Run one dbt command, then release the database that it opened.
 
     Parameters
     ----------
     arguments : sequence of str
         The command and its flags, as after `dbt` on a command line.
     database : Path
-        The DuckDB file. Its stem is the catalog's name, and must not be a schema's.
+        The DuckDB file. Its stem becomes the catalog's name and must differ from every
+        schema's.
     folder : Path
-        Where `target/` and `logs/` go.
+        Folder for `target/` and `logs/`.
     project : Path
         The dbt project's folder.
     variables : dict, optional
         Environment variables for the run, such as ETF_RAW_ROOT.
     callbacks : sequence of callable
-        Receive dbt's events.
+        Functions that receive dbt's events.
 
     Returns
     -------
     dbtRunnerResult
         `success`, `exception` and the nodes' `result`.
     """
-    # Imported here, because dbt takes seconds to import and only builds need it.
+    # Not imported above: dbt takes seconds to import, and only builds need it.
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
@@ -93,7 +95,8 @@ def invoke(
         "DBT_TARGET_PATH": str((folder / "target").resolve()),
         "DBT_LOG_PATH": str((folder / "logs").resolve()),
     }
-    # On a full disk the run reports its failed files, so the log does not repeat it per line.
+    # On a full disk every log line would print a stack trace. The run reports its
+    # failed files itself.
     shows_log_faults, logging.raiseExceptions = logging.raiseExceptions, False
     with environment(settings | (variables or {})):
         try:
@@ -123,7 +126,7 @@ def _project() -> dict:
 
 
 def memory_limit() -> str:
-    """Return DuckDB's memory limit, such as 1GB, as profiles.yml resolves it now."""
+    """Return DuckDB's memory limit, such as 1GB, as profiles.yml now resolves it."""
     environment = Environment(undefined=StrictUndefined, autoescape=False)
     environment.filters["as_number"] = int
     text = (PROJECT / "profiles.yml").read_text(encoding="utf-8")
@@ -141,18 +144,18 @@ def render(name: str, ref: Callable[[str], str], variables: Mapping) -> str:
     Parameters
     ----------
     name : str
-        The model, a file of SQL below `models`.
+        Name of the model, an SQL file below `models`.
     ref : callable
-        Gives the relation to read in place of a model or seed.
+        Returns the relation to read for a model or seed.
     variables : mapping
         Values of the vars.
 
     Raises
     ------
     InputError
-        What the model itself refuses, such as a var out of its range.
+        An input that the model itself rejects, such as a var out of range.
     KeyError
-        A var that is not given.
+        A var without a value.
     """
     return _template(name).render(
         ref=ref,
@@ -163,7 +166,7 @@ def render(name: str, ref: Callable[[str], str], variables: Mapping) -> str:
 
 
 def percentile_ranks(factor_values: str, catalog: str) -> str:
-    """Return the SQL of the percentile ranks that scores are made of, from two relations."""
+    """Return the SQL of the percentile ranks from which scores are computed."""
     return _from_text("{{ percentile_ranks(values, catalog) }}").render(
         values=factor_values, catalog=catalog
     )

@@ -1,11 +1,11 @@
-"""The one exception that a user is meant to read."""
+"""The exception whose message is written for the user."""
 
 
 class InputError(Exception):
-    """An input error. The message names place and cause, and what to do."""
+    """An input error. The message names its place, its cause, and what to do."""
 
-    # dbt prints a Python model's exception with its stack. Where the fault lies in the user's
-    # data the stack says nothing, so there is none to print and one line is left.
+    # dbt prints a Python model's exception with its stack. A stack says nothing about a
+    # fault in the user's data. Without a traceback, dbt prints the message alone.
     __traceback__ = property(lambda self: None, lambda self, value: None)
 
 

@@ -1,4 +1,4 @@
-"""Work that leaves no cycles, without the search for them."""
+"""Run code that creates no reference cycles without the cyclic collector."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from contextlib import contextmanager
 def no_garbage_collection() -> Iterator[None]:
     """Run the body without the cyclic collector.
 
-    It looks through millions of small tuples again and again, which takes a fifth to a half of the
-    time of a simulation, and finds nothing.
+    The collector scans millions of small tuples again and again. That takes 20% to 50%
+    of a simulation's time, and finds nothing.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -1,4 +1,4 @@
-"""Imports that wait until something is used of them."""
+"""Imports that are delayed until their first use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import ModuleType
 
 
 class LateModule(ModuleType):
-    """Stands in for a module and imports it when the first of its names is used."""
+    """Stands in for a module and imports it when one of its names is first used."""
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
@@ -22,12 +22,12 @@ class LateModule(ModuleType):
 
 @contextmanager
 def late_imports(*names: str) -> Iterator[None]:
-    """Import modules late that the body of a `with` block imports and hardly ever uses.
+    """Delay imports in a `with` block until the modules are used.
 
     Parameters
     ----------
     *names : str
-        Full names of modules. One that is loaded already stays as it is.
+        Full names of modules. A module that is already loaded is left alone.
     """
     late = {name: LateModule(name) for name in names if name not in sys.modules}
     sys.modules.update(late)

@@ -1,7 +1,7 @@
-"""Proof by rebuilding that nothing sees the future.
+"""Proof, by rebuilding, that nothing sees the future.
 
-A build that sees no raw row after a date D must give, bit for bit, the rows of the full build: the
-panel, scores and target weights up to the session after D, everything else up to D.
+A build from raw rows up to a date D must equal the full build bit for bit: panel,
+scores and target weights up to the session after D, all other tables up to D.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from etf_rotation.sql import attach, sql_text
 UP_TO_NEXT_SESSION = {
     "signals.factor_panel": ("pool", "symbol"),
     "signals.scores": ("pool", "symbol"),
-    # What the models of models/strategies give, the user's own among them.
+    # Rankings of all models in models/strategies, including the user's own.
     "signals.int_rankings": ("ranking", "pool", "symbol"),
     "signals.target_weights": ("strategy", "pool", "tranche", "symbol"),
     "signals.selection_log": ("strategy", "pool", "tranche", "symbol"),
@@ -43,8 +43,8 @@ UP_TO_AS_OF = {
     "backtest.excess_attribution": ("strategy", "pool"),
     "backtest.rolling_metrics": ("strategy", "pool"),
 }
-# Published tables about the whole span of the data, or its last session, which move with as_of:
-# compared between builds of the same sessions only.
+# Published tables about the whole span of the data or its last session. They change
+# with as_of, so they are compared only between builds of the same sessions.
 OF_THE_SAME_SESSIONS = {
     "signals.factor_summary": ("pool", "factor_id"),
     "backtest.metrics": ("strategy", "pool"),
@@ -90,7 +90,7 @@ LAYERS = ("staging", "factors", "signals", "backtest", "capacity", "marts")
 
 @dataclass(frozen=True)
 class Difference:
-    """The first row in which a column differs between a build and its truncated twin."""
+    """The first row in which a column differs between a full and a truncated build."""
 
     as_of: dt.date
     table: str
@@ -107,7 +107,7 @@ class Difference:
 def compare(
     full: Path, part: Path, *, as_of: dt.date = dt.date.max, pools: Sequence[str] = ()
 ) -> list[Difference]:
-    """Compare a full build with one of a part of its input, bit for bit.
+    """Compare a full build with a build from part of its input, bit for bit.
 
     Parameters
     ----------
@@ -140,12 +140,13 @@ def compare(
                 continue
             rows = "true"
             if last is not None:
-                # A row without a date is nothing that a date can cut off.
+                # A row without a date belongs to no truncated build; compare it only
+                # without a cut.
                 rows = f"coalesce(trade_date <= '{last}', {as_of == dt.date.max})"
                 keys = ("trade_date", *keys)  # noqa: PLW2901
             if pools:
                 rows += f" and pool in ({', '.join(sql_text(pool) for pool in pools)})"
-            # Quoted, because offset is a keyword of SQL.
+            # Quoted, because `offset` is a keyword of SQL.
             order = ", ".join(f'"{key}"' for key in keys)
             whole, cut = (
                 connection.sql(
@@ -187,7 +188,7 @@ def _difference(
 
 
 def _same_bits(left: pa.ChunkedArray, right: pa.ChunkedArray) -> np.ndarray:
-    """Whether each pair is null on both sides or the same bits, bool (rows,)."""
+    """Return whether each pair is null on both sides or equal in bits, bool (rows,)."""
     if not pa.types.is_floating(left.type):
         return np.array(
             [a == b for a, b in zip(left.to_pylist(), right.to_pylist(), strict=True)], dtype=bool
@@ -198,14 +199,15 @@ def _same_bits(left: pa.ChunkedArray, right: pa.ChunkedArray) -> np.ndarray:
 
 
 def telling_dates(database: Path) -> list[dt.date]:
-    """Choose truncation dates at which look-ahead would be visible, from the full build.
+    """Choose, from the full build, truncation dates that would expose look-ahead.
 
     Returns
     -------
     list of datetime.date
-        The last rebalance session of a live strategy in the data's first two thirds and its eve,
-        the session before the latest split or consolidation, and the last session of the fund that
-        ended first (of the fund that was listed last, its first, where none ended).
+        The last rebalance session of a live strategy in the first two thirds of the
+        data, and the session before it; the session before the latest split or
+        consolidation; and the last session of the fund that ended first. If no fund
+        ended, the last is replaced by the first session of the fund listed last.
     """
     with duckdb.connect(str(database), read_only=True) as connection:
         rows = connection.execute(
@@ -241,16 +243,16 @@ def telling_dates(database: Path) -> list[dt.date]:
 
 
 def build(folder: Path, raw_root: str, as_of: dt.date | None = None, **variables: str) -> Path:
-    """Build all dated tables into a database of their own below `folder`; return its path.
+    """Build all dated tables into a new database below `folder`; return its path.
 
     Parameters
     ----------
     folder : Path
-        Is made.
+        Created by the build.
     raw_root : str
         Folder above ETF/daily, absolute.
     as_of : datetime.date, optional
-        No raw row after it is read.
+        Raw rows after this date are not read.
     **variables : str
         More environment variables for the build, such as ETF_POOLS.
 
@@ -276,7 +278,7 @@ def build(folder: Path, raw_root: str, as_of: dt.date | None = None, **variables
 
 
 def prove(raw_root: str, dates: Sequence[dt.date], folder: Path) -> list[Difference]:
-    """Build fully and truncated at each date, print progress, return every difference."""
+    """Build in full and cut at each date; print progress; return all differences."""
     started = time.monotonic()
     full = build(folder / "full", raw_root)
     print(f"full build: {time.monotonic() - started:.0f} s", flush=True)

@@ -1,31 +1,34 @@
-"""A synthetic sample of daily bars in the raw layout, for trying the project without data.
+"""A synthetic sample of daily bars, to try the project without data.
 
-Nothing here is a market price. Every fund of the seed `etf_pools` gets a file with the layout of
-Tushare's `fund_daily`. Its returns add up a market, a pool, a category and a fund of its own, each
-with a slow trend (a little momentum, no more) and with calm and stormy spells.
+Nothing here is a market price. Every fund of the seed `etf_pools` gets a file with the
+layout of Tushare's `fund_daily`. Its return is the sum of four parts: market, pool,
+category and the fund itself. Each part has a slow trend (slight momentum) and clustered
+volatility.
 
-The same arguments and seeds give the same values on every machine: draws are integers of PCG64
-seeded with the CRC-32 of a name, arithmetic is limited to operations that IEEE 754 rounds exactly,
-and prices are whole ticks of 0.001 CNY. A fund's file depends on no other fund.
+The same arguments and seeds give the same values on every machine: draws are integers
+of PCG64 seeded with the CRC-32 of a name, arithmetic is limited to operations that IEEE
+754 rounds exactly, and prices are whole ticks of 0.001 CNY. A fund's file depends on no
+other fund.
 
-Events happen to the funds and on the dates of the table `EVENTS` (who, when, value):
+The table `EVENTS` lists events by fund, date and value:
 
-================  ==============================================================================
-listed            Only these dates; value: rows without volume before the first trade. A fund
-                  that ends has less and less traded before.
+================  ======================================================================
+listed            Only these dates; value: rows without volume before the first trade.
+                  Trading in a fund fades before the fund ends.
 null, zero        Suspended: rows whose volume is null, or zero.
 no_row            Suspended: no rows.
-split             Value: new shares for one old. Not in the seed `corporate_actions`, so that the
-                  build warns of it; the previous session is an ordinary one.
-dividend          Value: per cent of the previous close.
-up_open           Opens at limit-up, closes lower. down_open: the mirror image; for a whole pool
-                  on the first session of a month, when a strategy wants to trade.
+split             Value: new shares per old share. The seed `corporate_actions` does not
+                  list it, so the build warns; the previous session is an ordinary one.
+dividend          Value: percent of the previous close.
+up_open           Opens at limit-up, closes lower. down_open: the mirror image. Happens to
+                  a whole pool on the first session of a month, when strategies trade.
 up_day, down_day  Every trade of the session is at the limit.
 money             Value: million CNY per day, for funds with little trading.
-================  ==============================================================================
+================  ======================================================================
 
-The splits of the seed `corporate_actions` happen too, for the build applies those ratios to any
-data: on their date, after a suspended session whose return the ex-rights `pre_close` holds.
+The splits of the seed `corporate_actions` happen too, because the build applies those
+ratios to any data. Each happens on its date, after a suspended session whose return is
+part of the ex-rights `pre_close`.
 """
 
 from __future__ import annotations
@@ -90,11 +93,11 @@ money      512720.SH  00010101-99991231                    1
 money      159883.SZ  00010101-99991231                    2.5
 """
 
-USUAL_MONEY = (15, 30, 50, 80, 120, 200, 300, 450)  # million CNY a day
+USUAL_MONEY = (15, 30, 50, 80, 120, 200, 300, 450)  # million CNY per day
 FADE_SESSIONS = 200
 TREND_MEMORY, STORM_MEMORY, VOLUME_MEMORY = 0.98, 0.97, 0.85
-TREND = 0.05  # standard deviation of a trend, in units of the daily one
-# Daily standard deviations of market, pool, category and fund; mean.
+TREND = 0.05  # standard deviation of a trend, as a fraction of the daily one
+# Daily standard deviations of market, pool, category and fund, then the mean return.
 MIXES = {
     "equity": (0.0060, 0.0035, 0.0065, 0.0035, 0.00025),
     "bond": (0.0, 0.0, 0.0020, 0.0012, 0.00010),
@@ -115,20 +118,24 @@ def write_sample(
 ) -> None:
     """Write the sample, unless `folder` already has the same sample.
 
-    The new folder is built beside the old and renamed, so that nothing is ever half written.
+    The new folder is built beside the old one and then renamed: a reader never sees
+    half a sample.
 
     Parameters
     ----------
     folder : Path
-        Gets `ETF/daily/{symbol}_daily_{first}_{last}.parquet`, one file a fund, in raw units (CNY,
-        lots of 100 shares, thousand CNY), and a one-line marker file `SYNTHETIC`.
+        Gets `ETF/daily/{symbol}_daily_{first}_{last}.parquet`, one file per fund, in
+        raw units (CNY, lots of 100 shares, thousand CNY), and a one-line marker file
+        `SYNTHETIC`.
     pools_csv : Path
-        The seed `etf_pools`. `price_limits.csv` and `corporate_actions.csv` beside it are read too
-        where they exist: limits are obeyed, and the build applies those share ratios to any data.
+        The seed `etf_pools`. `price_limits.csv` and `corporate_actions.csv` beside it
+        are read too, if they exist: prices stay within the limits, and splits happen as
+        listed.
     last_session : str
         `YYYY-MM-DD`; sessions up to this date.
     sessions : int
-        Number of sessions. Prices depend on it, for every path starts at the first one.
+        Number of sessions. All prices depend on it: every path starts at the first
+        session.
 
     Raises
     ------
@@ -195,7 +202,7 @@ def _refuse_other_data(folder: Path) -> None:
 
 def _is_synthetic(path: Path) -> bool:
     try:
-        # A pipe is no file: to open it would wait for a writer.
+        # Checked first: opening a pipe would wait for a writer.
         return path.is_file() and SYNTHETIC_KEY in (pq.read_schema(path).metadata or {})
     except (pa.ArrowException, OSError):
         return False
@@ -211,7 +218,7 @@ def _dates(last_session: str, sessions: int) -> list[str]:
 
 
 def _funds(pools_csv: Path, dates: list[str]) -> list[dict]:
-    """Read the funds, each with its `limits` (from, per cent), `events` and `halts` by date."""
+    """Read the funds with `limits` (from, percent); `events` and `halts` by date."""
     funds, limits, actions = (_rows(path) for path in _seeds(pools_csv))
     for fund in funds:
         own_limits = [row for row in limits if row["symbol"] == fund["symbol"]]
@@ -238,7 +245,7 @@ def _rows(path: Path) -> list[dict]:
 
 
 def _events(names: tuple[str, ...], dates: list[str]) -> dict[str, dict[str, float]]:
-    """Return value by session, by kind of event."""
+    """Return, per kind of event, its value by session."""
     events: dict[str, dict[str, float]] = {}
     for line in EVENTS.strip().splitlines():
         kind, name, when, value = line.split()
@@ -251,8 +258,8 @@ def _events(names: tuple[str, ...], dates: list[str]) -> dict[str, dict[str, flo
 
 
 def _normals(name: str, rows: int, columns: int) -> np.ndarray:
-    # A sum of twelve integers is as good as normal here, and needs neither a logarithm, whose
-    # last bit varies between machines, nor numpy's own method, which may change between versions.
+    # A sum of twelve integers is close enough to normal. A logarithm's last bit varies
+    # # between machines, and numpy's own method may change between versions.
     raw = np.random.PCG64(zlib.crc32(name.encode())).random_raw(rows * columns * 3)
     parts = raw.reshape(rows, columns, 3).view(np.uint16)
     return (parts.sum(axis=2, dtype=np.int64) - 12 * 32767.5) / 65536
@@ -274,13 +281,13 @@ def _source(name: str, sessions: int) -> np.ndarray:
 
 
 def _returns(fund: dict, sessions: int) -> tuple[np.ndarray, float]:
-    """Return the fund's daily returns (one a session) and their rough standard deviation."""
+    """Return the fund's daily returns and their approximate standard deviation."""
     asset_class, category = fund["asset_class"], fund["category"]
     *deviations, mean = MIXES.get(asset_class, MIXES["equity"])
     if fund["pool"] == "QDII":
         deviations[:2] = deviations[1::-1]
     if asset_class == "equity":
-        # Some categories are livelier than others.
+        # Categories differ in volatility.
         deviations[2] *= (0.7, 1.0, 1.4)[zlib.crc32(category.encode()) % 3]
     names = ("market", f"pool {fund['pool']}", f"category {category}", f"fund {fund['symbol']}")
     returns = np.full(sessions, mean)
@@ -330,7 +337,7 @@ def _bars(fund: dict, dates: list[str]) -> list[tuple]:
 
 
 def _start(fund: dict, *, is_new: bool) -> int:
-    """Return the price before the first trade, such that splits leave a usual price behind."""
+    """Return the price before the first trade; splits then lead to a usual price."""
     usual = 3000 if fund["asset_class"] == "bond" else 1100
     start = 1000.0 if is_new else usual + zlib.crc32(fund["symbol"].encode()) % 1000
     for ratio in fund["events"].get("split", {}).values():
@@ -357,7 +364,7 @@ def _prices(fund: dict, day: str, pre: int, moves: list[float]) -> tuple[int, in
     percent = next((limit for since, limit in reversed(fund["limits"]) if since <= day), 10)
     up, down = (pre * (100 + percent) + 50) // 100, (pre * (100 - percent) + 50) // 100
     change, open_move, above, below = moves
-    # Keeps prices in a range in which a tick is neither coarse nor negligible.
+    # Pulls prices back into a range where one tick is neither coarse nor negligible.
     change += 0.0015 * ((pre < USUAL_TICKS[0]) - (pre > USUAL_TICKS[1]))
     open_, close = pre * (1 + 0.4 * change + open_move), pre * (1 + change)
     for name, limit in (("up", up), ("down", down)):
@@ -373,12 +380,12 @@ def _prices(fund: dict, day: str, pre: int, moves: list[float]) -> tuple[int, in
 
 
 def _money(fund: dict, surprise: np.ndarray, end: int) -> list[float]:
-    """Return the CNY to trade on each session: clustered, and more on days of large moves."""
+    """Return the CNY traded per session: clustered, and higher with large moves."""
     usual = USUAL_MONEY[zlib.crc32(fund["symbol"].encode()) % len(USUAL_MONEY)]
     usual = max(fund["events"].get("money", {}).values(), default=usual)
     spells = _persistent(_normals(f"money {fund['symbol']}", len(surprise), 1)[:, 0], VOLUME_MEMORY)
     level = np.clip(0.4 * spells + 0.2 * (np.abs(surprise) - 0.8), -2.0, 2.0)
-    # Close to exp(level), from exact operations alone.
+    # Approximates exp(level) with exact operations only.
     factor = 1 + level / 8
     for _ in range(3):
         factor = factor * factor
@@ -388,14 +395,14 @@ def _money(fund: dict, surprise: np.ndarray, end: int) -> list[float]:
 
 
 def _traded(money: float, prices: tuple[int, int, int, int]) -> tuple[int, int]:
-    """Return shares and CNY; the average price is the mean of the four, so between low and high."""
+    """Return shares and CNY; the average price is the mean of the four prices."""
     ticks = sum(prices)
     shares = max(100, floor(money * 4000 / ticks))
     return shares, (shares * ticks + 2000) // 4000
 
 
 def summary(folder: Path) -> str:
-    """Return one line on the sample in a folder."""
+    """Return a one-line summary of the sample in a folder."""
     files = sorted((folder / "ETF" / "daily").glob("*.parquet"))
     dates = [
         pq.read_table(path, columns=["trade_date"])["trade_date"].to_pylist() for path in files

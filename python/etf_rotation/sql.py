@@ -1,4 +1,4 @@
-"""Values and databases as SQL names them."""
+"""Values and databases written as SQL."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import duckdb
 
 
 def sql_text(value: object) -> str:
-    """Return a value as a text of SQL: in quotes, with every apostrophe doubled."""
+    """Return a value as an SQL string literal, with every apostrophe doubled."""
     return "'" + str(value).replace("'", "''") + "'"
 
 
 def attach(connection: duckdb.DuckDBPyConnection, database: object, name: str) -> None:
-    """Attach a DuckDB file under a name, to be read only.
+    """Attach a DuckDB file under a name, read-only.
 
     Raises
     ------
     duckdb.Error
-        If the file is no database, or is being written.
+        If the file is no database, or another process is writing it.
     """
     connection.execute(f"attach {sql_text(database)} as {name} (read_only)")

@@ -1,4 +1,4 @@
-"""The texts that people read, from `texts.toml`."""
+"""The texts for readers, from `texts.toml`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def texts(section: str, language: str) -> dict:
     Returns
     -------
     dict
-        Text by key; a dict of the same form where the key has parts. Do not change it: all
-        callers share it.
+        Text by key; a key with parts holds a dict of the same form. Do not change it:
+        all callers share it.
     """
     return _in_language(tomllib.loads(PATH.read_text(encoding="utf-8"))[section], language)
 

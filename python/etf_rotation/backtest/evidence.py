@@ -1,4 +1,4 @@
-"""Skill or chance: tests of a strategy's returns against another's."""
+"""Statistical tests of a strategy's returns against a rival's: skill or chance."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pyarrow as pa
 from etf_rotation.contracts import read_checked, schema_of
 
 BETTER, WORSE, UNCLEAR = "better", "worse", "not_distinguishable"
-LAG = 21  # sessions, about a month: rebalances make the differences of a month alike
+LAG = 21  # sessions, about a month: differences between two rebalances are correlated
 SIGNIFICANT = 1.96  # two-sided, 95%
 BLOCK, DRAWS, SEED = 42, 2_000, 20_100_101
 INTERVAL = (0.025, 0.975)
 
 
 class Returns(NamedTuple):
-    """A session's returns of a strategy and of its rival, plain ratios; rows of one period."""
+    """One session's returns of a strategy and its rival in one period, plain ratios."""
 
     strategy: str
     pool: str
@@ -29,7 +29,7 @@ class Returns(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """Figures of a strategy over a period; null with too few sessions."""
+    """Test results of a strategy over a period; null with too few sessions."""
 
     strategy: str
     pool: str
@@ -50,19 +50,20 @@ EVIDENCE_SCHEMA = schema_of(Evidence)
 
 
 def newey_west(scores: np.ndarray, lag: int = LAG) -> np.ndarray:
-    """Return the long-run covariance of the columns' sums.
+    """Return the long-run covariance of the sums of the columns.
 
     Parameters
     ----------
     scores : array of shape (sessions, k)
-        With mean zero.
+        Each column has mean zero.
     lag : int
-        Autocovariances that count, with Bartlett weights 1 - l / (lag + 1).
+        The highest order of autocovariance; order l has the Bartlett weight 1 - l /
+        (lag + 1).
 
     Returns
     -------
     array of shape (k, k)
-        Without a small-sample factor.
+        No small-sample correction is applied.
 
     Notes
     -----
@@ -89,9 +90,10 @@ def mean_with_t(differences: np.ndarray) -> tuple[float, float | None]:
 
 
 def alpha_with_t(excess: np.ndarray, rival: np.ndarray) -> tuple[float | None, float | None]:
-    """Return the intercept of the regression of `excess` on `rival`, and its Newey-West t.
+    """Return the intercept of regressing `excess` on `rival`, and its Newey-West t.
 
-    None where the rival does not vary. Both are daily returns less the risk-free rate.
+    Both are None if the rival's returns are constant. The inputs are daily returns less
+    the risk-free rate.
     """
     mean, rival_mean = excess.mean(), rival.mean()
     spread = rival - rival_mean
@@ -109,7 +111,7 @@ def alpha_with_t(excess: np.ndarray, rival: np.ndarray) -> tuple[float | None, f
 
 
 def sharpe_ratio(excess: np.ndarray, sessions_per_year: int) -> float | None:
-    """Return the annual Sharpe ratio of returns less the risk-free rate; None without spread."""
+    """Return the annual Sharpe ratio of excess returns; None if they are constant."""
     deviation = excess.std(ddof=1)
     return float(math.sqrt(sessions_per_year) * excess.mean() / deviation) if deviation else None
 
@@ -121,11 +123,12 @@ def sharpe_interval(
 
     Notes
     -----
-    Circular block bootstrap: each draw strings blocks of `BLOCK` sessions, the same of both series,
-    to as many sessions as there are; the interval is between the percentiles of `DRAWS` draws from
-    a fixed seed. Source: Politis and Romano, "A circular block-resampling procedure for stationary
-    data" (1992); for the Sharpe ratio Ledoit and Wolf, "Robust performance hypothesis testing with
-    the Sharpe ratio", Journal of Empirical Finance 15 (2008), 850-859.
+    Circular block bootstrap. Each draw joins blocks of `BLOCK` sessions, the same
+    blocks of both series, until it is as long as the series. The interval lies between
+    percentiles of `DRAWS` draws from a fixed seed. Source: Politis and Romano, "A
+    circular block-resampling procedure for stationary data" (1992); for the Sharpe
+    ratio Ledoit and Wolf, "Robust performance hypothesis testing with the Sharpe
+    ratio", Journal of Empirical Finance 15 (2008), 850-859.
     """
     count = len(excess)
     blocks = math.ceil(count / BLOCK)
@@ -144,7 +147,7 @@ def _resampled_ratio(
 ) -> np.ndarray:
     """Return the Sharpe ratio of every draw, from sums over its blocks."""
     around = np.concatenate([series, series[:BLOCK]])
-    # About the mean, so that the squares do not cancel.
+    # Centered first: squares of raw values would cancel in the variance.
     center = series.mean()
     sums = np.concatenate([[0.0], np.cumsum(around - center)])
     squares = np.concatenate([[0.0], np.cumsum((around - center) ** 2)])
@@ -165,7 +168,7 @@ def judge(
     risk_free_rate: float,
     min_sessions: int,
 ) -> dict:
-    """Return the fields of `Evidence` that the returns decide.
+    """Compute the fields of `Evidence` that depend on the returns.
 
     Parameters
     ----------
@@ -174,7 +177,7 @@ def judge(
     sessions_per_year, risk_free_rate
         As in the table metrics.
     min_sessions : int
-        With fewer every figure is None.
+        With fewer sessions every field is None.
     """
     count = len(daily_return)
     figures: dict = {"sessions": count, "verdict": UNCLEAR}

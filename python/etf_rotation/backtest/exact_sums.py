@@ -1,4 +1,4 @@
-"""Sums that are rounded once, row by row."""
+"""Sums over rows of an array, each rounded once."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ def exact_sums(values: np.ndarray) -> np.ndarray:
     Returns
     -------
     array of shape (...)
-        What `math.fsum` gives of each row: no order of the numbers decides a bit.
+        The result of `math.fsum` for each row. The order of the numbers does not
+        matter.
 
     Notes
     -----
-    Each addition keeps its rounding error, and so does each addition of errors (Ogita, Rump and
-    Oishi, "Accurate sum and dot product", SIAM Journal on Scientific Computing 26 (2005),
-    1955-1988). Where no error of an error is left, sum and error together are exact. Other rows,
-    of numbers too far apart, and small arrays, go through `math.fsum`.
+    Each addition keeps its rounding error, and so does each addition of errors (Ogita,
+    Rump and Oishi, "Accurate sum and dot product", SIAM Journal on Scientific Computing
+    26 (2005), 1955-1988). If no error of second order remains, the sum plus its error
+    is exact. Rows whose numbers differ too much in size are passed to `math.fsum`, and so
+    are small arrays.
     """
     if values.ndim == 2 and values.size < SMALL:
         return np.array([math.fsum(row) for row in values.tolist()], dtype=float)

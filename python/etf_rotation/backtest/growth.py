@@ -1,4 +1,4 @@
-"""Compounded returns, each product in the order of the sessions."""
+"""Compounded returns, multiplied in the order of the sessions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from etf_rotation.contracts import read_checked, schema_of
 
 
 class Growth(NamedTuple):
-    """A session's return, and the value of 1 invested at the close before the first session."""
+    """One session's return, and the value of 1 invested before the first session."""
 
     strategy: str
     pool: str
@@ -26,7 +26,7 @@ RETURNS_SCHEMA = pa.schema(list(GROWTH_SCHEMA)[:-1])
 
 
 def compound(returns: pa.Table) -> pa.Table:
-    """Return the running product of 1 + return of every strategy and pool.
+    """Return the running product of 1 + return per strategy and pool.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def compound(returns: pa.Table) -> pa.Table:
 
     Notes
     -----
-    SQL's running product multiplies in the order that suits it: its last bits change with the rows
-    that follow.
+    DuckDB's running product does not multiply in a fixed order. Its last bits change
+    when later rows are added.
     """
     key = RETURNS_SCHEMA.names[:3]
     returns = read_checked("returns", returns, RETURNS_SCHEMA, key)

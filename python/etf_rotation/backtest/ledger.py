@@ -1,4 +1,4 @@
-"""The simulation as tables: fills, shares, cash and equity of every strategy and pool."""
+"""The simulation as tables: fills, shares, cash and equity per strategy and pool."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -34,7 +34,7 @@ from etf_rotation.signals.selection import StrategyKey, first_sessions
 
 
 class Entry(NamedTuple):
-    """A row of the ledger; `simulate` lists the columns of each kind."""
+    """A row of the ledger; `simulate` lists the columns filled for each kind."""
 
     strategy: str
     pool: str
@@ -72,12 +72,12 @@ class Rebalance(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """An order of a future session; the targets are those of its rebalance, else None."""
+    """An order for a future session; its targets are None unless it is a rebalance."""
 
     symbol: str
     side: str
     shares: float
-    is_filled: bool  # whether cash covers a lot of it
+    is_filled: bool  # whether the cash buys at least one lot
     target_weight: float | None
     target_shares: float | None
 
@@ -108,54 +108,60 @@ def simulate(
     targets: Targets,
     parameters: Parameters,
 ) -> pa.Table:
-    """Lead a strategy through all sessions of a pool.
+    """Simulate a strategy in a pool, session by session.
 
     Parameters
     ----------
     prices : Prices
-        Of the pool, from its first session to its last.
+        The pool's prices, from its first session to its last.
     rebalances : sequence of Rebalance
         Every rebalance of every tranche, in any order.
     targets : mapping of tranche to mapping of date to mapping of symbol to Target
-        The selected funds of each rebalance; where none is selected, everything is sold.
+        The selected funds of each rebalance. If none is selected, everything is sold.
     parameters : Parameters
         Of the strategy in the pool.
 
     Returns
     -------
     pyarrow.Table
-        `LEDGER_SCHEMA`. Nothing before the first rebalance of tranche 0 with at least
-        `start_funds` eligible funds; from then on, for each session, in CNY and (real) shares:
+        `LEDGER_SCHEMA`. It begins with the first rebalance of tranche 0 that has at
+        least `start_funds` eligible funds. Amounts are CNY; shares are real numbers.
+        Each session has these entries in this order; the first three are listed tranche
+        by tranche:
 
-        - for each tranche in order: for each fund held that ends, a `trade` with side `sell` and
-          reason `ended`: its shares at their last close, without costs; on a rebalance, a
-          `rebalance` for each fund selected or held, in symbol order: target_weight (capped),
-          equity (at the open), equity_as_of (at the last close), price (the open, else the last
-          close), target_shares; for each order as it was tried, sells before buys, a `trade`:
-          side, shares, reason (`left_selection` or `reduced` of a sell, `entered` or `increased`
-          of a buy), price (of the fill), value, commission, slippage, is_carry_over; or a
-          `rejected`: side, shares, reason, is_carry_over;
-        - a `position` for each fund held, in symbol order: shares, close (the last known),
+        - a `trade` for each held fund that ends: side `sell`, reason `ended`, its
+          shares at the last close, without costs;
+        - on a rebalance, a `rebalance` for each fund selected or held, by symbol:
+          target_weight (capped), equity (at the open), equity_as_of (at the last
+          close), price (the open, else the last close), target_shares;
+        - an entry for each order tried, sells before buys. A `trade` has side, shares,
+          reason (sells: `left_selection`, `reduced`; buys: `entered`, `increased`),
+          price (of the fill), value, commission, slippage, is_carry_over. A `rejected`
+          has side, shares, reason, is_carry_over;
+        - a `position` for each fund held, by symbol: shares, close (the last known),
           market_value;
-        - a `tranche` for each tranche: equity, cash, holdings_value; on the last session also a
-          `tranche_position` for each fund that it holds: shares;
-        - one `session`: equity, cash, holdings_value, commission, slippage,
-          corporate_action_value, price_pnl, the sums over the tranches.
+        - a `tranche` for each tranche: equity, cash, holdings_value. On the last
+          session also a `tranche_position` for each fund that it holds: shares;
+        - one `session` with the sums over the tranches: equity, cash, holdings_value,
+          commission, slippage, corporate_action_value, price_pnl.
 
-        `sequence` counts the other entries of strategy and pool from 0.
+        `sequence` numbers the entries of a strategy and pool from 0; `tranche` and
+        `tranche_position` entries have none.
 
     Raises
     ------
     ValueError
-        A rebalance or targets on a date that is no session, targets on a session that is no
-        rebalance of their tranche, an `as_of_date` other than the session before, a target of a
-        fund without any bar yet, or without the ADV20 that caps it.
+        A rebalance or a target lies on a date that is no session; a target lies on a
+        session on which its tranche is not rebalanced; an `as_of_date` is not the
+        previous session; a target's fund has no bar yet, or lacks the ADV20 that caps
+        it.
 
     Notes
     -----
     Source: "Execution and accounting" and "Portfolio construction" in the strategy's
-    specification. The change in equity is price_pnl + corporate_action_value - commission
-    - slippage, to rounding (see `marks.mark`); the first change is from `target_capital`.
+    specification. Except for rounding, the change in equity is price_pnl +
+    corporate_action_value - commission - slippage (see `marks.mark`). The first change
+    starts from `target_capital`.
     """
     schedules, first = schedules_of(prices, rebalances, targets, parameters)
     if first is None:
@@ -173,7 +179,7 @@ def schedules_of(
     targets: Targets,
     parameters: Parameters,
 ) -> tuple[list[dict[int, Selection]], int | None]:
-    """Return the rebalances of each tranche from its first on, and the strategy's first session."""
+    """Return each tranche's rebalances, and the strategy's first session."""
     selections, eligible = _selections(prices, rebalances, targets, parameters)
     firsts = first_sessions(eligible, parameters.start_funds)
     schedules = [
@@ -189,7 +195,7 @@ def _selections(
     targets: Targets,
     parameters: Parameters,
 ) -> tuple[list[dict[int, Selection]], list[dict[int, int]]]:
-    """Return the selections, and the numbers of eligible funds, of each tranche by session."""
+    """Return each tranche's selections and numbers of eligible funds, by session."""
     pool = parameters.pool
     days = {trade_date: n for n, trade_date in enumerate(prices.dates)}
     columns = {symbol: n for n, symbol in enumerate(prices.symbols)}
@@ -232,20 +238,20 @@ def walk(
     Parameters
     ----------
     bars : mapping of date to mapping of symbol to Bar
-        Only the sessions on which a fund traded.
+        A fund has a bar only on sessions on which it traded.
     dates : sequence of date
         Every session of the exchange from the pool's first to its last, in order.
     rebalances, targets, parameters
         As in `simulate`.
     endings : iterable of (date, str)
-        Each session on which a fund counts as ended, and the fund: it has been without any row for
-        so long that nothing can be sold any more.
+        Sessions on which a fund counts as ended, with the fund. It has had no row for
+        so long that its shares can no longer be sold.
 
     Raises
     ------
     ValueError
-        Bars or endings on a date that is no session, a fund that ends on a session with a bar, and
-        what `simulate` rejects.
+        A bar or an ending lies on a date that is no session; a fund ends on a session
+        on which it has a bar; and the errors of `simulate`.
     """
     prices = lay_out(dates, bars, parameters.pool, endings)
     ledger = simulate(prices, rebalances, targets, parameters)
@@ -263,7 +269,7 @@ def plan(
     open_orders: Mapping[str, Order],
     only: Collection[str] | None = None,
 ) -> list[Planned]:
-    """Return the orders of a tranche on the next session if every fund opened at its last close.
+    """Plan a tranche's next orders as if every fund opened at its last close.
 
     Parameters
     ----------
@@ -274,21 +280,21 @@ def plan(
     targets : mapping of symbol to Target
         The funds selected for the session; None unless it is a rebalance.
     parameters : Parameters
-        Of the strategy in the pool. `target_capital` counts for nothing here: the capital is the
-        account's.
+        The strategy's parameters in the pool. `target_capital` is ignored: the
+        account's own cash and shares are the capital.
     cash : float
         CNY at the last close.
     shares : mapping of symbol to float
-        Held at the last close, above zero.
+        Shares held at the last close, above zero.
     open_orders : mapping of symbol to Order
-        Orders of the last rebalance that had no fill so far.
+        Orders of the last rebalance without a fill so far.
     only : collection of str, optional
-        The funds that a rebalance may trade; None for all.
+        Funds that the rebalance may trade; None for all.
 
     Returns
     -------
     list of Planned
-        The orders in the order to send them.
+        Orders in the sequence in which to send them.
 
     Raises
     ------
@@ -352,22 +358,25 @@ def run(
     Parameters
     ----------
     bars, endings, sessions, rebalances, targets, parameters : pyarrow.Table
-        Columns of `BARS_SCHEMA`, `ENDINGS_SCHEMA`, `SESSIONS_SCHEMA`, `REBALANCES_SCHEMA`,
-        `TARGETS_SCHEMA` and `PARAMETERS_SCHEMA`, rows in any order; meaning and units as in
-        `simulate`. `sessions` are every session of a pool from its first to its last. Rebalances
-        and targets after a pool's last session are tomorrow's and are left alone.
+        Columns of `BARS_SCHEMA`, `ENDINGS_SCHEMA`, `SESSIONS_SCHEMA`,
+        `REBALANCES_SCHEMA`, `TARGETS_SCHEMA` and `PARAMETERS_SCHEMA`, rows in any
+        order; meaning and units as in `simulate`. `sessions` holds every session of a
+        pool from its first to its last. Rebalances and targets after a pool's last
+        session belong to tomorrow and are ignored.
 
     Returns
     -------
     pyarrow.Table
-        `LEDGER_SCHEMA`, sorted by strategy, pool and sequence, those without a sequence last.
+        `LEDGER_SCHEMA`, sorted by strategy, pool and sequence; rows without a sequence
+        come last.
 
     Raises
     ------
     ValueError
-        A missing column, a null or infinite value, a duplicate row, a price, limit or adjustment
-        factor that is not positive, a weight outside 0 to 1, an ADV20 below zero, a pool without
-        sessions or parameters, and what `simulate` rejects; the message names pool, fund and date.
+        A missing column, a null or infinite value, a duplicate row, a price, limit or
+        adjustment factor that is not positive, a weight outside 0 to 1, an ADV20 below
+        zero, a pool without sessions or parameters, and the errors of `simulate`. The
+        message names pool, fund and date.
     """
     bars = read_checked("bars", bars, BARS_SCHEMA, FundKey._fields)
     endings = read_checked("endings", endings, ENDINGS_SCHEMA, FundKey._fields)
@@ -415,7 +424,7 @@ def run(
 
 
 def read_targets(table: pa.Table) -> Targets:
-    """Return the targets of one strategy and pool, columns of `TARGETS_SCHEMA`."""
+    """Read the targets of one strategy and pool from columns of `TARGETS_SCHEMA`."""
     targets: dict[int, dict[date, dict[str, Target]]] = defaultdict(lambda: defaultdict(dict))
     for key, target in zip(_records(table, _TargetKey), _records(table, Target), strict=True):
         targets[key.tranche][key.trade_date][key.symbol] = target
@@ -429,10 +438,10 @@ def _ledger(
     of_tranches: Sequence[Marks],
     total: Marks,
 ) -> pa.Table:
-    """Lay the trails of the tranches and the marks of the sessions out as one table."""
+    """Combine the tranches' trails and the sessions' marks into one table."""
     count = len(total.equity)
     events = _events(trail, prices)
-    # In the order of the sessions: the events, the positions, and the session itself.
+    # A session's events come first, then its positions, then its own row.
     n_events = np.bincount(events.pop("session") - total.first, minlength=count)
     sessions, funds = np.nonzero(total.shares)
     n_positions = np.bincount(sessions, minlength=count)
@@ -487,15 +496,16 @@ def _ledger(
 
 
 def _numbered(begins: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return begin, begin + 1, … for each session, as many as its count."""
+    """Return, per session, `count` consecutive numbers from its `begin`."""
     places = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     return np.repeat(begins, counts) + places
 
 
 def _events(trail: Trail, prices: Prices) -> dict[str, np.ndarray]:
-    """Return rebalances and orders as columns, in the order of session and tranche.
+    """Return rebalances and orders as columns, sorted by session and tranche.
 
-    Of each the payouts come before the rebalance, which invests their cash, and the orders after.
+    Payouts come before the rebalance because it invests their cash. Orders come after
+    it.
     """
     rebalanced, attempts = trail.rebalanced, trail.attempts
     n_rebalanced, n_attempts = len(rebalanced.fund), len(attempts.fund)
@@ -535,7 +545,7 @@ def _events(trail: Trail, prices: Prices) -> dict[str, np.ndarray]:
 
 
 def _masked(values: np.ndarray) -> np.ndarray | pa.Array:
-    """Return an array with nulls for masked values and, in amounts, for NaN."""
+    """Return an array with null for masked values, and for NaN in amounts."""
     is_null = np.ma.getmaskarray(values)
     data = np.ma.getdata(values)
     if data.dtype.kind == "f":

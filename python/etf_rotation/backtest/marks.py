@@ -1,4 +1,4 @@
-"""Accounts marked to the close of every session, with the causes of their equity changes."""
+"""Accounts valued at every close, with the causes of each change in equity."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from etf_rotation.backtest.prices import Prices
 
 
 class Marks(NamedTuple):
-    """The sessions from `first` on: CNY, float (sessions,) each; `shares` (sessions, funds).
+    """Figures per session from `first` on: CNY, float (sessions,).
 
-    equity = cash + holdings_value, and its change is price_pnl + corporate_action_value
-    - commission - slippage, to rounding.
+    `shares` is float (sessions, funds). equity = cash + holdings_value. Except for
+    rounding, its change is price_pnl + corporate_action_value - commission - slippage.
     """
 
     first: int
@@ -34,18 +34,19 @@ AMOUNTS = Marks._fields[2:]
 
 
 def mark(trail: Trail, account: int, prices: Prices, first: int) -> Marks:
-    """Mark an account to the close of every session from `first` on.
+    """Value an account at the close of every session from `first` on.
 
     Notes
     -----
-    Sums over funds are exact, so that no order and no fund that is not held decides a bit. With
-    ratio = adj / adj of the fund's previous bar, over funds with a bar:
+    Sums over funds are exact: neither the order of funds nor a fund that is not held
+    changes a bit. With ratio = adj / adj of the fund's previous bar, summed over funds
+    with a bar:
 
-    - corporate_action_value = Σ added shares × previous close / ratio: of a dividend, the cash
-      that was paid and counts as reinvested at `pre_close`
+    - corporate_action_value = Σ added shares × previous close / ratio: of a dividend,
+      the cash that was paid and counts as reinvested at `pre_close`
     - slippage = Σ shares × |fill - open|
-    - price_pnl = Σ shares before × (open - previous close)
-      + Σ added shares × (open - previous close / ratio) + Σ shares at the close × (close - open)
+    - price_pnl = Σ shares before × (open - previous close) + Σ added shares × (open -
+      previous close / ratio) + Σ shares at the close × (close - open)
     """
     cash, shares = _held(trail, account, prices, first)
     has_bar = ~np.isnan(prices.open[first:])
@@ -54,7 +55,7 @@ def mark(trail: Trail, account: int, prices: Prices, first: int) -> Marks:
     holdings_value = exact_sums(shares * close)
 
     before = np.vstack([np.zeros(shares.shape[1]), shares[:-1]])
-    # On the first session nothing was held before, and any close does.
+    # Index -1 is harmless on the first session: nothing was held before it.
     last_close = prices.known_closes[np.arange(first, len(prices.dates)) - 1]
     ratio = prices.ratios[first:]
     added = before * ratio - before
@@ -81,7 +82,7 @@ def mark(trail: Trail, account: int, prices: Prices, first: int) -> Marks:
 
 
 def add_up(marks: Sequence[Marks]) -> Marks:
-    """Return the sums over the tranches of a strategy, of the same sessions."""
+    """Add up the tranches of a strategy over the same sessions."""
     if len(marks) == 1:
         return marks[0]
     amounts = (
@@ -92,16 +93,16 @@ def add_up(marks: Sequence[Marks]) -> Marks:
 
 
 def equity(trail: Trail, account: int, prices: Prices) -> np.ndarray:
-    """Return an account's equity at the close of every session, its capital before it begins."""
+    """Return an account's equity at every close; before it begins, its capital."""
     cash, shares = _held(trail, account, prices, 0)
     return cash + exact_sums(shares * prices.known_closes)
 
 
 def _held(trail: Trail, account: int, prices: Prices, first: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return cash (sessions,) and shares (sessions, funds) at the closes from `first` on."""
+    """Return cash (sessions,) and shares (sessions, funds) at closes from `first`."""
     rows = rows_of(trail.states.account, account)
     lengths = np.diff([first, *trail.states.session[rows], len(prices.dates)])
-    # Before its first state a tranche waits with its capital.
+    # A tranche holds its whole capital in cash until its first state.
     cash = np.concatenate([[trail.capital[account]], trail.states.cash[rows]])
     shares = np.zeros((len(cash), len(prices.symbols)))
     if len(cash) > 1:
@@ -110,11 +111,11 @@ def _held(trail: Trail, account: int, prices: Prices, first: int) -> tuple[np.nd
 
 
 def costs_by_session(trail: Trail, account: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return commission and slippage of every session, exact sums over its fills, (end,) each."""
+    """Return commission and slippage per session, exact sums over fills, (end,)."""
     rows = rows_of(trail.attempts.account, account)
     is_filled = trail.attempts.is_filled[rows]
     sessions = trail.attempts.session[rows][is_filled]
-    # A row per session, a column per fill of it.
+    # One row per session, one column per fill in that session.
     counts = np.bincount(sessions, minlength=end)
     places = np.arange(len(sessions)) - np.repeat(np.cumsum(counts) - counts, counts)
     sums = []

@@ -1,4 +1,4 @@
-"""Prices of a pool's funds, laid out by session and fund for the walk."""
+"""Prices of a pool's funds, arranged by session and fund for the simulation."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 
 from etf_rotation.contracts import FundKey, refuse, schema_of
 
-# Limit prices are multiples of it; raw prices carry float noise beyond.
+# Limit prices are multiples of 0.001 CNY. Raw prices carry floating-point noise.
 PRICE_DECIMALS = 3
 
 
 class Bar(NamedTuple):
-    """A fund's session, unadjusted CNY; limits are rounded to 0.001, null if there is none."""
+    """A fund's session in unadjusted CNY; a limit is a multiple of 0.001, or null."""
 
     open: float
     close: float
@@ -29,11 +29,12 @@ class Bar(NamedTuple):
 
 @dataclass(frozen=True)
 class Prices:
-    """Unadjusted prices of a pool's funds, float (sessions, funds), CNY, NaN if missing.
+    """Unadjusted prices of a pool's funds in CNY: (sessions, funds), NaN if missing.
 
-    `symbols` are sorted; `last_close` is the close of the session or of the last bar before it;
-    `actions` holds, by session and fund, adj over adj of the fund's previous bar where they differ;
-    `endings` holds, by session, the funds that end on it.
+    `symbols` is sorted. `last_close` is the close of the session or, without a bar, of
+    the last bar before it. `actions` maps session and fund to adj / adj of the fund's
+    previous bar where they differ. `endings` maps a session to the funds that end on
+    it.
     """
 
     dates: Sequence[date]
@@ -47,7 +48,7 @@ class Prices:
 
     @cached_property
     def known_closes(self) -> np.ndarray:
-        """The last close; 0 before the first bar, because unlisted funds are never held."""
+        """The last close; 0 before the first bar: unlisted funds are never held."""
         return np.nan_to_num(self.last_close)
 
     @cached_property
@@ -65,7 +66,7 @@ class Prices:
 
     @cached_property
     def has_ended(self) -> np.ndarray:
-        """Whether a fund ends on the session."""
+        """Whether the fund ends on the session."""
         has_ended = np.zeros(self.open.shape, bool)
         for session, funds in self.endings.items():
             has_ended[session, funds] = True
@@ -73,7 +74,7 @@ class Prices:
 
     @cached_property
     def next_events(self) -> np.ndarray:
-        """The position of the next session with a corporate action or an end, after each one."""
+        """Per session, the next session with a corporate action or an ending."""
         count = len(self.dates)
         has_event = (self.ratios != 1).any(axis=1) | self.has_ended.any(axis=1)
         here = np.where(has_event, np.arange(count), count)
@@ -81,18 +82,18 @@ class Prices:
 
     @cached_property
     def is_limit_up(self) -> np.ndarray:
-        """Whether the open, to a whole tick, is at or above the upper limit."""
+        """Whether the open, rounded to a tick, is at or above the upper limit."""
         # A NaN limit means no limit, and comparisons with NaN are false.
         return self._rounded_open >= self.limit_up
 
     @cached_property
     def is_limit_down(self) -> np.ndarray:
-        """Whether the open, to a whole tick, is at or below the lower limit."""
+        """Whether the open, rounded to a tick, is at or below the lower limit."""
         return self._rounded_open <= self.limit_down
 
     @cached_property
     def _rounded_open(self) -> np.ndarray:
-        # Python rounds a double's decimal value; numpy's rounding scales it first.
+        # Not numpy's round: it scales first. Python rounds the exact decimal value.
         rows = self.open.tolist()
         return np.array([[round(price, PRICE_DECIMALS) for price in row] for row in rows])
 
@@ -105,19 +106,20 @@ class Prices:
         bars: Mapping,
         endings: Iterable[tuple[int, str]] = (),
     ) -> "Prices":
-        """Lay out bars by session and fund.
+        """Arrange bars by session and fund.
 
         Parameters
         ----------
         dates : sequence of date
             Every session, in order.
         days, symbols : sequence of int and of str, length n
-            Position in `dates` and fund of each bar; no fund has two on a session.
+            Position in `dates` and fund of each bar; at most one bar per fund and
+            session.
         bars : mapping of str to array of float, length n
             The fields of `Bar`, NaN for null.
         endings : iterable of (int, str)
-            Position in `dates` and fund: the session on which a fund counts as ended. Those of
-            funds without any bar are left out.
+            Position in `dates` of the session on which a fund counts as ended, and the
+            fund. Funds without any bar are left out.
         """
         funds, columns = np.unique(np.array(symbols, dtype=str), return_inverse=True)
         shape = len(dates), len(funds)
@@ -158,7 +160,7 @@ ENDINGS_SCHEMA = schema_of(FundKey)
 
 
 def read_prices(bars: pa.Table, dates: Sequence[date], endings: pa.Table) -> Prices:
-    """Lay out a pool's bars from tables.
+    """Arrange a pool's bars from tables.
 
     Parameters
     ----------
@@ -172,8 +174,8 @@ def read_prices(bars: pa.Table, dates: Sequence[date], endings: pa.Table) -> Pri
     Raises
     ------
     ValueError
-        A bar or an ending on a date that is no session, a fund that ends on a session with a bar;
-        the message names pool, fund and date.
+        A bar or an ending lies on a date that is no session, or a fund ends on a
+        session on which it has a bar. The message names pool, fund and date.
     """
     sessions = pa.array(dates, pa.date32())
     for name, table in (("bars", bars), ("endings", endings)):
@@ -205,7 +207,7 @@ def lay_out(
     pool: str,
     endings: Iterable[tuple[date, str]] = (),
 ) -> Prices:
-    """Lay out a pool's bars from mappings; parameters and errors as in `backtest.walk`."""
+    """Arrange a pool's bars from mappings; arguments and errors as in `ledger.walk`."""
     days = {trade_date: n for n, trade_date in enumerate(dates)}
     rows = []
     for trade_date, funds in bars.items():

@@ -1,6 +1,7 @@
-"""PORTFOLIO: the curve of the pools together, each a sleeve that is reset to its weight monthly.
+"""PORTFOLIO: the equity curve of all pools, rebalanced to their weights each month.
 
-The sums over sleeves are `math.fsum`, so that the order of the pools decides no bit.
+Each pool is one sleeve. Sums over sleeves use `math.fsum`, so the order of the pools
+changes no bit.
 """
 
 import math
@@ -21,14 +22,14 @@ class _SessionKey(NamedTuple):
 
 
 class PoolSession(NamedTuple):
-    """What a pool and its benchmark made of a session, plain ratios."""
+    """One session's returns of a pool and its benchmark, plain ratios."""
 
     daily_return: float
     benchmark_return: float
 
 
 class Member(NamedTuple):
-    """A pool of a PORTFOLIO: the strategy that is followed in it, capital in CNY, and weight."""
+    """A pool of a PORTFOLIO: its strategy, its capital in CNY, and its weight."""
 
     portfolio: str
     pool: str
@@ -57,7 +58,7 @@ def sleeves_at_close(
     weights: Mapping[str, float],
     capital: float,
 ) -> list[dict[str, float]]:
-    """Let each sleeve earn its pool's returns, and reset the sleeves before each month.
+    """Compound each sleeve by its pool's returns, and reset all sleeves every month.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def sleeves_at_close(
     returns : mapping of pool to sequence of float, length n
         Daily returns, plain ratios.
     weights : mapping of pool to float
-        Shares of the whole for the same pools, adding up to 1.
+        Fractions of the whole for the same pools, adding up to 1.
     capital : float
         CNY, split by weight before the first session.
 
@@ -77,9 +78,9 @@ def sleeves_at_close(
 
     Notes
     -----
-    Source of the formula: "Portfolio of pools" in the strategy's specification. With E the sum of
-    the sleeves, a sleeve is sleeve · (1 + r) at the next close; where the next session is the
-    first of its month, it is weight · E · (1 + r).
+    Source of the formula: "Portfolio of pools" in the strategy's specification. E is
+    the sum of the sleeves. At the next close a sleeve is sleeve · (1 + r). If that
+    session is the first of its month, the sleeve is weight · E · (1 + r).
     """
     closes = []
     held = {pool: weight * capital for pool, weight in weights.items()}
@@ -98,29 +99,30 @@ def run(sessions: pa.Table, members: pa.Table) -> pa.Table:
     Parameters
     ----------
     sessions : pyarrow.Table
-        Columns of `SESSIONS_SCHEMA`, one row per session of a strategy in a pool, in any order;
-        there may be others than the members.
+        Columns of `SESSIONS_SCHEMA`, one row per session of a strategy in a pool, in
+        any order. Rows of strategies that are no members are ignored.
     members : pyarrow.Table
-        Columns of `MEMBERS_SCHEMA`, one row per portfolio and pool, in any order; the weights of a
-        portfolio add up to 1.
+        Columns of `MEMBERS_SCHEMA`, one row per portfolio and pool, in any order. The
+        weights of a portfolio add up to 1.
 
     Returns
     -------
     pyarrow.Table
-        `SLEEVES_SCHEMA`, `strategy` being the portfolio's name: one row per session and pool,
-        sorted. A portfolio runs from the latest of its members' first sessions to the earliest of
-        their last; it has no row where one of them has no session.
+        `SLEEVES_SCHEMA`, one row per session and pool, sorted; `strategy` is the
+        portfolio's name. A portfolio runs from the latest first session of its members
+        to the earliest last session. It is absent if a member has no session.
 
     Raises
     ------
     ValueError
-        A missing column, a null or infinite value, a duplicate row, a pool that skips a session.
+        A missing column, a null or infinite value, a duplicate row, or a pool that
+        skips a session.
 
     Notes
     -----
-    Source: "Portfolio of pools" and, for the benchmark, "Metrics" in the strategy's specification.
-    Equity = Σ sleeves, from Σ target_capital of these pools; the benchmark's sleeves are combined
-    in the same way.
+    Source: "Portfolio of pools" and, for the benchmark, "Metrics" in the strategy's
+    specification. Equity is the sum of the sleeves and starts from the sum of
+    target_capital. The benchmark's sleeves are combined in the same way.
     """
     sessions = read_checked("sessions", sessions, SESSIONS_SCHEMA, _SessionKey._fields)
     members = read_checked("members", members, MEMBERS_SCHEMA, ("portfolio", "pool"))

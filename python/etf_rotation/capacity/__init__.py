@@ -1,1 +1,1 @@
-"""Check limits, and estimate how much capital a pool carries."""
+"""Check limits, and estimate how much capital a pool can carry."""

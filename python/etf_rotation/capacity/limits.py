@@ -1,4 +1,4 @@
-"""Capacity: a pool's weights against its limits, and the cost of its orders at other capitals."""
+"""Capacity: weights checked against limits, and market impact by capital."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,13 +17,13 @@ INFORMATIVE = "informative"
 
 
 class Holding(NamedTuple):
-    """A fund of a portfolio, as known at the close at which `equity` was counted."""
+    """A fund of a portfolio, as known at the close at which `equity` is measured."""
 
     symbol: str
     category: str
     is_broad: bool
     weight: float  # share of equity
-    order_weight: float  # share of equity after the ADV cap; the realized one of a holding
+    order_weight: float  # fraction of equity after the ADV cap; of holdings: actual
     adv20: float | None  # CNY
 
 
@@ -31,16 +31,16 @@ Record = TypeVar("Record")
 
 
 class Limits(NamedTuple):
-    """A pool's limits; weights are shares of equity, `max_adv_pct` a share of ADV20."""
+    """A pool's limits; weights are fractions of equity, `max_adv_pct` of ADV20."""
 
     max_single_weight: float
     max_sector_weight: float
-    max_broad_funds: int | None  # None: the strategy holds every fund, and no such limit binds it
+    max_broad_funds: int | None  # None: no limit, because the strategy holds every fund
     max_adv_pct: float
 
 
 class Check(NamedTuple):
-    """One figure against its limit; the value is null if unknown."""
+    """One figure and its limit; the value is null if unknown."""
 
     check_name: str
     subject: str
@@ -51,7 +51,7 @@ class Check(NamedTuple):
 
 
 class Fill(NamedTuple):
-    """A fill of the backtest with the fund's figures at the previous close."""
+    """A fill of the backtest, with the fund's figures at the previous close."""
 
     pool: str
     sequence: int
@@ -63,7 +63,7 @@ class Fill(NamedTuple):
 
 
 class CurvePoint(NamedTuple):
-    """Result at one capital; null if the impact of a fill is unknown."""
+    """Result at one capital; null if the impact of any fill is unknown."""
 
     capital_cny: float
     annual_return: float
@@ -117,31 +117,32 @@ def check_portfolio(
     equity: float,
     target_capital: float | None = None,
 ) -> list[Check]:
-    """Hold one portfolio of a pool against the pool's limits.
+    """Check one portfolio of a pool against the pool's limits.
 
     Parameters
     ----------
     holdings : sequence of Holding
         The funds with a weight above zero.
     limits : Limits
-        Of the pool.
+        The pool's limits.
     equity : float
-        CNY; what `order_weight` is a share of.
+        CNY; the base of `order_weight`.
     target_capital : float, optional
-        CNY; given for holdings, which could be sold and are looked at in this size too.
+        CNY; given for holdings. They are also checked as if the portfolio had this
+        size.
 
     Returns
     -------
     list of Check
-        `single_weight` and `adv_pct` for each fund, `sector_weight` for each category of funds
-        that are not broad, one `broad_funds`; with a `target_capital` also
-        `adv_pct_at_target_capital` for each fund, and the sessions that selling it takes.
+        `single_weight` and `adv_pct` for each fund, `sector_weight` for each category
+        of funds that are not broad, and one `broad_funds`. With a `target_capital` also
+        `adv_pct_at_target_capital` for each fund, and the sessions needed to sell it.
 
     Notes
     -----
-    Source of the formulas: "Capacity" in the strategy's specification. adv_pct = order_weight ×
-    equity / ADV20; sessions to sell = adv_pct / max_adv_pct. A violation exceeds its limit by more
-    than a share of 1e-9; a missing ADV20 is one.
+    Source of the formulas: "Capacity" in the strategy's specification. adv_pct =
+    order_weight × equity / ADV20; sessions to sell = adv_pct / max_adv_pct. A violation
+    exceeds its limit by a fraction of more than 1e-9. A missing ADV20 is a violation.
     """
     is_held = target_capital is not None
     capitals = {"adv_pct": equity}
@@ -178,9 +179,9 @@ def check_all(weights: pa.Table) -> pa.Table:
     Parameters
     ----------
     weights : pyarrow.Table
-        Columns of `WEIGHTS_SCHEMA`, one row per (pool, trade_date, kind, tranche, symbol), in
-        any order. Each row repeats the facts of its pool and of the portfolio. `kind` is
-        `binding` for a rebalance and `informative` for what is held.
+        Columns of `WEIGHTS_SCHEMA`, one row per (pool, trade_date, kind, tranche,
+        symbol), in any order. Each row repeats the columns of its pool and portfolio.
+        `kind` is `binding` for a rebalance and `informative` for holdings.
 
     Returns
     -------
@@ -190,7 +191,8 @@ def check_all(weights: pa.Table) -> pa.Table:
     Raises
     ------
     ValueError
-        A missing column, a null or infinite value, a duplicate row, an ADV20 below zero.
+        A missing column, a null or infinite value, a duplicate row, an ADV20 below
+        zero.
     """
     key = (*_CheckKey._fields, "symbol")
     weights = read_checked("weights", weights, WEIGHTS_SCHEMA, key)
@@ -220,7 +222,7 @@ def impact_cost(
     volatility : float
         Standard deviation of daily returns.
     impact_coefficient : float
-        Without unit, of the order of one.
+        Dimensionless, of order one.
 
     Returns
     -------
@@ -229,10 +231,11 @@ def impact_cost(
 
     Notes
     -----
-    Source of the formula: the square-root law, as in Grinold and Kahn, "Active Portfolio
-    Management" (2nd edition, 2000, chapter 16): trading one day's volume costs about one day's
-    volatility. Almgren, Thum, Hauptmann and Li, "Direct estimation of equity market impact"
-    (Risk, July 2005) fit an exponent of 3/5 on large US stocks, near the square root.
+    Source of the formula: the square-root law, as in Grinold and Kahn, "Active
+    Portfolio Management" (2nd edition, 2000, chapter 16): trading one day's volume
+    costs about one day's volatility. Almgren, Thum, Hauptmann and Li, "Direct
+    estimation of equity market impact" (Risk, July 2005) fit an exponent of 3/5 on
+    large US stocks, near the square root.
     """
     return value * impact_coefficient * volatility * math.sqrt(value / adv20)
 
@@ -246,7 +249,7 @@ def capacity_curve(
     impact_coefficient: float,
     sessions_per_year: int,
 ) -> list[CurvePoint]:
-    """Return the results of a pool's backtest at other capitals.
+    """Estimate the results of a pool's backtest at other capitals.
 
     Parameters
     ----------
@@ -257,26 +260,28 @@ def capacity_curve(
     capitals : sequence of float
         CNY, above zero.
     target_capital : float
-        What the backtest began with, CNY.
+        Initial capital of the backtest, CNY.
     impact_coefficient : float
         As in `impact_cost`.
     sessions_per_year : int
-        Sessions of a year.
+        Number of sessions in a year.
 
     Returns
     -------
     list of CurvePoint
-        One for each capital, as given. `annual_impact_cost` is the mean daily cost as a share of
-        equity × sessions of a year; `max_order_share` the largest order as a share of ADV20. A
-        fill without ADV20 or volatility leaves the net return, and these two, null.
+        One point per capital, in the order given. `annual_impact_cost` is the mean
+        daily cost as a fraction of equity × sessions per year. `max_order_share` is the
+        largest order as a fraction of ADV20. A fill without ADV20 or volatility makes
+        these two and the net return null.
 
     Notes
     -----
-    With k = capital / target_capital, E the equity at a close and I the impact of the session's
-    fills, each k times its value: growth of a session = (k·E - I) / (k·E of the session before),
-    net_annual_return = (product of the growths)^(sessions_per_year / sessions) - 1, or -1 once a
-    growth is not above zero. Everything but the impact is as in the backtest: slippage and
-    commission, its minimum included, are the same share of equity, and no weight is capped anew.
+    k = capital / target_capital. E is the equity at a close. I is the impact of the
+    session's fills, each at k times its value. Growth of a session = (k·E - I) / (k·E
+    of the previous session). net_annual_return = (product of the
+    growths)^(sessions_per_year / sessions) - 1, or -1 once a growth is not above zero.
+    Everything but the impact is as in the backtest: slippage and commission, including
+    its minimum, stay the same fraction of equity, and weights are not capped again.
     """
     fills = list(fills)
     dates = list(equity)
@@ -332,22 +337,24 @@ def curves_of_all(
     Parameters
     ----------
     fills, equity, pools : pyarrow.Table
-        Columns of `FILLS_SCHEMA`, `EQUITY_SCHEMA` and `POOLS_SCHEMA`, rows in any order.
+        Columns of `FILLS_SCHEMA`, `EQUITY_SCHEMA` and `POOLS_SCHEMA`, rows in any
+        order.
     capitals, impact_coefficient, sessions_per_year
         As in `capacity_curve`.
 
     Returns
     -------
     pyarrow.Table
-        `CURVE_SCHEMA`, sorted by pool and capital; `trade_date` is the pool's last session.
+        `CURVE_SCHEMA`, sorted by pool and capital; `trade_date` is the pool's last
+        session.
 
     Raises
     ------
     InputError
         A capital that is not above zero, a coefficient below zero.
     ValueError
-        A missing column, a null or infinite value, a duplicate row, a fill's value that is not
-        above zero, an ADV20 or a volatility below zero.
+        A missing column, a null or infinite value, a duplicate row, a fill's value that
+        is not above zero, an ADV20 or a volatility below zero.
     """
     if not capitals or not all(math.isfinite(c) and c > 0 for c in capitals):
         raise InputError(

@@ -1,4 +1,4 @@
-"""What a command prints about a run: gate, orders, holdings, results, and what to do next."""
+"""A run's summary on the terminal: gate, orders, holdings, results, next steps."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ from etf_rotation.report.numbers import measured, money
 from etf_rotation.report.page import REPORT
 from etf_rotation.texts import texts
 
-NARROW = 110  # columns below which findings and orders take lines of their own
+NARROW = 110  # columns; below it findings and orders are printed as blocks of lines
 NARROW_METRICS = ("annual_return", "benchmark_return", "max_drawdown", "sharpe")
 
 
 def closing(outcome: Outcome, settings: Settings) -> str:
-    """Return what ends a run, in the chosen language, in the order in which it is read."""
+    """Return a run's summary in the chosen language."""
     language = settings.language
     words = texts("console", language)
     parts = _gate(outcome, language)
-    # What is not published is not to be sent.
+    # Orders of an unpublished run must not be sent.
     if outcome.is_published and traded(outcome.orders):
         parts += [orders_table(traded(outcome.orders), language)]
     if outcome.code == PASSED and traded(outcome.holdings):
@@ -64,7 +64,7 @@ def closing(outcome: Outcome, settings: Settings) -> str:
 
 
 def _end(outcome: Outcome, settings: Settings, words: dict) -> str:
-    """Return the last lines: what was published, where the report is, and what to do next."""
+    """Return the last lines: the publication, the report's path, and the next steps."""
     run = settings.base / SNAPSHOTS / outcome.run_id
     where, seconds = run, f" ({outcome.seconds:.1f} s)"
     said = texts("message", settings.language)
@@ -97,12 +97,12 @@ def _has_orders(outcome: Outcome) -> bool:
 
 
 def _gate(outcome: Outcome, language: str) -> list[str]:
-    """Return what closes a run about its gate: counts, what is new, what stands, what is gone."""
+    """Summarize the gate: counts, and new, standing and resolved findings."""
     if not outcome.gate:
         return []
     rows = notable(outcome.gate)
     parts = [gate_counts(outcome.gate, language)]
-    # The alert rules come once, below.
+    # Without alert rules: they are listed once, below.
     if shown := [row for row in rows if not is_standing(row) and not is_alert(row)]:
         parts.append(gate_table(shown, language))
     standing = [row for row in rows if is_standing(row) and not is_alert(row)]
@@ -117,12 +117,12 @@ def _gate(outcome: Outcome, language: str) -> list[str]:
 
 
 def gate_counts(rows: list[dict], language: str) -> str:
-    """Return one line: how many checks passed, warned and failed."""
+    """Return one line with the numbers of checks that passed, warned and failed."""
     return texts("message", language)["gate"].format(*counts(rows))
 
 
 def gate_table(rows: list[dict], language: str) -> str:
-    """Return checks as a table, the worst first; on a narrow terminal as blocks of lines."""
+    """Render checks as a table, worst first; as blocks on a narrow terminal."""
     words, said = texts("console", language), texts("message", language)
     suffix = "_zh" if language == "zh" else ""
     lines = []
@@ -156,7 +156,7 @@ def _block(line: list) -> list:
 
 
 def metrics_table(rows: list[dict], language: str) -> str:
-    """Return metrics as a table, returns in percent."""
+    """Render metrics as a table, returns in percent."""
     words, said = texts("console", language), texts("message", language)
     is_narrow = width() < NARROW
     keys = {"pool": "pool", "strategy": "strategy"}
@@ -178,7 +178,7 @@ def _right(text: str) -> Text:
 
 
 def orders_table(rows: list[dict], language: str) -> str:
-    """Return the orders to send: fund, side, shares, value, limits, and why."""
+    """Render the orders to send: fund, side, shares, value, limits, reason."""
     words, said = texts("console", language), texts("message", language)
     dates = ", ".join(sorted({str(row["trade_date"]) for row in rows if row["trade_date"]}))
     reason = "reason_zh" if language == "zh" else "reason"
@@ -209,7 +209,7 @@ def orders_table(rows: list[dict], language: str) -> str:
 
 
 def holdings_table(rows: list[dict], language: str) -> str:
-    """Return what is held, with weight and unrealized return."""
+    """Render the holdings with weight and unrealized return."""
     headings = texts("console", language)["holdings_headings"]
     names = ("pool", "symbol", "fund", "weight", "value", "entry", "gain")
     lines = [
@@ -228,7 +228,7 @@ def holdings_table(rows: list[dict], language: str) -> str:
 
 
 def returns_table(rows: list[dict], language: str) -> str:
-    """Return the live strategies' returns by period beside the benchmark's."""
+    """Render the live strategies' returns by period beside the benchmark's."""
     words, said = texts("console", language), texts("message", language)
     by_pool: dict[str, dict[str, dict]] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""Look at what runs left, compare, and put an earlier one back."""
+"""Show and compare finished runs, and restore an earlier one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ database_option = click.option(
 @click.command(epilog=CODES)
 @output_option
 @click.option("--output-dir", metavar="FOLDER", help="A run's folder (default: the published one).")
-@click.option("--database", metavar="FILE", help="A database, such as dbt build leaves.")
+@click.option("--database", metavar="FILE", help="A database, such as dbt build writes.")
 @click.pass_context
 def gate(
     context: click.Context,
@@ -55,7 +55,7 @@ def gate(
     output_dir: str | None,
     database: str | None,
 ) -> int:
-    """Show the gate over a finished folder or a database."""
+    """Show the gate's verdict on a run's folder or a database."""
     refuse_both(context, ["output_dir", "database"])
     rows: list[dict] = []
     unchanged: list[dict] = []
@@ -66,10 +66,11 @@ def gate(
             raise InputError(f"no folder {folder}")
         manifest = manifests.read(folder)
         database = str(folder / snapshots.DATABASE)
-        # What panels and backtest copy into a folder has neither manifest nor database.
+        # A folder copied by panels or backtest has neither manifest nor database.
         is_full = Path(database).is_file() if manifest is None else not manifest["partial"]
         rows = export_checks.check_folder(folder, is_full=is_full)
-        # Counted apart: the run itself could not yet look back on its files.
+        # Left out if it passed: the run itself could not check this yet, so counts
+        # would differ.
         unchanged = [row for row in rows if row["check_name"] == UNCHANGED]
         rows = [row for row in rows if row not in unchanged or row["status"] != "pass"]
     if is_database or Path(database).is_file():
@@ -89,7 +90,7 @@ def gate(
 @output_option
 @database_option
 def pools(*, output_root: str | None, database: str | None) -> int:
-    """Show the metrics of the pools and of PORTFOLIO."""
+    """Show the metrics of the pools and PORTFOLIO."""
     database = database or str(published_folder(output_root) / snapshots.DATABASE)
     with _connect(database) as connection:
         if not export.has(connection, METRICS):
@@ -105,7 +106,7 @@ def pools(*, output_root: str | None, database: str | None) -> int:
 @click.command("list", epilog=CODES)
 @output_option
 def list_runs(*, output_root: str | None) -> int:
-    """List the runs that are kept."""
+    """List the stored runs."""
     root = _root(output_root)
     published = snapshots.current(root)
     words = texts("console", language({}, os.environ))
@@ -135,7 +136,7 @@ def _row(manifest: dict) -> tuple:
     statuses = [check["status"] for check in manifest["gate"]]
     names = ("error", "fail", "warn", "pass")
     counts = [f"{statuses.count(name)} {name}" for name in names if name in statuses]
-    # Runs of earlier versions do not say how far their data reached, and what it earned.
+    # Manifests of earlier versions have neither the last session nor the annual return.
     annual = manifest.get("annual_return")
     return (
         manifest["run_id"],
@@ -158,7 +159,7 @@ def _row(manifest: dict) -> tuple:
 def diff(*, output_root: str | None, a: str, b: str) -> int:
     """Compare two runs: orders, holdings, metrics, weights, factors.
 
-    A and B are the ids of runs, see list.
+    A and B are ids of runs, as `list` shows them.
     """
     base = _root(output_root).parent
     runs = [snapshots.find(base, run_id)[0] for run_id in (a, b)]
@@ -175,7 +176,7 @@ def diff(*, output_root: str | None, a: str, b: str) -> int:
 def restore(*, output_root: str | None, run_id: str) -> int:
     """Publish an earlier run again.
 
-    ID is the id of the run, see list.
+    ID is the id of the run, as `list` shows it.
     """
     root = _root(output_root)
     if not root.parent.is_dir():
@@ -207,7 +208,7 @@ def _keep_orders(root: Path, run_id: str) -> None:
 
 
 def _root(given: str | None) -> Path:
-    """Return the output root: on a machine with synthetic data only, the one for that."""
+    """Return the output root; the one for synthetic data if there is nothing else."""
     root = output_root_of(given, os.environ)
     if given or root.is_symlink():
         return root
@@ -221,7 +222,7 @@ def published_folder(given: str | None) -> Path:
     Raises
     ------
     InputError
-        If nothing is published.
+        No run is published.
     """
     root = _root(given)
     published = snapshots.current(root)

@@ -37,15 +37,15 @@ COMMANDS = (
 
 
 class InOrder(click.Group):
-    """A group whose help lists the commands in their own order, not by the alphabet."""
+    """A group whose help lists the commands as they were added, not alphabetically."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """Return the names of the commands."""
+        """Return the names of the commands in the order in which they were added."""
         return list(self.commands)
 
 
 def _show_version(context: click.Context, _option: click.Parameter, is_asked: bool) -> None:
-    # Not click's own option: the version is only read when someone asks for it.
+    # Not click.version_option: the version is read only when someone asks for it.
     if is_asked:
         click.echo(f"etf-rotation {version()}")
         context.exit()
@@ -65,11 +65,11 @@ def _show_version(context: click.Context, _option: click.Parameter, is_asked: bo
     help="Show the version and exit.",
 )
 def cli() -> None:
-    """Turn raw daily bars of ETFs into factors, backtests, a verdict and tomorrow's orders."""
+    """Turn daily ETF bars into factors, backtests, a verdict and tomorrow's orders."""
 
 
 for command in COMMANDS:
-    # click would cut a longer line short.
+    # Set explicitly, because click would truncate a long line.
     command.short_help = (command.help or "").partition("\n")[0]
     cli.add_command(command)
 
@@ -89,11 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = COULD_NOT_RUN
     except (Exception, KeyboardInterrupt) as error:
         process.hold()
-        # Python's own exit code for an error is 1, which says here that the gate failed.
+        # Caught, because Python's exit code for an exception is 1: here the gate
+        # failed.
         print(reason(error), file=sys.stderr)
         code = COULD_NOT_RUN
     if fault := process.output_fault():
         print(fault, file=sys.stderr)
-        # What a command did stands, whether or not it could say so.
+        # The effect of an acting command stands, even if it could not be printed.
         code = code if own.has_acted else COULD_NOT_RUN
     return code

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-CODES = "Exit codes: 0 it passed, 1 the gate failed, 2 it could not run."
-# \b keeps click from wrapping the block.
+CODES = "Exit codes: 0 success, 1 the gate failed, 2 the command could not run."
+# \b stops click from wrapping the block.
 ENVIRONMENT = """\b
 Environment:
   ETF_RAW_ROOT, ETF_OUTPUT_ROOT, ETF_AS_OF, ETF_POOLS, ETF_UNIVERSE
@@ -33,10 +33,11 @@ Callback = TypeVar("Callback", bound=Callable[..., Any])
 
 @dataclass
 class Process:
-    """What a command of this process may use beside its options.
+    """State of this process that commands use beside their options.
 
-    `secrets` are the settings of the notification channels and `token` is Tushare's. Both are
-    out of the environment. `has_acted` tells that the command does more than print a result.
+    `secrets` are the settings of the notification channels; `token` is Tushare's. Both
+    have been removed from the environment. `has_acted` is true if the command did more
+    than print a result.
     """
 
     secrets: dict[str, str] = field(default_factory=dict)
@@ -45,24 +46,24 @@ class Process:
 
 
 class Acting(click.Command):
-    """A command that matters for what it does. Its exit code does not depend on its output."""
+    """A command with effects; a failed output does not change its exit code."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command, and note that it acts unless an option says that it only looks."""
+        """Run the command; record that it acts unless an option makes it read-only."""
         only_looks = context.params.get("dry_run") or context.params.get("status")
         context.obj.has_acted = not only_looks
         return super().invoke(context)
 
 
 def input_options(command: Callback) -> Callback:
-    """Add the options that say what a build reads."""
+    """Add the options for the input of a build."""
     for option in reversed(
         (
             raw_root_option,
-            click.option("--pools", help="Only these pools, separated by commas; never published."),
             click.option(
-                "--as-of", metavar="YYYY-MM-DD", help="Build as if nothing later were known."
+                "--pools", help="Comma-separated pools to build; such a run is not published."
             ),
+            click.option("--as-of", metavar="YYYY-MM-DD", help="Ignore all data after this date."),
             click.option("--vars", help="dbt vars as YAML, such as '{slippage_bps: 20}'."),
         )
     ):
@@ -91,7 +92,7 @@ def refuse_both(context: click.Context, names: Sequence[str]) -> None:
     Raises
     ------
     click.UsageError
-        It names both options.
+        Both options are given; the message names them.
     """
     given = [name for name in names if context.params[name] is not None]
     if len(given) > 1:

@@ -13,7 +13,7 @@ from etf_rotation.console import Progress
 from etf_rotation.production import snapshots
 from etf_rotation.production.run import PASSED
 
-# Each takes values separated by commas, which are tried in every combination.
+# Each option takes comma-separated values; the sweep tries all combinations.
 SETTINGS = (
     (
         "factors",
@@ -21,7 +21,7 @@ SETTINGS = (
         "ret_20+ret_63 (default: all,single,pair,all-but-one).",
     ),
     ("top-n", "Funds to hold, such as 3,5,all (default: the strategy's, less 2, plus 2 and 4)."),
-    ("keep-rank", "A fund stays up to this multiple of top-n (default: the strategy's)."),
+    ("keep-rank", "A held fund stays up to rank keep-rank × top-n (default: the strategy's)."),
     ("weighting", "Any of equal, inverse_volatility, own (default: the strategy's)."),
     (
         "redistribute",
@@ -29,7 +29,7 @@ SETTINGS = (
     ),
     ("rebalance", "Any of monthly, weekly, daily (default: monthly,weekly)."),
     ("rebalance-offset", "Sessions after the period's first (default: the strategy's)."),
-    ("tranches", "Parts that rebalance on sessions of their own (default: the strategy's)."),
+    ("tranches", "Parts of the capital, each with its own rebalances (default: the strategy's)."),
     ("min-weight-change", "Smaller changes are not traded (default: the strategy's)."),
     ("slippage-bps", "Basis points (default: the build's, and its double)."),
     ("commission-bps", "Basis points (default: the build's)."),
@@ -44,9 +44,9 @@ def _setting_options(command):
 
 @click.command(epilog=CODES)
 @output_option
-@click.option("--database", help="A database, only read (default: the published one).")
+@click.option("--database", help="A database, opened read-only (default: the published one).")
 @click.option("--pool", default="A_SHARE", show_default=True, help="The pool.")
-@click.option("--strategy", help="The strategy to vary (default: the live one of the pool).")
+@click.option("--strategy", help="The strategy to vary (default: the pool's live one).")
 @_setting_options
 @click.option(
     "--holdout-start",
@@ -56,11 +56,14 @@ def _setting_options(command):
 @click.option(
     "--walk-forward",
     metavar="36,12",
-    help="Choose the best of the trailing months, follow it for the next ones, and so on.",
+    help="Repeatedly choose the best variant of 36 months and follow it for the next 12.",
 )
 @click.option("--output", metavar="FILE", help="The table to write, .parquet or .csv.")
 @click.option(
-    "--processes", type=int, default=os.cpu_count() or 1, help="Default: one for each core."
+    "--processes",
+    type=int,
+    default=os.cpu_count() or 1,
+    help="Number of processes (default: one per core).",
 )
 @click.option(
     "--cluster", metavar="ADDRESS", help="Run on the workers of this Dask scheduler instead."
@@ -78,14 +81,14 @@ def sweep(
     cluster: str | None,
     **settings: str | None,
 ) -> int:
-    """Try many variants of a pool's strategy on a finished build, and judge the best as such.
+    """Evaluate many variants of a pool's strategy on a finished build.
 
-    Options with a LIST take values separated by commas, which are tried in every combination.
+    Options with a LIST take comma-separated values. All combinations are tried.
 
-    Choosing the best is fitting to the sample. The deflated Sharpe ratio, the probability of
-    backtest overfitting and --walk-forward say how much.
+    Choosing the best variant overfits the sample. The deflated Sharpe ratio, the
+    probability of backtest overfitting and --walk-forward measure how much.
     """
-    # numpy and the models are only read where they are needed: the other commands start at once.
+    # Not imported above: numpy and the models would slow down every other command.
     from etf_rotation.research import command  # noqa: PLC0415
 
     options = command.Options(

@@ -44,7 +44,7 @@ from etf_rotation.texts import LANGUAGES
 PANELS = ("+factor_panel", "+factor_summary", "+run_metadata")
 BACKTEST = ("+path:models/backtest", "+path:models/capacity", "+pool_metrics_summary")
 output_dir_option = click.option(
-    "--output-dir", metavar="FOLDER", help="Copy the folders panel_{POOL} here too."
+    "--output-dir", metavar="FOLDER", help="Also copy the folders panel_{POOL} here."
 )
 
 
@@ -54,17 +54,17 @@ output_dir_option = click.option(
 @click.option(
     "--skip-backtest",
     is_flag=True,
-    help="No backtest, and nothing that reads it: no capacity, orders and gate.",
+    help="Skip the backtest and all that depends on it: capacity, orders, gate.",
 )
-@click.option("--skip-capacity", is_flag=True, help="No capacity, and nothing that reads it.")
-@click.option("--skip-snapshot", is_flag=True, help="Build and judge, but publish nothing.")
+@click.option("--skip-capacity", is_flag=True, help="Skip capacity and all that depends on it.")
+@click.option("--skip-snapshot", is_flag=True, help="Build and run the gate, but publish nothing.")
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Read and check the input, say what would be done, and do nothing.",
+    help="Check the input and show the plan; build and publish nothing.",
 )
 @click.option(
-    "--publish", is_flag=True, help="Publish even an --as-of before the published last session."
+    "--publish", is_flag=True, help="Publish even if --as-of is before the last published session."
 )
 @click.pass_obj
 def run(own: Process, /, *, dry_run: bool, **options: Any) -> int:
@@ -81,7 +81,7 @@ def run(own: Process, /, *, dry_run: bool, **options: Any) -> int:
         send = partial(_after, settings=settings, progress=progress, tell_all=tell_all)
         return production.run(send).code
     except (Exception, KeyboardInterrupt) as error:
-        # Production raises only before it has begun: nothing was built, and nothing published.
+        # Production raises only before it starts: nothing was built or published.
         process.hold()
         outcome = Outcome(fault=reason(error), seconds=progress.seconds)
     print(outcome.fault, file=sys.stderr)
@@ -91,7 +91,7 @@ def run(own: Process, /, *, dry_run: bool, **options: Any) -> int:
 
 
 def _place(given: str | None) -> tuple[Path | None, str]:
-    """Return where messages are kept and their language, where the settings may be at fault."""
+    """Return the folder and language of messages, even if settings are invalid."""
     try:
         return output_root(given, os.environ).parent, language({}, os.environ)
     except (InputError, OSError):
@@ -165,8 +165,8 @@ def _dry_run(settings: Settings, secrets: dict[str, str]) -> int:
 @click.command(cls=Acting, epilog=CODES_AND_ENVIRONMENT)
 @input_options
 @output_option
-@click.option("--symbols", help="A panel of these funds instead, separated by commas.")
-@click.option("--pool-name", metavar="POOL", help="The name of the pool that they form.")
+@click.option("--symbols", help="Comma-separated funds to build as one pool instead.")
+@click.option("--pool-name", metavar="POOL", help="The name of that pool.")
 @output_dir_option
 def panels(
     *, symbols: str | None, pool_name: str | None, output_dir: str | None, **options: Any

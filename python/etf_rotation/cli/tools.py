@@ -14,7 +14,7 @@ from etf_rotation.production.run import PASSED
 from etf_rotation.texts import LANGUAGES
 
 
-@click.command(cls=Acting, epilog="Exit codes: 0 it is written, 2 it could not be written.")
+@click.command(cls=Acting, epilog="Exit codes: 0 written, 2 could not be written.")
 @click.argument("database", type=click.Path(path_type=Path))
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--language", type=click.Choice(LANGUAGES), default=LANGUAGES[0], show_default=True)
@@ -26,7 +26,7 @@ def report(*, database: Path, path: Path, language: str) -> int:
     return PASSED
 
 
-@click.command(cls=Acting, epilog="Exit codes: 0 it is written, 2 it could not be written.")
+@click.command(cls=Acting, epilog="Exit codes: 0 written, 2 could not be written.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
     "--pools-csv",
@@ -41,7 +41,7 @@ def report(*, database: Path, path: Path, language: str) -> int:
     type=click.DateTime(["%Y-%m-%d"]),
     default="2024-12-31",
     show_default=True,
-    help="The last day that may have a session.",
+    help="The last date of the sample.",
 )
 @click.option(
     "--sessions", type=int, default=1500, show_default=True, help="The number of sessions."
@@ -49,8 +49,8 @@ def report(*, database: Path, path: Path, language: str) -> int:
 def sample(*, folder: Path, pools_csv: Path, last_session: dt.datetime, sessions: int) -> int:
     """Write a synthetic sample of daily bars to FOLDER, in the raw layout.
 
-    The sample replaces an older one in FOLDER. No price is a market price. The head of
-    python/etf_rotation/sample.py lists the suspensions, splits and limits that it contains.
+    The sample replaces an older one in FOLDER. Its prices are not market prices. The
+    docstring of python/etf_rotation/sample.py lists its suspensions, splits and limits.
     """
     from etf_rotation.sample import summary, write_sample  # noqa: PLC0415
 
@@ -64,14 +64,16 @@ def sample(*, folder: Path, pools_csv: Path, last_session: dt.datetime, sessions
     return PASSED
 
 
-@click.command(epilog="Exit codes: 0 nothing sees the future, 1 something does, 2 no proof.")
+@click.command(
+    epilog="Exit codes: 0 nothing sees the future, 1 something does, 2 it could not be tested."
+)
 @click.argument("raw_root", type=click.Path(path_type=Path))
 @click.argument("dates", metavar="[YYYY-MM-DD]...", nargs=-1, type=click.DateTime(["%Y-%m-%d"]))
 def lookahead(*, raw_root: Path, dates: tuple[dt.datetime, ...]) -> int:
     """Prove by truncated rebuilds that nothing sees the future.
 
-    RAW_ROOT is the folder above ETF/daily. The command rebuilds as of each of the dates, or as of
-    dates that it chooses. Every table must agree bit for bit with the full build.
+    RAW_ROOT is the folder above ETF/daily. The command rebuilds as of each given date,
+    or as of dates that it chooses. Every table must equal the full build bit for bit.
     """
     from etf_rotation.lookahead import prove  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The commands around the broker: `orders` and `reconcile`."""
+"""The commands for the broker: `orders` and `reconcile`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from etf_rotation.cli.options import CODES, Acting, output_option, raw_root_opti
 @click.option("--output", metavar="FILE", help="The file (default: standard output).")
 @output_option
 def orders(*, dialect: str, output: str | None, output_root: str | None) -> int:
-    """Write the published orders of the traded pools as one CSV."""
+    """Write the published orders of all traded pools to one CSV file."""
     from etf_rotation.reconcile.export import export_orders  # noqa: PLC0415
 
     return export_orders(dialect=dialect, output=output, root=output_root)
@@ -37,7 +37,7 @@ def orders(*, dialect: str, output: str | None, output_root: str | None) -> int:
 @click.option("--cash", metavar="CNY", help="The account's cash at the close.")
 @click.option("--balance", metavar="FILE", help="The broker's file that states the cash.")
 @click.option(
-    "--date", metavar="YYYY-MM-DD", help="The session (default: the last one of the fills)."
+    "--date", metavar="YYYY-MM-DD", help="The session (default: the last session in the fills)."
 )
 @click.option(
     "--opening",
@@ -48,21 +48,21 @@ def orders(*, dialect: str, output: str | None, output_root: str | None) -> int:
 @click.option(
     "--orders",
     metavar="FILE",
-    help="A file of the command orders (default: what was last published in time).",
+    help="A file written by `orders` (default: the last orders published in time).",
 )
 @click.option(
     "--write-holdings",
     metavar="FILE",
-    help="The file for ETF_HOLDINGS_FILE, written if the account adds up.",
+    help="Write the file for ETF_HOLDINGS_FILE, if the account reconciles.",
 )
-@click.option("--accept", is_flag=True, help="Take the broker's word where it differs.")
+@click.option("--accept", is_flag=True, help="Accept the broker's figures where they differ.")
 @raw_root_option
 @output_option
 @click.pass_context
 def reconcile(
     context: click.Context, /, *, raw_root: str | None, output_root: str | None, **options: Any
 ) -> int:
-    """Check the broker's fills, positions and cash against orders and books, and keep the day."""
+    """Check the broker's fills, positions and cash against the books; store the day."""
     from etf_rotation.reconcile.command import reconcile as run_reconcile  # noqa: PLC0415
     from etf_rotation.reconcile.inputs import Given  # noqa: PLC0415
 

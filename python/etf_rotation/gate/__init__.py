@@ -1,1 +1,1 @@
-"""Inputs of the gate: expectations, metadata, the published build."""
+"""Inputs of the gate: expectations, run metadata, the published build."""

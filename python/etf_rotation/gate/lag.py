@@ -1,4 +1,4 @@
-"""The one-session lag, checked by value: the panel against the families, apart from the models."""
+"""The one-session lag, checked by value and independently of the models."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ def differences(
     bars: Relation,
     calendar: Relation,
 ) -> pa.Table:
-    """Compare every value of the panel with that of its family on the session before.
+    """Compare every value of the panel with its family's value one session earlier.
 
     Parameters
     ----------
     connection : DuckDBPyConnection
-        The relations' own.
+        The connection of all these relations.
     panel : DuckDBPyRelation
         factor_panel.
     families : list of DuckDBPyRelation
-        The tables of factors, each keyed by `bar_id`, the number of a bar by symbol and date.
+        The factor tables, each keyed by `bar_id`: the number of a bar by symbol and
+        date.
     bars : DuckDBPyRelation
         stg_etf_daily: `symbol, trade_date, pool`.
     calendar : DuckDBPyRelation
@@ -45,9 +46,9 @@ def differences(
     Returns
     -------
     pa.Table
-        `SCHEMA`: each column that differs, with the first row on which it does and the number of
-        rows; null where no family has the column. `row keys` stands for rows that only one side
-        has. Empty if the lag is right.
+        `SCHEMA`: each column that differs, its first differing row and the number of
+        such rows, or null if no family has the column. `row keys` stands for rows that
+        only one side has. Empty if the lag is right.
     """
     found = _row_keys(connection, panel, bars, calendar)
     connection.sql(
@@ -95,10 +96,10 @@ def _row_keys(
 
 
 def _sums(rows: Relation, columns: list[str]) -> dict[str, int]:
-    """Return a sum of hashes of key and value for each column.
+    """Return, per column, a sum of hashes of key and value.
 
-    Two sides have the same sums if the same values sit on the same bars. A sum takes one pass and
-    keeps no row in memory.
+    Both sides have the same sums if they have the same values on the same bars. A sum
+    takes one pass and keeps no row in memory.
     """
     if not columns:
         return {}
@@ -109,12 +110,12 @@ def _sums(rows: Relation, columns: list[str]) -> dict[str, int]:
 def _unlike_rows(
     connection: duckdb.DuckDBPyConnection, panel: Relation, own: Relation, columns: list[str]
 ) -> list[tuple]:
-    """Return each of the columns with the first row on which it differs and the number of rows."""
+    """Return each column with its first differing row and the number of such rows."""
     if not columns:
         return []
     differs = "filter (panel.{0} is distinct from own.{0})"
     figures = f"min((panel.trade_date, panel.symbol)) {differs}, count(*) {differs}"
-    # A wrong as_of_date is a difference of the row keys.
+    # A wrong as_of_date shows as a difference of the row keys.
     (values,) = connection.sql(f"""
         select {", ".join(figures.format(name) for name in columns)}
         from panel

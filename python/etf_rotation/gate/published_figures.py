@@ -1,4 +1,4 @@
-"""Figures, checks and findings of the last published build, to compare a new one with."""
+"""Figures, checks and findings of the last published build, for comparison."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCHEMA = pa.schema(
 )
 FIGURE, CHECK, FINDING, FAULT = "figure", "check", "finding", "fault"
 
-# One query per table: a bad block of the file costs that table only.
+# One query per table: a bad block in the file then loses only that table.
 TABLES = {
     "signals.factor_summary": f"""
         select
@@ -61,19 +61,20 @@ def read(path: str) -> pa.Table:
     Parameters
     ----------
     path : str
-        The published database. Nothing is returned where it is empty or names no file, for there
-        was no build before the first.
+        The published database. If it is empty or names no file, no row is returned: the
+        first build has no predecessor.
 
     Returns
     -------
     pyarrow.Table
-        `SCHEMA`, a row of `kind`
+        `SCHEMA`, with rows of `kind`
 
         - `figure` for each pool's mean coverage, annual return and deepest drawdown,
         - `check` for each row of gate_checks, with its status,
         - `finding` for each row of gate_violations,
-        - `fault` for each of these tables that cannot be read, `name`, with the reason; `name` is
-          null if the file cannot be opened. The readable tables are returned anyway.
+        - `fault` for each of these tables that cannot be read, with the reason. `name` is
+          the table, or null if the file cannot be opened. Readable tables are returned
+          anyway.
     """
     if not path or not Path(path).exists():
         return SCHEMA.empty_table()
@@ -81,7 +82,7 @@ def read(path: str) -> pa.Table:
     while unread:
         name = None
         try:
-            # A new connection after a fault: DuckDB may refuse to go on after a bad block.
+            # Reconnect after an error: DuckDB may refuse to go on after a bad block.
             with duckdb.connect(path, read_only=True) as connection:
                 for name in list(unread):
                     tables.append(_whole(connection.sql(unread.pop(name)).to_arrow_table()))
@@ -93,7 +94,7 @@ def read(path: str) -> pa.Table:
 
 
 def _whole(found: pa.Table) -> pa.Table:
-    """Return the rows with every column of `SCHEMA`."""
+    """Add the missing columns of `SCHEMA`."""
     columns = [
         found[field.name].cast(field.type)
         if field.name in found.column_names
@@ -114,7 +115,7 @@ def _fault(path: str, name: str | None, error: duckdb.Error) -> pa.Table:
 
 
 def _kind_zh(error: duckdb.Error) -> str:
-    # The engine gives its reasons in English.
+    # DuckDB explains its errors only in English.
     if isinstance(error, (duckdb.CatalogException, duckdb.BinderException)):
         return "没有该表，或缺少其中的列"
     if isinstance(error, duckdb.IOException):

@@ -1,4 +1,4 @@
-"""What a result was computed from: engine, code, parameters, input."""
+"""Metadata of a run: engine, code, parameters, input."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ SCHEMA = pa.schema(
     ]
 )
 
-# What decides a number: tests, notes and tooling do not.
+# Files that can change a number; tests, notes and tooling cannot.
 CODE = ("dbt_project.yml", "models/**/*.*", "macros/**/*.sql", "seeds/*.csv", "python/**/*.py")
 
-# Settings of place, time or user, which do not affect the computation.
+# Settings of place, time or user: they do not affect the computation.
 NOT_PARAMETERS = ("project_dir", "given_vars", "run_started_at", "data_docs")
 
 
 def describe_run(settings: dict, files: pa.Table, columns: list[tuple[str, str]]) -> pa.Table:
-    """Return one row that describes the run (`SCHEMA`).
+    """Describe the run in one row (`SCHEMA`).
 
     Parameters
     ----------
     settings : dict
         The row of run_settings; `given_vars` is the command line's vars as JSON.
     files : pa.Table
-        As `etf_rotation.staging.raw_files.inspect_files` returns it.
+        The result of `etf_rotation.staging.raw_files.inspect_files`.
     columns : list of (name, type)
         The panel's columns in order.
     """
@@ -69,7 +69,7 @@ def describe_run(settings: dict, files: pa.Table, columns: list[tuple[str, str]]
 
 
 def code_version(project: Path) -> str:
-    """Return one SHA-256 over the names and contents of the files that decide a number."""
+    """Return one SHA-256 over names and contents of files that can change a number."""
     digest = hashlib.sha256()
     paths = {path for pattern in CODE for path in project.glob(pattern) if path.is_file()}
     for path in sorted(paths):

@@ -1,4 +1,7 @@
-"""Warnings that the published build has too. Readers see them folded; failures are never folded."""
+"""Standing warnings: warnings that the published build has too.
+
+Reports fold them. Failures are never folded.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,22 @@ def is_standing(row: Mapping) -> bool:
     Parameters
     ----------
     row : mapping
-        Of `gate.gate_checks`, or of a check that has no `since`: of the files, or of a node.
+        A row of `gate.gate_checks`, or a check without `since`: on files, or on a node.
     """
     return row["status"] == "warn" and row.get("since") == "unchanged"
 
 
 def named(rows: Iterable[Mapping], column: str, comma: str, semicolon: str) -> str:
-    """Return the checks of some rows, each once with its pools.
+    """List the checks of some rows, each once with its pools.
 
     Parameters
     ----------
     rows : iterable of mapping
         Of `gate.gate_checks`.
     column : str
-        What a check is called by: `check_name`, `title` or `title_zh`.
+        Column with the check's name: `check_name`, `title` or `title_zh`.
     comma, semicolon : str
-        What stands between pools, and between checks.
+        Separators between pools, and between checks.
     """
     pools: dict[str, list[str]] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""The user's own holdings from a file: its content, or its errors."""
+"""The user's own holdings, read from a file and checked."""
 
 import csv
 import math
@@ -13,7 +13,7 @@ CASH = "CASH"
 
 
 class Holdings(NamedTuple):
-    """What is held in one pool at the last close: CNY, and shares by symbol, above zero."""
+    """Holdings of one pool at the last close: CNY, and shares by symbol, above zero."""
 
     cash: float
     shares: dict[str, float]
@@ -46,7 +46,7 @@ def read(
     Raises
     ------
     InputError
-        The file cannot be read, and what `parse` refuses.
+        The file cannot be read; and the errors of `parse`.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -72,26 +72,27 @@ def parse(
     Parameters
     ----------
     text : str
-        CSV with the columns pool, symbol, shares; others are ignored. Shares may be fractions of
-        a share; the symbol `CASH` carries CNY, and each pool named has one.
+        CSV with the columns pool, symbol, shares; others are ignored. Fractions of a
+        share are allowed. The symbol `CASH` carries CNY; each pool in the file has one
+        such row.
     name : str
         What to call the file in a message.
     pool_of : mapping of symbol to pool
-        Every fund of every pool, in this build or not.
+        All funds of all pools, including pools outside this build.
     pools : collection of str
-        The pools of this build; those of another pool are checked and left out.
+        The pools of this build. Rows of other pools are checked and dropped.
     priced : collection of str
-        The funds of this build that have a bar.
+        Funds of this build with at least one bar.
 
     Returns
     -------
     dict of str to Holdings
-        The pools of this build that the file names.
+        Holdings of the pools that are in this build and in the file.
 
     Raises
     ------
     InputError
-        One line for each fault, naming the file, its line, and what to do.
+        One line per fault, with the file, its line, and what to do.
     """
     rows, faults = _read_rows(text)
     accounts: dict[str, dict[str, float]] = {}

@@ -1,4 +1,4 @@
-"""Tomorrow's orders: the trades of each pool at the next open, or the reason for none."""
+"""Tomorrow's orders: each pool's trades at the next open, or why there are none."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CASH_DOES_NOT_COVER = Bilingual(
     ", at the last close cash does not cover it", "，按最新收盘价现金不足"
 )
 CUT_TO_CASH = Bilingual(", cut to what cash covers", "，已按现金缩减")
-# By side, and whether the fund is held both before and after.
+# Key: side, and whether the fund is held both before and after.
 CHANGES = {
     ("buy", False): Bilingual("rebalance: enter", "调仓：建仓"),
     ("buy", True): Bilingual("rebalance: increase", "调仓：加仓"),
@@ -48,15 +48,15 @@ class Tranche(NamedTuple):
     as_of_date: date
     is_rebalance: bool
     n_eligible: int | None
-    next_rebalance_date: date | None  # after trade_date; null where the calendar ends before it
-    has_begun: bool  # whether it was rebalanced before
+    next_rebalance_date: date | None  # after trade_date; null beyond the calendar
+    has_begun: bool  # whether it has been rebalanced before
     cash: float  # CNY at the close of as_of_date
 
 
 class Fund(NamedTuple):
-    """A fund with a bar, as a tranche sees it; unadjusted prices in CNY.
+    """A fund with a bar and its state in one tranche; unadjusted prices in CNY.
 
-    `raw_value` and `sector` as in the backtest's `Target`.
+    `raw_value` and `sector` are those of the backtest's `Target`.
     """
 
     pool: str
@@ -65,7 +65,7 @@ class Fund(NamedTuple):
     last_bar_date: date
     last_close: float
     has_ended: bool
-    ends_next: bool  # unless it has a row on the session to trade
+    ends_next: bool  # it ends on the session to trade unless it has a row there
     shares: float  # simulated, at the last close
     last_weight: float | None  # nominal, of the tranche's last rebalance
     target_weight: float | None  # nominal; null unless selected for the session
@@ -81,7 +81,7 @@ class Fund(NamedTuple):
 
 
 class NextOrder(NamedTuple):
-    """A row of tomorrow's orders in sending order; no symbol for a pool without orders."""
+    """An order of tomorrow, or one row without a symbol for a pool without orders."""
 
     pool: str
     sequence: int
@@ -96,7 +96,7 @@ class NextOrder(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """What one tranche wants of a fund."""
+    """The planned order of one tranche in a fund."""
 
     tranche: int
     fund: Fund
@@ -122,28 +122,29 @@ def next_orders(
     Parameters
     ----------
     tranches : sequence of Tranche
-        Of this pool, in order.
+        The pool's tranches, in order.
     funds : sequence of Fund
         Every fund of the pool that has a bar, once for each tranche.
     parameters : Parameters
-        Of the live strategy in this pool.
+        The live strategy's parameters in this pool.
     holdings : Holdings, optional
-        The user's own at the last close, in place of the simulated ones.
+        The user's own holdings at the last close; they replace the simulated ones.
 
     Returns
     -------
     list of NextOrder
-        Shares above zero, the net of all tranches; sells before buys, as the backtest sends them.
-        One row without a symbol where there is nothing to trade; its reason names the next
-        rebalance session. No fund that has ended is among them: nobody trades it, and its value
-        counts for nothing in the user's own holdings.
+        Net orders over all tranches, shares above zero. Sells come before buys, as in
+        the backtest. If there is nothing to trade, one row without a symbol; its reason
+        names the next rebalance session. A fund that has ended has no order, because it
+        no longer trades; its value in the user's own holdings counts as zero.
 
     Notes
     -----
-    Source of the rules: "Execution and accounting" in the strategy's specification, as `plan`
-    applies them with the last close in the place of the open. On a session that is no rebalance
-    the simulated account tries again what had no fill so far; the user's own holdings are traded
-    on rebalance sessions only, since nothing tells which of the user's orders were filled.
+    Source of the rules: "Execution and accounting" in the strategy's specification, as
+    `plan` applies them with the last close in place of the open. Between rebalances,
+    the simulated account retries orders without a fill. The user's own holdings are
+    traded on rebalance sessions only: the project does not know which of the user's
+    orders were filled.
     """
     basis = SIMULATED if holdings is None else HOLDINGS_FILE
     active = _active(tranches, parameters)
@@ -169,7 +170,7 @@ def next_orders(
 
 
 def _active(tranches: Sequence[Tranche], parameters: Parameters) -> list[Tranche]:
-    """Return the tranches that have begun, or begin on the session to trade."""
+    """Return the tranches that have begun or will begin on the session to trade."""
 
     def begins(own: Tranche) -> bool:
         return own.is_rebalance and own.n_eligible >= parameters.start_funds
@@ -218,7 +219,7 @@ def _of_account(
     parameters: Parameters,
     holdings: Holdings,
 ) -> list[_Part]:
-    """Return the targets of the user's own account: the mean of the tranches' weights."""
+    """Return the targets of the user's account: the mean of the tranches' weights."""
     first = active[0]
     funds = of_tranche[first.tranche]
     if not any(own.is_rebalance for own in active):
@@ -230,7 +231,8 @@ def _of_account(
         wanted = {fund.symbol: fund for fund in funds if fund.target_weight is not None}
         weights = {symbol: fund.target_weight for symbol, fund in wanted.items()}
     else:
-        # The account is one: its ADV cap is not split, and weight that it takes stays in cash.
+        # One account: the ADV cap is not split by tranche, and capped weight stays in
+        # cash.
         wanted, weights, only = _mean_weights(active, of_tranche, parameters.tranches, shares)
         parameters = replace(parameters, tranches=1, redistribute=False)
     targets = {
@@ -256,9 +258,10 @@ def _mean_weights(
     tranches: int,
     shares: Mapping[str, float],
 ) -> tuple[dict[str, Fund], dict[str, float], set[str]]:
-    """Return the funds that a tranche wants, their mean weights, and those to be traded today.
+    """Return the targeted funds, their mean weights, and the funds to trade.
 
-    Those are the funds whose target changed today, and those held that no tranche wants.
+    The funds to trade are those whose target changed today, and those held without a
+    target in any tranche.
     """
     wanted: dict[str, Fund] = {}
     before: dict[str, list[float]] = {}
@@ -316,7 +319,7 @@ def _netted(parts: Sequence[_Part], basis: str, tranches: int) -> list[NextOrder
         by_symbol.setdefault(part.fund.symbol, []).append(part)
     orders = []
     for symbol, own in by_symbol.items():
-        # Missing cash is the reason only if there is no other one.
+        # Missing cash is the reason only if there is no other reason.
         filled = [part for part in own if part.planned.is_filled] or own
         signed = [
             part.planned.shares if part.planned.side == "buy" else -part.planned.shares
@@ -374,11 +377,11 @@ def next_orders_of_all(
     Parameters
     ----------
     tranches, funds, parameters : pyarrow.Table
-        Columns of `TRANCHES_SCHEMA`, `FUNDS_SCHEMA` and the backtest's `PARAMETERS_SCHEMA`, the
-        latter of the live strategies alone, rows in any order; meaning and units as in
-        `next_orders`.
+        Columns of `TRANCHES_SCHEMA`, `FUNDS_SCHEMA` and the backtest's
+        `PARAMETERS_SCHEMA`, rows in any order; meaning and units as in `next_orders`.
+        `parameters` holds live strategies only.
     holdings : mapping of pool to Holdings
-        The user's own; pools without stay simulated.
+        The user's own holdings; a pool without an entry is simulated.
 
     Returns
     -------
@@ -388,8 +391,8 @@ def next_orders_of_all(
     Raises
     ------
     ValueError
-        A missing column, a null or infinite value, a duplicate row, a close that is not positive,
-        a rebalance without `n_eligible`, a tranche without parameters.
+        A missing column, a null or infinite value, a duplicate row, a close that is not
+        positive, a rebalance without `n_eligible`, a tranche without parameters.
     """
     tranches = read_checked("tranches", tranches, TRANCHES_SCHEMA, ("pool", "tranche"))
     funds = read_checked("funds", funds, FUNDS_SCHEMA, ("pool", "tranche", "symbol"))
@@ -413,7 +416,7 @@ def next_orders_of_all(
 
 
 def _open_order(fund: Fund) -> Order:
-    # The last attempt is repeated: no corporate action in between is known.
+    # Repeat the last attempt unchanged: no corporate action since then is known.
     sign = 1 if fund.open_side == "buy" else -1
     return Order(fund.shares + sign * fund.open_shares, fund.open_sequence)
 

@@ -1,1 +1,1 @@
-"""Draw the report page."""
+"""Write the report page."""

@@ -1,4 +1,4 @@
-"""What a person reads first: the orders, the holdings, how it did, and what changed."""
+"""The first sections of the report: orders, holdings, returns, changes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PERIODS = (
 
 
 def orders(source: Source) -> list[dict]:
-    """Return an entry per pool with its orders, the pools that are traded first."""
+    """Return an entry per pool with its orders, traded pools first."""
     rows = source.rows(
         "marts.next_session_orders",
         "from marts.next_session_orders order by is_simulated_pool, pool, sequence",
@@ -44,7 +44,7 @@ def orders(source: Source) -> list[dict]:
 
 
 def holdings(source: Source) -> list[dict]:
-    """Return an entry per pool with what it holds after the last session."""
+    """Return an entry per pool with its holdings after the last session."""
     pools: dict[str, list[dict]] = defaultdict(list)
     for row in source.rows(
         "marts.holdings",
@@ -58,12 +58,12 @@ def holdings(source: Source) -> list[dict]:
 
 
 def horizons(source: Source) -> list[dict]:
-    """Return an entry per curve with its live strategy's returns by period, and the years."""
+    """Return an entry per curve: its live strategy's returns by period and year."""
     return [horizon(source, pool, strategy) for pool, strategy in source.live.items()]
 
 
 def horizon(source: Source, pool: str, strategy: str) -> dict:
-    """Return the returns of one strategy by period beside the benchmark and `equal_weight`."""
+    """Return a strategy's returns by period beside benchmark and `equal_weight`."""
     rows = source.rows(
         "backtest.metrics_by_period",
         f"from backtest.metrics_by_period where pool = {sql_text(pool)} "
@@ -84,13 +84,13 @@ def _period(row: dict) -> str:
 
 
 def verdicts(source: Source) -> dict[tuple[str, str], dict]:
-    """Return what can be told from chance, by pool and strategy, over the whole life."""
+    """Return the evidence over the whole period, by pool and strategy."""
     rows = source.rows("backtest.evidence", "from backtest.evidence where period = 'all'")
     return {(row["pool"], row["strategy"]): row for row in rows}
 
 
 def comparison(source: Source) -> list[dict]:
-    """Return an entry per pool with every strategy on common sessions, the live one first."""
+    """Return, per pool, all strategies on common sessions, the live one first."""
     rows = source.rows(
         "backtest.strategy_comparison",
         "from backtest.strategy_comparison "
@@ -115,7 +115,7 @@ def _luck(source: Source) -> dict[tuple[str, str], dict]:
 
 
 def _curves(source: Source, pool: str, rows: list[dict]) -> str | None:
-    """Draw every strategy of a pool from the first common session, at the last close of weeks."""
+    """Draw all strategies of a pool from the first common session, at weekly closes."""
     curves: dict[str, tuple[list[str], list[float]]] = {row["strategy"]: ([], []) for row in rows}
     for row in source.rows(
         "backtest.common_growth",
@@ -143,7 +143,7 @@ def _curves(source: Source, pool: str, rows: list[dict]) -> str | None:
 
 
 def headline(source: Source) -> dict | None:
-    """Return the last session's result of what is traded, for the first screen."""
+    """Return the last session's result of the traded curve, for the first screen."""
     pool = PORTFOLIO if PORTFOLIO in source.live else next(iter(source.live), None)
     if pool is None:
         return None

@@ -1,4 +1,4 @@
-"""The gate: what is new, what stands, what has gone, and every check."""
+"""The gate: new, standing and resolved findings, and every check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from etf_rotation.report.numbers import measured
 from etf_rotation.report.source import Source
 
 STATUSES = ("fail", "warn", "pass")
-# Units of the seed gate_thresholds that are read in percent, and a check whose unit is not.
+# Units of the seed gate_thresholds that are shown in percent, and the one exception.
 PERCENT_UNITS = {
     "share",
     "a year",
@@ -23,9 +23,10 @@ PERCENT_CHECKS = {"max_drawdown"}
 
 
 def gate(source: Source, more: Iterable[dict] = ()) -> dict:
-    """Return the checks, the worst first, how many of each status, and what was found.
+    """Return the checks, worst first, the number per status, and the findings.
 
-    `more` are checks that no table holds: of the files, or of nodes of the build that failed.
+    `more` are checks outside the tables: checks of files, and nodes that failed to
+    build.
     """
     rows = source.rows("gate.gate_checks", "from gate.gate_checks order by pool, check_name")
     known = {(row["pool"], row["check_name"]) for row in rows}
@@ -35,7 +36,7 @@ def gate(source: Source, more: Iterable[dict] = ()) -> dict:
         for row in source.rows("seeds.gate_thresholds", "from seeds.gate_thresholds")
     }
     for row in rows:
-        # A node that could not be built is a failure to whoever reads the page.
+        # To a reader, a node that could not be built is a failure.
         row["status"] = "fail" if row["status"] == "error" else row["status"]
         rule = rules.get(row["check_name"], {})
         row["title"] = source.in_language(row, "title") or row["check_name"]
@@ -60,17 +61,17 @@ def gate(source: Source, more: Iterable[dict] = ()) -> dict:
 
 
 def is_percent(check_name: str, unit: str) -> bool:
-    """Return whether a check's value is read in percent."""
+    """Return whether a check's value is shown in percent."""
     return unit in PERCENT_UNITS or check_name in PERCENT_CHECKS
 
 
 def findings(source: Source, rows: Iterable[dict]) -> list[dict]:
-    """Return a line for each check that does not pass: its limit, and each pool's value."""
+    """Return a line per check that does not pass: its limit, and each pool's value."""
     found: dict[tuple, dict] = {}
     for row in rows:
         if row["status"] == "pass":
             continue
-        # A rule on returns only warns, unless asked for more, but by its limit of failure.
+        # By default a rule on returns only warns, but its limit is the one of failure.
         limits = [row.get("fail_threshold"), row.get("warn_threshold")]
         if row["status"] == "warn" and not row["is_alert"]:
             limits.reverse()
@@ -90,7 +91,7 @@ def findings(source: Source, rows: Iterable[dict]) -> list[dict]:
 
 
 def _resolved(source: Source) -> list[dict]:
-    """Return the findings of the published build that this one does not have."""
+    """Return the findings of the published build that are resolved in this one."""
     rows = source.rows(
         "gate.gate_resolved",
         "from gate.gate_resolved order by pool, check_name, symbol, trade_date, detail",

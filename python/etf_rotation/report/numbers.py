@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers formatted for readers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UNKNOWN = "–"
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """Return a ratio in percent, with a real minus sign."""
+    """Format a ratio in percent, with a typographic minus sign."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
     text = f"{value:.{digits}%}"
@@ -20,12 +20,12 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def points(value: float | None) -> str:
-    """Return a ratio in percent without the sign of percent, for a narrow table."""
+    """Format a ratio in percent without the percent sign, for a narrow table."""
     return "" if value is None else percent(value)[:-1]
 
 
 def number(value: float | None, digits: int = 0) -> str:
-    """Return a number with thousands apart."""
+    """Format a number with separated thousands."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
     text = f"{value:,.{digits}f}"
@@ -33,7 +33,7 @@ def number(value: float | None, digits: int = 0) -> str:
 
 
 def measured(value: float | None, is_percent: bool) -> str:
-    """Return what a check measured: in percent, a whole number, or to two digits."""
+    """Format a check's value: in percent, as a whole number, or to two digits."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
     if is_percent:
@@ -45,7 +45,7 @@ UNITS = {"en": ((1e9, " bn"), (1e6, " m")), "zh": ((1e8, " 亿"), (1e4, " 万"))
 
 
 def money(value: float | None, language: str) -> str:
-    """Return a sum of CNY to three significant digits, as 70.5 m or 7,050 万."""
+    """Format an amount in CNY to three significant digits, as 70.5 m or 7,050 万."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
     value = rounded(value, 3) or 0.0
@@ -56,12 +56,12 @@ def money(value: float | None, language: str) -> str:
 
 
 def setting(value: object) -> str:
-    """Return the value of a var as its owner would write it."""
+    """Format the value of a var as a user would write it."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def tint(value: float | None, full: float = 0.1) -> int:
-    """Return how strongly to color a return, 0 to 100 in steps of 10; `full` is 100."""
+    """Return a return's color strength, 0 to 100 in steps of 10; `full` gives 100."""
     return 0 if value is None else min(10, round(abs(value) / full * 10)) * 10
 
 
@@ -70,7 +70,7 @@ MONEY = {"total_costs"}
 
 
 def metric(value: Any, name: str) -> str:
-    """Return a metric as its kind is read: a date, a ratio, money, or percent."""
+    """Format a metric by its kind: a date, a ratio, money, or percent."""
     if name.endswith("_date"):
         return str(value or UNKNOWN)
     if name in MONEY:

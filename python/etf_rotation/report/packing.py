@@ -1,4 +1,4 @@
-"""What the page embeds, packed, and the policy that lets only that run."""
+"""Compression of embedded content, and the page's content security policy."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import json
 
 
 def as_json(content: object) -> str:
-    """Return content as JSON without spaces; what is no finite number is an error."""
+    """Return content as JSON without spaces; an infinity or NaN is an error."""
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def content_security_policy(*scripts: str) -> str:
-    """Return the policy of a page that runs these scripts only and loads nothing.
+    """Return the policy of a page that runs only these scripts and loads nothing.
 
-    Source: Content Security Policy Level 3 of the W3C, section 8.4: a script in the page is named
-    by the Base64 of its SHA-256. Plotly sets styles of its own, so styles are free; without a
-    source of anything else they can load nothing either.
+    Source: Content Security Policy Level 3 of the W3C, section 8.4: a script in the
+    page is allowed by the Base64 of its SHA-256. Inline styles are allowed, because
+    plotly sets them; no other source is allowed, so they cannot load anything.
     """
     digests = [
         base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts
@@ -31,5 +31,5 @@ def content_security_policy(*scripts: str) -> str:
 
 
 def packed(text: str) -> str:
-    """Return a text as the page unpacks it: gzip in base64, the same for the same text."""
+    """Return a text as gzip in base64, the same bytes for the same text."""
     return base64.b64encode(gzip.compress(text.encode(), 4, mtime=0)).decode()

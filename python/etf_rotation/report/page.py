@@ -1,4 +1,4 @@
-"""`report.html`: what a finished database says, on one page that needs nothing else."""
+"""`report.html`: a finished database as one self-contained page."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ METRICS = {
 
 @dataclass(frozen=True)
 class Run:
-    """What the report says of the run that wrote it, and the database does not hold.
+    """Facts about the run that wrote the report and that the database does not hold.
 
     Parameters
     ----------
     run_id : str
-        Of the production run.
+        Id of the production run.
     unpublished : str
-        Why the run is not published; empty for one that is about to be.
+        Why the run is not published; empty if it is about to be published.
     published : Path, optional
-        The database that is published, to compare with.
+        The published database, for comparison.
     since : str
-        One line on what the input, the code and the settings became since the published run.
+        One line on the changes of input, code and settings since the published run.
     checks : sequence of dict
-        Checks that are in no table, with the columns of `gate.gate_checks`.
+        Checks outside the tables, with the columns of `gate.gate_checks`.
     """
 
     run_id: str = ""
@@ -84,20 +84,22 @@ def write_report(
     Parameters
     ----------
     database : Path
-        As `dbt build` leaves it. A table that is not there or is empty shows as "no data".
+        The result of `dbt build`. A missing or empty table shows as "no data".
     path : Path
         The page to write.
     language : str
         `en` or `zh`.
     run : Run, optional
-        What only the run knows.
+        Facts that only the run knows.
     is_synthetic : bool, optional
-        Whether the data is made up, for a database without `gate.run_metadata`, which says so.
+        Whether the data is synthetic; needed for a database without
+        `gate.run_metadata`.
 
     Raises
     ------
     InputError
-        A language that there is not, or a database that does not say whether its data is made up.
+        An unknown language, or a database that does not state whether its data is
+        synthetic.
     """
     if language not in LANGUAGES:
         raise InputError(f"language is {language!r}, which must be one of: {', '.join(LANGUAGES)}")
@@ -109,7 +111,7 @@ def write_report(
 
 
 def _changes(database: Path, published: Path | None) -> dict[str, list[dict]] | None:
-    """Return what differs from the published build; None where there is nothing to compare."""
+    """Return the differences from the published build; None if none can be compared."""
     if published is None:
         return None
     with duckdb.connect() as connection:
@@ -118,12 +120,13 @@ def _changes(database: Path, published: Path | None) -> dict[str, list[dict]] | 
             attach(connection, published, "a")
             return changes(connection, "a", "b")
         except duckdb.Error:
-            # The gate reports that the published database is damaged or lacks tables.
+            # Not an error here: the gate reports a damaged or incomplete published
+            # database.
             return None
 
 
 def _render(source: Source, run: Run, changed: dict[str, list[dict]] | None) -> str:
-    # Three seconds of imports on a busy machine: not for those who write no report.
+    # Not imported above: it takes up to three seconds, and only reports need it.
     from plotly.offline import get_plotlyjs  # noqa: PLC0415
 
     environment = Environment(
@@ -158,7 +161,7 @@ def _render(source: Source, run: Run, changed: dict[str, list[dict]] | None) -> 
 
 
 def _content(source: Source, run: Run) -> dict:
-    """Return what the templates show, in the order in which it is read."""
+    """Return the content of the templates, in reading order."""
     return {
         "words": source.words,
         "is_synthetic": source.is_synthetic,

@@ -1,7 +1,7 @@
 """The plots of the report as plotly figures: plain dicts, ready for JSON.
 
-A value "@n" stands for array n of `Columns`, "$name" for a color of the page's theme; the page
-puts both in.
+A value "@n" stands for array n of `Columns`, "$name" for a color of the page's theme.
+The page's script replaces both.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-# Above this ratio of the highest to the lowest value a linear axis hides the early years.
+# At a higher ratio of maximum to minimum, a linear axis hides the early years.
 LOG_FROM = 3.0
 COLORS = 10
 DATES = {
@@ -26,14 +26,17 @@ PERCENT = {"tickformat": ".0%", "hoverformat": ".2%"}
 
 
 class Columns:
-    """Arrays that plots share, each embedded once."""
+    """Arrays shared by plots; each is embedded once."""
 
     def __init__(self):
         self.arrays: list[list] = []
         self._known: dict[tuple, str] = {}
 
     def put(self, values: Iterable, digits: int | None = None) -> str:
-        """Return the reference to an array, rounded to `digits` significant digits if given."""
+        """Store an array and return its reference.
+
+        `digits` is the number of significant digits to round to; None keeps all.
+        """
         values = tuple(values) if digits is None else tuple(rounded(v, digits) for v in values)
         if values not in self._known:
             self._known[values] = f"@{len(self.arrays)}"
@@ -42,7 +45,7 @@ class Columns:
 
 
 def rounded(value: float | None, digits: int) -> float | None:
-    """Return a value to so many significant digits; null where it is not a finite number."""
+    """Round a value to so many significant digits; null if it is not finite."""
     if not value:
         return None if value is None else 0
     if not math.isfinite(value):
@@ -65,7 +68,7 @@ def line(
     digits: int = 5,
     **more: Any,
 ) -> dict:
-    """Return one line over dates; `more` are plotly's attributes of the trace."""
+    """Return one line over dates; `more` are further plotly attributes."""
     style = {"color": color, "width": more.pop("width", 1.6), **more.pop("style", {})}
     return {
         "type": "scatter",
@@ -79,16 +82,16 @@ def line(
 
 
 def growth(columns: Columns, dates: Sequence, curves: Mapping[str, Sequence[float]]) -> dict:
-    """Return curves that start from 1, on a logarithmic axis where they spread that far.
+    """Return curves that start at 1, on a logarithmic axis if their range is wide.
 
     Parameters
     ----------
     columns : Columns
-        Takes the arrays.
+        Receives the arrays.
     dates : sequence of str
         ISO dates.
     curves : dict
-        Name to growth of 1 CNY, one value a date; the first is the strategy.
+        Name to growth of 1 CNY, one value per date; the first is the strategy.
     """
     colors = ("$strategy", "$benchmark")
     data = [
@@ -113,15 +116,15 @@ def _growth_axis(curves: Sequence[Sequence[float]]) -> dict:
 
 
 def is_log(curves: Iterable[Sequence[float]]) -> bool:
-    """Return whether the values, all above zero, ask for a logarithmic axis."""
+    """Return whether the values, all above zero, need a logarithmic axis."""
     values = [value for curve in curves for value in curve]
     return min(values) > 0 and max(values) / min(values) > LOG_FROM
 
 
 def drawdown(columns: Columns, dates: Sequence, curves: Mapping[str, Sequence[float]]) -> dict:
-    """Return the strategy's drawdown as an area that hangs from zero, the benchmark's as a line.
+    """Return the strategy's drawdown as an area, the benchmark's as a line.
 
-    `columns`, `dates` and `curves` are those of `growth`, the values plain ratios from -1 to 0.
+    Arguments are as in `growth`; the values are plain ratios from -1 to 0.
     """
     (own, values), (other, others) = curves.items()
     data = [
@@ -139,15 +142,15 @@ def strategies(
     Parameters
     ----------
     columns : Columns
-        Takes the arrays.
+        Receives the arrays.
     curves : dict
         Name to dates and growth of 1 CNY.
     live, rival : str
-        The strategy that trades, in the strategy's color, and the one to beat, in the benchmark's.
+        The traded strategy, in the strategy's color, and its rival, in the benchmark's.
     """
     colors = {live: "$strategy", rival: "$benchmark"}
     others = [name for name in curves if name not in colors]
-    # The first two colors of the series are those of strategy and benchmark.
+    # From 2: the first two colors belong to strategy and benchmark.
     colors |= {name: f"$series{2 + n % (COLORS - 2)}" for n, name in enumerate(others)}
     data = [
         line(columns, dates, values, name, colors[name], 4, width=2.4 if name == live else 1.4)
@@ -157,7 +160,7 @@ def strategies(
 
 
 def extremes(months: Sequence[dict], parts: dict[str, str], total: str) -> dict:
-    """Return a stacked bar a month, with its return as a mark.
+    """Return one stacked bar per month, with its return as a marker.
 
     Parameters
     ----------
@@ -166,7 +169,7 @@ def extremes(months: Sequence[dict], parts: dict[str, str], total: str) -> dict:
     parts : dict
         Part to name.
     total : str
-        The name of the month's return.
+        Name of the month's return.
     """
     labels = [month["label"] for month in months]
     data = stacked(labels, months, parts, ("monthly_return", total), digits=5, size=9)
@@ -182,7 +185,7 @@ def stacked(
     digits: int,
     size: int,
 ) -> list[dict]:
-    """Return traces: a bar per part, stacked, and a marker at the total, a column and a name."""
+    """Return one stacked bar per part, and a marker at `total` (column, name)."""
     data: list[dict] = [
         {
             "type": "bar",
@@ -212,9 +215,9 @@ def stacked(
 def stacked_weights(
     columns: Columns, dates: Sequence, weights: Mapping[str, Sequence], names: Sequence[str]
 ) -> dict:
-    """Return weights stacked up to what is invested, and the rest.
+    """Return stacked weights of the funds, with the rest as cash.
 
-    `names` are those of the funds without a color of their own, and of the rest, cash.
+    `names` are the labels of funds without their own color, and of cash.
     """
     others, cash = names
     largest = sorted(weights, key=lambda name: (-sum(weights[name]), name))[: COLORS - 1]
@@ -222,7 +225,8 @@ def stacked_weights(
         _area(columns, dates, weights[name], name, f"$series{number}")
         for number, name in enumerate(largest)
     ]
-    # There are not enough colors for all: the others share one, and a hover tells them apart.
+    # There are too few colors: smaller funds share one; the hover text distinguishes
+    # them.
     rest = [name for name in weights if name not in largest]
     for name in rest:
         area = _area(columns, dates, weights[name], name, f"$series{COLORS - 1}")
@@ -261,7 +265,7 @@ def _area(
 def trading(
     years: Sequence[str], turnover: Sequence, costs: Sequence, names: Sequence[str]
 ) -> dict:
-    """Return turnover above, costs below, a bar a year."""
+    """Return turnover above, costs below, one bar per year."""
     data = [
         {
             "type": "bar",
@@ -288,9 +292,9 @@ def trading(
 def capacity(
     curves: Mapping[str, Sequence[dict]], words: dict, money: Callable[[float], str]
 ) -> dict:
-    """Return net annual return against capital, a line a pool, dashed without impact.
+    """Return net annual return by capital, one line per pool, dashed without impact.
 
-    `money` writes an amount of capital for the axis.
+    `money` formats an amount of capital for the axis.
     """
     data: list[dict] = []
     for number, (pool, points) in enumerate(curves.items()):
@@ -336,7 +340,7 @@ def capacity(
 
 
 def rolling_ic(columns: Columns, series: Mapping[str, tuple[Sequence, Sequence]]) -> dict:
-    """Return the rank IC of each factor over dates; the score, which comes last, in bold."""
+    """Return the rank IC of each factor over dates, the score last and bold."""
     data = []
     for number, (factor_id, (dates, values)) in enumerate(series.items()):
         is_score = factor_id == "score"
@@ -359,7 +363,7 @@ def rolling_ic(columns: Columns, series: Mapping[str, tuple[Sequence, Sequence]]
 
 
 def quantile_returns(quantiles: Mapping[str, Sequence[dict]]) -> dict:
-    """Return grouped bars, a group a factor, a bar a quantile with its standard error."""
+    """Return a group of bars per factor, one per quantile with its standard error."""
     shades = len(quantiles)
     data = [
         {

@@ -11,9 +11,10 @@ from etf_rotation.report.plots import DATES, PERCENT, Columns, figure, line, rou
 def rolling(
     columns: Columns, dates: Sequence, values: Mapping[str, Sequence], words: Mapping
 ) -> dict:
-    """Return Sharpe ratio, volatility and beta over the same dates, one above the other.
+    """Return Sharpe ratio, volatility and beta over the same dates, stacked vertically.
 
-    `values` hold `sharpe`, `volatility`, `beta` of the strategy and the first two of the benchmark.
+    `values` holds `sharpe`, `volatility` and `beta` of the strategy, and the first two
+    of the benchmark.
     """
 
     def curve(name: str, key: str, color: str, axis: str, **more: Any) -> dict:
@@ -42,9 +43,9 @@ def rolling(
 
 
 def distribution(rows: Sequence[dict], names: Sequence[str]) -> dict:
-    """Return how many sessions had a return of each size, strategy beside benchmark.
+    """Return a histogram of returns, strategy beside benchmark.
 
-    `rows` are those of `return_distribution` of one frequency.
+    `rows` are rows of `return_distribution` with one frequency.
     """
     middles = [rounded((row["lower_return"] + row["upper_return"]) / 2, 4) for row in rows]
     data = [
@@ -68,7 +69,7 @@ def distribution(rows: Sequence[dict], names: Sequence[str]) -> dict:
 def excess(rows: Sequence[dict], parts: Mapping[str, str], total: str) -> dict:
     """Return the parts of each month's excess over the benchmark as stacked bars.
 
-    `rows` are those of `excess_by_month`; `parts` name its columns.
+    `rows` are rows of `excess_by_month`; `parts` names its columns.
     """
     months = [f"{row['month']:%Y-%m-%d}" for row in rows]
     data = stacked(months, rows, parts, ("excess_return", total), digits=3, size=4)

@@ -1,4 +1,4 @@
-"""The curve of each pool and of PORTFOLIO under its live strategy: figures and tables."""
+"""Figures and tables of each pool and PORTFOLIO under its live strategy."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from etf_rotation.report.source import PORTFOLIO, Source
 from etf_rotation.sql import sql_text
 
 DRAWDOWNS = 10  # rows of the table of drawdowns
-TRIPS = 10  # round trips shown of each kind: open, best and worst
+TRIPS = 10  # round trips per kind: open, best and worst
 EXCESS_PARTS = ("cash", "costs", "selection", "weighting")
 EXTREME_PARTS = ("exposure", "selection", "commission", "slippage")
 
 
 def pool(source: Source, name: str, strategy: str) -> dict:
-    """Return everything about one curve."""
+    """Return the whole section of one curve."""
     where = f"where pool = {sql_text(name)} and strategy = {sql_text(strategy)}"
     days = source.rows("backtest.equity_daily", f"from backtest.equity_daily {where} order by all")
     months = _extremes(source, where)
@@ -135,7 +135,7 @@ def _trading(source: Source, where: str) -> dict | None:
 
 
 def _years(source: Source, where: str, totals: list[dict]) -> list[dict]:
-    """Return the calendar years, the latest first: twelve months, the year, its benchmark."""
+    """Return calendar years, latest first: twelve months, the year, its benchmark."""
     months: dict[int, list[float | None]] = defaultdict(lambda: [None] * 12)
     for row in source.rows(
         "backtest.monthly_returns", f"from backtest.monthly_returns {where} order by month"
@@ -154,7 +154,7 @@ def _years(source: Source, where: str, totals: list[dict]) -> list[dict]:
 
 
 def _trips(source: Source, where: str) -> dict[str, list[dict]]:
-    """Return the best and the worst closed round trips, and how all of them did."""
+    """Return the open, best and worst round trips, and statistics of all."""
     table = "backtest.round_trips"
     closed = f"from {table} {where} and exit_date is not null"
     return {
@@ -167,7 +167,7 @@ def _trips(source: Source, where: str) -> dict[str, list[dict]]:
 
 
 def _extremes(source: Source, where: str) -> list[dict]:
-    """Return the best months, the best first, then the worst, the worst last."""
+    """Return the best months in descending order, then the worst."""
     months: dict[tuple, dict] = {}
     for row in source.rows(
         "backtest.extreme_months",
@@ -190,7 +190,7 @@ def _extremes(source: Source, where: str) -> list[dict]:
 
 
 def _weights(source: Source, where: str) -> tuple[list[str], dict[str, list[float]]]:
-    """Return the dates of weeks' last closes, and the weights then of each fund ever held."""
+    """Return the dates of weekly closes, and the weights of each fund ever held."""
     rows = source.rows(
         "backtest.positions_daily",
         f"""
@@ -208,7 +208,7 @@ def _weights(source: Source, where: str) -> tuple[list[str], dict[str, list[floa
 
 
 def _portfolio_weights(source: Source, strategy: str) -> tuple[list[str], dict[str, list[float]]]:
-    """Return the same of the pools within PORTFOLIO."""
+    """Return the dates of weekly closes, and the weights of pools in PORTFOLIO."""
     sleeves = "backtest.int_backtest__sleeves"
     rows = source.rows(
         sleeves,
@@ -240,7 +240,7 @@ def _series(
     place = {date: number for number, date in enumerate(dates)}
     series: dict[str, list[float]] = {}
     for row in rows:
-        # A week without holdings is a row without a fund.
+        # A week without holdings has one row with a null fund.
         if row[key] is not None:
             values = series.setdefault(name(row[key]), [0.0] * len(dates))
             values[place[str(row["trade_date"])]] = row["weight"]

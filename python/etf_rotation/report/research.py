@@ -1,4 +1,4 @@
-"""Capacity, and what the scored factors knew."""
+"""Capacity, and the predictive power of the scored factors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WINDOW = 126  # sessions of the mean rank IC, half a year
 
 
 def capacity(source: Source) -> dict:
-    """Return the curves of all pools, and what binds."""
+    """Return the capacity curves of all pools, and the binding limits."""
     curves: dict[str, list[dict]] = defaultdict(list)
     for row in source.rows(
         "capacity.capacity_curve", "from capacity.capacity_curve order by pool, capital_cny"
@@ -33,7 +33,7 @@ def capacity(source: Source) -> dict:
 
 
 def researched(source: Source) -> list[str]:
-    """Return the pools whose factors were set against returns."""
+    """Return the pools whose factors were compared with later returns."""
     rows = source.rows(
         "research.factor_ic_summary",
         "select distinct pool from research.factor_ic_summary order by pool",
@@ -42,7 +42,7 @@ def researched(source: Source) -> list[str]:
 
 
 def research(source: Source, pool: str) -> dict:
-    """Return what the scored factors knew in one pool."""
+    """Return the predictive power of the scored factors in one pool."""
     where = f"where pool = {sql_text(pool)}"
     summary = source.rows(
         "research.factor_ic_summary",
@@ -51,7 +51,7 @@ def research(source: Source, pool: str) -> dict:
     )
     factors = list(dict.fromkeys(row["factor_id"] for row in summary))
     horizons = sorted({row["horizon_sessions"] for row in summary})
-    # The plots are of the farthest: by default about the month between two rebalances.
+    # The longest horizon: by default about one month, the time between rebalances.
     farthest = horizons[-1] if horizons else 0
     drawn = {}
     series = _rolling_ic(source, pool, factors, farthest)

@@ -1,4 +1,4 @@
-"""The finished database as the report reads it, in the language of its reader."""
+"""The report's access to the finished database, in the reader's language."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RIVAL = "equal_weight"
 
 
 class Tables:
-    """Reads a database of which parts may not have been built."""
+    """Reads a database in which tables may be missing."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection):
         self.connection = connection
@@ -27,7 +27,7 @@ class Tables:
         }
 
     def rows(self, table: str, query: str, *more: str) -> list[dict]:
-        """Return the rows of a query as dicts; none where `table` or one of `more` is missing."""
+        """Return the rows of a query; empty if `table` or one of `more` is missing."""
         if not {table, *more} <= self.present:
             return []
         cursor = self.connection.execute(query)
@@ -36,21 +36,22 @@ class Tables:
 
 
 class Source:
-    """What every section of the report needs: tables, words, names of funds, and the figures.
+    """Inputs of every section of the report: tables, texts, fund names and figures.
 
     Parameters
     ----------
     tables : Tables
-        Of the finished database.
+        Tables of the finished database.
     language : str
         `en` or `zh`.
     is_synthetic : bool or None
-        Whether the data is made up, for a database without `gate.run_metadata`, which says so.
+        Whether the data is synthetic; needed for a database without
+        `gate.run_metadata`.
 
     Raises
     ------
     InputError
-        A database that does not say whether its data is made up.
+        The database does not state whether its data is synthetic.
     """
 
     def __init__(self, tables: Tables, language: str, is_synthetic: bool | None):
@@ -74,7 +75,7 @@ class Source:
                 "the database has no gate.run_metadata.is_synthetic, so the report cannot tell "
                 "whether its numbers are real; build the gate"
             )
-        # PORTFOLIO first: what the account does as a whole.
+        # PORTFOLIO first, because it stands for the whole account.
         self.live = {
             row["pool"]: row["strategy"]
             for row in tables.rows(
@@ -92,18 +93,18 @@ class Source:
         }
 
     def fund(self, symbol: str | None) -> str:
-        """Return a fund's code with its name where the seed has one."""
+        """Return a fund's code with its name, if the seed has one."""
         return " ".join(filter(None, (symbol, self.funds.get(symbol))))
 
     def in_language(self, row: dict, column: str) -> str:
-        """Return a column that has a twin in Chinese."""
+        """Return a column, or its Chinese twin, in the reader's language."""
         return row[f"{column}_zh" if self.language == "zh" else column]
 
     def strategy_name(self, strategy: str) -> str:
-        """Return a strategy's name, for the shipped ones in the reader's language."""
+        """Return a strategy's name; shipped strategies have one in each language."""
         return self.words["strategy_names"].get(strategy, strategy)
 
     def draw(self, name: str, figure: dict) -> str:
-        """Keep a figure for the page, which refers to it by the returned name."""
+        """Store a figure for the page; return the name by which to refer to it."""
         self.figures[name] = figure
         return name

@@ -1,1 +1,1 @@
-"""Try many variants of a strategy."""
+"""Evaluate many variants of a strategy."""

@@ -1,4 +1,4 @@
-"""A finished build, and the parts of a strategy that a sweep varies."""
+"""A finished build, and the settings of a strategy that a sweep varies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from etf_rotation.dbt_project import project_vars
 from etf_rotation.errors import InputError
 from etf_rotation.signals.selection import Rules
 
-BY_SCORE = "rank_by_score"  # the ranking whose factors can be varied
+BY_SCORE = "rank_by_score"  # the only ranking whose factors can be varied
 NEEDED = (
     "factor_catalog",
     "int_backtest__bars",
@@ -38,9 +38,9 @@ NEEDED = (
 
 
 class Variant(NamedTuple):
-    """The settings that are varied; the rest is the build's."""
+    """The settings that a sweep varies; all others come from the build."""
 
-    factors: tuple[str, ...]  # those scored, sorted; none where the ranking is not by score
+    factors: tuple[str, ...]  # scored factors, sorted; empty if not ranked by score
     top_n: int | None
     keep_rank: float
     weighting: str
@@ -55,7 +55,7 @@ class Variant(NamedTuple):
 
 @dataclass(frozen=True)
 class Build:
-    """A finished build, and the strategy and pool in it that are swept."""
+    """A finished build, with the strategy and pool to sweep."""
 
     database: Path
     strategy: str
@@ -68,11 +68,11 @@ class Build:
     scored: tuple[str, ...]
     rules: Rules
     parameters: Parameters
-    variant: Variant  # what the build itself did
+    variant: Variant  # the settings of the build's own backtest
     is_synthetic: bool
 
     def start_funds(self, variant: Variant) -> int:
-        """Return the eligible funds that a variant's first rebalance needs."""
+        """Return how many eligible funds a variant's first rebalance needs."""
         live_top_n = variant.top_n if self.is_live else self.live_top_n
         return variant.top_n or live_top_n or 2
 
@@ -83,16 +83,16 @@ def read_build(database: Path, pool: str, strategy: str | None = None) -> Build:
     Parameters
     ----------
     database : Path
-        The build; it is only read.
+        The build, opened read-only.
     pool : str
         One of its pools.
     strategy : str, optional
-        One of the pool's strategies; the live one by default.
+        One of the pool's strategies; default: the live one.
 
     Raises
     ------
     InputError
-        No such database, one without a backtest, or without the pool or the strategy.
+        The database does not exist, or lacks a backtest, the pool or the strategy.
     """
     if not database.is_file():
         raise InputError(f"no database {database}")
@@ -146,7 +146,7 @@ def read_build(database: Path, pool: str, strategy: str | None = None) -> Build:
 def _strategies(
     connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str], database: Path, pool: str
 ) -> dict[str, dict]:
-    """Return the strategies of a pool that has a backtest, by name."""
+    """Return a pool's strategies by name; the pool must have a backtest."""
     rows = connection.sql(
         f"from {tables['int_strategies']} where pool in "
         f"(select pool from {tables['int_backtest__parameters']}) order by strategy"
@@ -159,7 +159,7 @@ def _strategies(
 
 
 def tables_of(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Return the tables and views of a build, with their schemas, by name."""
+    """Return the schema-qualified tables and views of a build, by name."""
     rows = connection.execute(
         "select table_name, table_schema from information_schema.tables"
     ).fetchall()

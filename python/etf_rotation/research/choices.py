@@ -1,7 +1,7 @@
-"""What the tranches of many variants choose, many rankings at once.
+"""The funds that tranches of many variants select, many rankings at once.
 
-The rules are those of `signals.selection`, which decides about one ranking at a time; a test holds
-the two against each other.
+The rules are those of `signals.selection`, which handles one ranking at a time. A test
+compares both.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from etf_rotation.signals.weights import EQUAL, OWN, Limits, redistribute
 
 
 class Chain(NamedTuple):
-    """The rebalances of a tranche, which remember one another where `keep_rank` is above 1."""
+    """The settings that determine a tranche's selections."""
 
     factors: tuple[str, ...]
     weighting: str
@@ -27,12 +27,12 @@ class Chain(NamedTuple):
     keep_rank: float
     redistribute: bool
     rebalance: str
-    number: int  # of the session in its period
-    first: int  # session
+    number: int  # of the rebalance session in its period
+    first: int  # first session
 
 
 class Rankings(NamedTuple):
-    """The eligible funds of sessions, best first: w sessions, f funds."""
+    """Rankings of f funds on w sessions, best first."""
 
     order: np.ndarray  # (w, f), funds
     is_eligible: np.ndarray  # (w, f), by place in the order
@@ -40,7 +40,7 @@ class Rankings(NamedTuple):
 
 
 def rank(data: PoolData, factors: Sequence[str], weighting: str) -> Rankings:
-    """Rank the funds of every session by score, ties by symbol."""
+    """Rank the funds of every session by score; ties go by symbol."""
     scores = scores_of(data, factors)
     order = np.argsort(-scores, axis=1, kind="stable")
     is_eligible = data.is_eligible[weighting] & ~np.isnan(scores)
@@ -50,7 +50,7 @@ def rank(data: PoolData, factors: Sequence[str], weighting: str) -> Rankings:
 
 
 class Chosen:
-    """The funds that chains choose on their sessions; what `Accounts` takes as selections."""
+    """The selections of chains by session, in the form that `Accounts` reads."""
 
     def __init__(self, data: PoolData, rules: Rules) -> None:
         self.data, self.rules = data, rules
@@ -71,7 +71,8 @@ class Chosen:
             self._rankings[key] = rank(self.data, factors, weighting)
         return self._rankings[key]
 
-    # -- what Accounts asks for ------------------------------------------------------------------
+    # -- the interface that Accounts uses
+    # --------------------------------------------------------
 
     @property
     def rows(self) -> Chosen:
@@ -97,11 +98,11 @@ class Chosen:
         }
 
     def add(self, place: int) -> int:
-        """Return the place of a selection that is here already."""
+        """Return the place of a selection that is already stored."""
         return place
 
     def laid_out(self) -> dict[str, np.ndarray]:
-        """Return arrays of shape (selections, funds), zero where a fund is not selected."""
+        """Return arrays (selections, funds), zero where a fund is not selected."""
         self.grids = {name: np.concatenate(parts) for name, parts in self._parts.items()}
         is_target = self.grids["is_target"]
         adv20 = np.where(is_target, self.data.adv20[self.grids["place"]], np.nan)
@@ -109,7 +110,8 @@ class Chosen:
             "adv20": adv20
         }
 
-    # -- choosing --------------------------------------------------------------------------------
+    # -- selecting
+    # -------------------------------------------------------------------------------
 
     def choose(self, chains: Iterable[Chain]) -> dict[Chain, dict[int, int]]:
         """Return the places of each chain's selections by session."""
@@ -123,7 +125,7 @@ class Chosen:
         return sessions[sessions >= chain.first]
 
     def _choose_each(self, chains: Sequence[Chain]) -> dict[Chain, dict[int, int]]:
-        """Choose on every session alone: chains share what does not depend on the tranche."""
+        """Select per session without memory, so that tranches can share selections."""
         found = {}
         by_rules = sorted(chains, key=_sort_key)
         for _, group in groupby(by_rules, key=_sort_key):
@@ -140,7 +142,7 @@ class Chosen:
         return found
 
     def _choose_in_turn(self, chains: Sequence[Chain]) -> dict[Chain, dict[int, int]]:
-        """Choose session after session, all chains together: each remembers its last selection."""
+        """Select session by session: each chain depends on its previous selection."""
         if not chains:
             return {}
         sessions = [self._sessions(chain) for chain in chains]
@@ -163,7 +165,7 @@ class Chosen:
     def _walk(
         self, chains: Sequence[Chain], places: np.ndarray, previous: np.ndarray | None
     ) -> np.ndarray:
-        """Return the selected funds, (rows, funds); a row per chain and place of a session."""
+        """Return the selected funds, (rows, funds), one row per chain and session."""
         keys = [(chain.factors, chain.weighting) for chain in chains]
         order = np.empty((len(chains), self.funds), int)
         is_eligible = np.empty((len(chains), self.funds), bool)
@@ -190,7 +192,7 @@ class Chosen:
         return self._take(order, is_eligible & can_take, top_n)
 
     def _take(self, order: np.ndarray, is_open: np.ndarray, top_n: np.ndarray) -> np.ndarray:
-        """Walk down the orders and take each fund that breaks no limit."""
+        """Take funds in ranking order unless one breaks a limit."""
         rules, rows = self.rules, np.arange(len(order))
         has_top_n = top_n > 0
         weight = np.minimum(1 / np.maximum(top_n, 1), rules.max_single_weight)
@@ -212,7 +214,7 @@ class Chosen:
         return is_target
 
     def _keep(self, chain: Chain, places: np.ndarray, is_target: np.ndarray) -> int:
-        """Keep selections with their weights, and return the place of the first."""
+        """Store selections with their weights; return the place of the first."""
         begin = self._count
         self._count += len(places)
         if chain.redistribute:

@@ -21,7 +21,7 @@ from etf_rotation.research.workers import workers
 
 
 class Options(NamedTuple):
-    """What the command was given, but for the values of the settings."""
+    """The command's options, except the values of the settings."""
 
     pool: str
     strategy: str | None
@@ -35,12 +35,12 @@ class Options(NamedTuple):
 def sweep(
     database: Path, options: Options, values: Mapping[str, str | None], progress: Progress
 ) -> None:
-    """Evaluate the variants that `values` ask for, say what to make of them, and write a table.
+    """Evaluate the variants in `values`, print a summary, and write a table.
 
     Raises
     ------
     InputError
-        Before any work: an option or a build that cannot be used.
+        An option or the build cannot be used; raised before any work is done.
     """
     if options.processes < 1:
         raise InputError(f"--processes is {options.processes}, which must be 1 or more")
@@ -75,7 +75,7 @@ def sweep(
 
 
 def _holdout_start(build: Build, given: str | None) -> date | None:
-    """Return the date of the option, else of the build's var, None for neither."""
+    """Return the date from the option, else from the build's var, else None."""
     text = given or build.variables["holdout_start"]
     if not text:
         return None

@@ -1,4 +1,4 @@
-"""Variants compared on common sessions: overfitting, the holdout, and walking forward."""
+"""Comparison of variants on common sessions: overfitting, holdout, walk-forward."""
 
 from __future__ import annotations
 
@@ -39,35 +39,35 @@ EQUAL_WEIGHT = "equal_weight"
 
 
 class Asked(NamedTuple):
-    """What to compare by."""
+    """The comparisons that the user asked for."""
 
     holdout_start: date | None
     windows: Windows | None
 
 
 class Comparable(NamedTuple):
-    """The variants that pay the same costs, and the v of them that have many sessions together."""
+    """Variants with equal costs, and v of them with a long common period."""
 
-    numbers: list[int]  # of all variants with these costs, from 0
-    common: list[int]  # of the v
-    first: int  # the pool's session from which on all of the v have returns
+    numbers: list[int]  # numbers of all variants with these costs, from 0
+    common: list[int]  # numbers of the v variants
+    first: int  # the pool's session from which all v have returns
     returns: np.ndarray  # (sessions, v), plain ratios
     slippage_bps: float
     commission_bps: float
 
 
 class Walk(NamedTuple):
-    """A walk forward, with what the same sessions made of something else."""
+    """A walk-forward result, with figures of rivals over the same sessions."""
 
     windows: Windows
-    dates: list[date]  # of the choices
-    choices: list[Choice]  # of the comparable variants, by place
+    dates: list[date]  # one per choice
+    choices: list[Choice]  # `variant` is a place among the comparable ones
     sessions: int
-    figures: dict[str, Figures | None]  # None where there is no such curve
+    figures: dict[str, Figures | None]  # None if the curve does not exist
 
 
 class Comparison(NamedTuple):
-    """What can be said of the variants together; None where too little is there or asked for."""
+    """The comparisons; None if one was not asked for or has too little data."""
 
     asked: Asked
     comparable: Comparable
@@ -77,15 +77,16 @@ class Comparison(NamedTuple):
 
 
 def comparable(variants: Sequence[Variant], results: Sequence[Result]) -> Comparable | None:
-    """Return the variants that one can choose between; None where there are none.
+    """Return the variants that compete with each other; None if there are none.
 
     Notes
     -----
-    Costs are what one assumes, not what one chooses: of several assumptions, only the one of the
-    most variants counts, the first in order where that is a tie.
+    Costs are an assumption, not a choice. Only the variants with the most frequent
+    costs compete; a tie goes to the costs that come first.
 
-    A variant that begins late would leave few sessions to compare all of them on. The v are those
-    that have begun by a session, chosen so that sessions times variants are the most.
+    A variant that begins late would leave few common sessions. The start is therefore
+    the session that maximizes common sessions × variants; the v are the variants that
+    have begun by then.
     """
     began = [n for n, result in enumerate(results) if result.metrics]
     if not began:
@@ -110,7 +111,7 @@ def compare(
     results: Sequence[Result],
     asked: Asked,
 ) -> Comparison | None:
-    """Compare the variants; None where none ever began."""
+    """Compare the variants; None if none ever began."""
     own = comparable(variants, results)
     if own is None:
         return None
@@ -178,9 +179,9 @@ def _walk(
 def _from_the_builds_own(
     build: Build, variants: Sequence[Variant], results: Sequence[Result], own: Comparable
 ) -> tuple[int, np.ndarray]:
-    """Return the session on which the build's own variant begins, and the returns from it on.
+    """Return the first session of the build's own variant, and returns from then on.
 
-    A variant that begins later has NaN until then.
+    A variant that begins later has NaN until it begins.
     """
     result = results[variants.index(build.variant)]
     first = result.first if result.metrics else own.first
@@ -199,7 +200,7 @@ def _weights(
     first: int,
     choices: Sequence[Choice],
 ) -> Callable[[int, int], np.ndarray]:
-    """Return what gives a variant's weights at the close before a switch."""
+    """Return a function of a variant's weights at the close before a switch."""
     chosen = list(dict.fromkeys(choice.variant for choice in choices))
     sessions = [choice.session for choice in choices]
     closes = [first + session - 1 for session in sessions]
@@ -208,12 +209,12 @@ def _weights(
 
 
 def _since(result: Result, session: int) -> np.ndarray | None:
-    """Return a variant's daily returns from a session on; None where it begins later."""
+    """Return a variant's daily returns from a session on; None if it begins later."""
     return result.returns[session - result.first :] if result.first <= session else None
 
 
 def _equal_weight(build: Build, first: date, sessions: int) -> np.ndarray | None:
-    """Return the daily returns of equal_weight in the build from a session on."""
+    """Return the build's daily returns of equal_weight from a session on."""
     with closing(duckdb.connect(str(build.database), read_only=True)) as connection:
         returns = connection.execute(
             "select daily_return from backtest.equity_daily "

@@ -1,4 +1,4 @@
-"""Variants of a strategy simulated together: holdings, costs and equity of each per session."""
+"""Joint simulation of many variants: holdings, costs and equity per session."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from etf_rotation.signals.selection import first_sessions
 
 
 class Curves(NamedTuple):
-    """What v variants did on s sessions, from the pool's session `begin` on; CNY, (v, s) each.
+    """Results of v variants on s sessions from `begin` on; CNY, (v, s) each.
 
-    `first` is the pool's session on which a variant begins: before it, its amounts are those of its
-    capital in cash. One that never begins has the number of the pool's sessions. `weights` are
-    shares of equity at the closes asked for.
+    `first` is the pool's session on which a variant begins. Before it, the variant
+    holds its capital in cash. For a variant that never begins, `first` is the number of
+    the pool's sessions. `weights` are fractions of equity at the requested closes.
     """
 
     begin: int
@@ -36,7 +36,7 @@ class Curves(NamedTuple):
 
 
 class _Account(NamedTuple):
-    """One tranche of variants that have these settings in common."""
+    """One tranche, shared by all variants with these settings."""
 
     chain: Chain
     tranches: int
@@ -53,13 +53,14 @@ def simulate(
     Parameters
     ----------
     build : Build
-        What they are variants of.
+        The build of which these are variants.
     data : PoolData
-        Read for at least these variants.
+        Data read for at least these variants.
     variants : sequence of Variant, length v
-        In any order; those that differ only in offset share the accounts of tranches.
+        Variants in any order. Variants that differ only in offset share the accounts of
+        their tranches.
     closes : sequence of int
-        Positions of the sessions at whose closes the weights are wanted.
+        Positions of the sessions at whose closes weights are returned.
     """
     chosen = Chosen(data, build.rules)
     tranches = [_accounts(build, data, chosen, variant) for variant in variants]
@@ -98,7 +99,7 @@ def simulate(
 
 
 def _accounts(build: Build, data: PoolData, chosen: Chosen, variant: Variant) -> list[_Account]:
-    """Return the accounts of a variant's tranches; none where it never begins."""
+    """Return the accounts of a variant's tranches; empty if it never begins."""
     is_eligible = chosen.rankings(variant.factors, variant.weighting).is_eligible
     eligible = is_eligible.sum(axis=1)
     numbers = tranche_numbers(variant)
@@ -149,7 +150,7 @@ def _fill(
     numbers: Sequence[Sequence[int]],
     closes: Sequence[int],
 ) -> None:
-    """Enter what the accounts of each variant did; `numbers` are those of its tranches."""
+    """Fill in the results of each variant from the accounts of its tranches."""
     count, accounts, begin = len(prices.dates), len(trail.capital), curves.begin
     at = _states_at(trail.states, accounts, count)
     cash, holdings = _closes(trail, at[:, begin:], prices.known_closes[begin:])
@@ -178,14 +179,14 @@ def _fill(
 
 
 def _added(amounts: np.ndarray, accounts: np.ndarray) -> np.ndarray:
-    """Return the exact sums over the tranches of each variant: accounts (variants, tranches)."""
+    """Return exact sums over each variant's tranches; accounts (variants, tranches)."""
     if accounts.shape[1] == 1:
         return amounts[accounts[:, 0]]
     return exact_sums(np.moveaxis(amounts[accounts.T], 0, -1))
 
 
 def _states_at(states: States, accounts: int, count: int) -> np.ndarray:
-    """Return the row of the state at every close, (accounts, sessions); -1 before the first."""
+    """Return the row of the state at each close, (accounts, sessions); -1 if none."""
     rows = np.full((accounts, count), -1)
     rows[states.account, states.session] = np.arange(len(states.account))
     return np.maximum.accumulate(rows, axis=1)
@@ -194,13 +195,13 @@ def _states_at(states: States, accounts: int, count: int) -> np.ndarray:
 def _closes(
     trail: Trail, at: np.ndarray, known_closes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return cash and the value of the holdings at every close, (accounts, sessions) each."""
+    """Return cash and value of holdings at every close, (accounts, sessions) each."""
     states = trail.states
     cash = np.where(at < 0, trail.capital[:, None], states.cash[at])
     by_fund = _with_nothing(states.shares).T
     funds = [n for n, own in enumerate(by_fund) if own.any()]
     holdings = np.zeros(at.shape)
-    # A few accounts at a time stay in the cache.
+    # In pieces of 16 accounts, which fit the CPU cache.
     for begin in range(0, len(at), 16):
         rows = at[begin : begin + 16]
         values = np.zeros((len(funds), *rows.shape))
@@ -211,17 +212,17 @@ def _closes(
 
 
 def _with_nothing(shares: np.ndarray) -> np.ndarray:
-    """Return the shares of states with a last row of none: row -1, before the first state."""
+    """Append a row of zeros, so that row -1 stands for the time before any state."""
     return np.vstack([shares, np.zeros(shares.shape[1])])
 
 
 def _shares(states: States, at: np.ndarray) -> np.ndarray:
-    """Return the shares of variants at a close, (variants, funds), from (variants, tranches)."""
+    """Return shares per variant at a close, (variants, funds), summed over tranches."""
     return _with_nothing(states.shares)[at].sum(axis=1)
 
 
 def _sums(attempts: Attempts, name: str, accounts: int, count: int) -> np.ndarray:
-    """Return the exact sums of the fills of every session, (accounts, sessions)."""
+    """Return exact sums over the fills of every session, (accounts, sessions)."""
     is_filled = attempts.is_filled
     keys = attempts.account[is_filled] * count + attempts.session[is_filled]
     groups, grid = _laid_out(keys, getattr(attempts, name)[is_filled])
@@ -231,7 +232,7 @@ def _sums(attempts: Attempts, name: str, accounts: int, count: int) -> np.ndarra
 
 
 def _laid_out(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct keys, which are sorted, and a row of values for each, then zeros."""
+    """Group values by sorted key: the distinct keys, and zero-padded rows of values."""
     groups, begins, lengths = np.unique(keys, return_index=True, return_counts=True)
     grid = np.zeros((len(groups), lengths.max(initial=1)))
     rows = np.repeat(np.arange(len(groups)), lengths)
@@ -240,7 +241,7 @@ def _laid_out(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 class _Fills(NamedTuple):
-    """The trades of variants, in the order of variant, session and tranche."""
+    """The trades of variants, sorted by variant, session and tranche."""
 
     variant: np.ndarray
     session: np.ndarray
@@ -270,7 +271,7 @@ def _fills(attempts: Attempts, accounts: np.ndarray) -> _Fills:
 
 
 def _traded(fills: _Fills, variants: int, count: int) -> np.ndarray:
-    """Return the values of the fills of every session, added up in their order; no payout."""
+    """Return the sum of fill values per session, in fill order and without payouts."""
     counted = ~fills.is_payout
     keys = fills.variant[counted] * count + fills.session[counted]
     groups, grid = _laid_out(keys, fills.value[counted])

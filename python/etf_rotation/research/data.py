@@ -1,4 +1,4 @@
-"""The data of a pool as arrays: all that a sweep's variants need, without a database."""
+"""A pool's data as arrays: all inputs of a sweep's variants, without a database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from etf_rotation.sql import attach
 
 
 def tranche_numbers(variant: Variant) -> list[int]:
-    """Return the number of the session in its period on which each tranche is rebalanced."""
+    """Return, per tranche, the number of its rebalance session in the period."""
     if variant.rebalance not in OFFSETS:
         return [0]
     step, count = STEPS[variant.rebalance], OFFSETS[variant.rebalance]
@@ -29,30 +29,30 @@ def tranche_numbers(variant: Variant) -> list[int]:
 
 @dataclass(frozen=True)
 class PoolData:
-    """A pool's data: s sessions, of which w may be rebalanced on, f funds, k scored factors.
+    """A pool's data: s sessions, w rebalance sessions, f funds, k scored factors.
 
-    `sessions` are the positions of the w sessions, and `rebalances` those of each rhythm and number
-    in the period. Of a fund that cannot be ranked or is not eligible `scores`, `ranks` or
-    `is_eligible` say so with NaN or False.
+    `sessions` holds the positions of the w sessions, `rebalances` those of each rhythm
+    and number in the period. NaN in `scores` or `ranks` marks a fund that cannot be
+    ranked; False in `is_eligible` marks a fund that is not eligible.
     """
 
     prices: Prices
     sessions: np.ndarray  # (w,)
     rebalances: Mapping[tuple[str, int], np.ndarray]
     factors: tuple[str, ...]
-    percentile_ranks: np.ndarray  # (k, w, f), NaN where there is none
-    scores: np.ndarray  # (w, f), of a ranking that is not by score
-    is_eligible: Mapping[str, np.ndarray]  # by weighting, (w, f), but for the score
+    percentile_ranks: np.ndarray  # (k, w, f), NaN if unknown
+    scores: np.ndarray  # (w, f), from the ranking model, if not ranked by score
+    is_eligible: Mapping[str, np.ndarray]  # by weighting, (w, f), ignoring the score
     raw_values: Mapping[str, np.ndarray]  # by weighting, (w, f)
     adv20: np.ndarray  # (w, f), CNY
     sectors: tuple[str, ...]  # (f,), categories
     is_broad: np.ndarray  # (f,)
-    benchmark_returns: np.ndarray  # (s,), plain ratios, 0 where there is none
+    benchmark_returns: np.ndarray  # (s,), plain ratios, 0 if missing
     min_scored_share: float
 
 
 def read_data(build: Build, variants: Sequence[Variant]) -> PoolData:
-    """Read from a build what these variants need."""
+    """Read the inputs of these variants from a build."""
     with closing(duckdb.connect()) as connection:
         return _Reader(build, connection).read(variants)
 
@@ -103,7 +103,7 @@ class _Reader:
         )
 
     def _rebalances(self, variants: Sequence[Variant]) -> dict[tuple[str, int], np.ndarray]:
-        """Return the sessions of each rhythm; one after the last bar is tomorrow's."""
+        """Return the sessions of each rhythm, without those after the last bar."""
         asked = sorted({(own.rebalance, n) for own in variants for n in tranche_numbers(own)})
         labels = [f"{rebalance} {number}" for rebalance, number in asked]
         self.connection.register(
@@ -129,7 +129,7 @@ class _Reader:
         return {key: np.array(found[n], int) for key, n in zip(asked, labels, strict=True)}
 
     def _load(self, sessions: np.ndarray) -> None:
-        """Keep what is known of the pool's funds before these sessions."""
+        """Load the facts on funds that are known before these sessions."""
         dates = pa.array([self.prices.dates[n] for n in sessions.tolist()], pa.date32())
         self.connection.register("wanted", pa.table({"trade_date": dates}))
         for name in ("int_bars__lagged", "int_scored_factors"):
@@ -143,7 +143,7 @@ class _Reader:
     def _known_funds(
         self, weightings: Sequence[str]
     ) -> tuple[dict[str, dict[str, np.ndarray]], np.ndarray]:
-        """Return by weighting whether funds are eligible, but for a score, and the scores."""
+        """Return eligibility by weighting, ignoring the score, and the scores."""
         asked = {
             "strategy": weightings,
             "pool": [self.build.pool] * len(weightings),
@@ -154,7 +154,8 @@ class _Reader:
         self.connection.register("weightings", pa.table(asked))
         relations = {"asked": "weightings"}
         if self.build.ranking == BY_SCORE:
-            # Whether a fund has a score, each variant says: here every fund has one.
+            # The score differs by variant. A constant score for every fund keeps it out
+            # of the eligibility.
             relations["int_rankings"] = (
                 f"(select '{BY_SCORE}' as ranking, pool, trade_date, symbol, 0.0::double as score, "
                 "null::double as raw_weight, 1 as rank from int_bars__lagged)"
@@ -176,7 +177,7 @@ class _Reader:
         return known, known[weightings[0]]["score"]
 
     def _volatilities(self, weightings: Sequence[str]) -> str:
-        """Return a relation of the volatilities; they are read only where they are needed."""
+        """Return a relation of volatilities; all null if no weighting needs them."""
         columns = ", ".join(f"volatility_{n}" for n in (5, 10, 20, 30, 60, 120))
         if INVERSE_VOLATILITY in weightings:
             query = (
@@ -209,7 +210,7 @@ class _Reader:
         return returns
 
     def _grid(self, rows: pa.Table, column: str) -> np.ndarray:
-        """Lay a column out by session and fund, NaN where there is no value."""
+        """Arrange a column by session and fund, NaN where a value is missing."""
         grid = np.full((len(self.places), len(self.funds)), np.nan)
         days = [self.places[day] for day in rows["trade_date"].to_pylist()]
         funds = [self.funds[symbol] for symbol in rows["symbol"].to_pylist()]
@@ -221,18 +222,19 @@ class _Reader:
         return self.connection.sql(query, params={"pool": self.build.pool}).to_arrow_table()
 
     def _sql(self, model: str, *, asked: str, **relations: str) -> str:
-        """Return a model's SQL that reads `asked` in place of the build's strategies."""
+        """Render a model's SQL with `asked` in place of the build's strategies."""
         relations = {**self.relations, "int_strategies": asked, **relations}
         return render(model, relations.__getitem__, self.build.variables)
 
 
 def scores_of(data: PoolData, factors: Iterable[str]) -> np.ndarray:
-    """Return the score of every fund, (w, f), NaN where it has none.
+    """Return the score of every fund, (w, f), NaN if it has none.
 
     Notes
     -----
-    Source: "Score" in the strategy's specification, and the model `scores`: the mean of the ranks
-    that there are, added up in the order of the factors' names and rounded to 12 decimals.
+    Source: "Score" in the strategy's specification, and the model `scores`: the mean of
+    the known ranks, added up in the order of the factors' names and rounded to 12
+    decimals.
     """
     chosen = [data.factors.index(factor) for factor in sorted(factors)]
     if not data.factors:
@@ -245,7 +247,7 @@ def scores_of(data: PoolData, factors: Iterable[str]) -> np.ndarray:
         total += np.where(is_there, own, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         scaled = total / available * 1e12
-    # As SQL rounds: halves away from zero.
+    # Not np.round: SQL rounds halves away from zero.
     whole = np.floor(scaled)
     rounded = np.where(scaled - whole >= 0.5, whole + 1, whole) / 1e12  # noqa: PLR2004
     is_scored = (available >= data.min_scored_share * len(chosen)) & (available > 0)

@@ -1,7 +1,8 @@
-"""The deflated Sharpe ratio: how sure a Sharpe ratio is, knowing that it is the best of many.
+"""The deflated Sharpe ratio: a Sharpe ratio's confidence after many trials.
 
-Source: D. Bailey and M. López de Prado, "The Deflated Sharpe Ratio: Correcting for Selection Bias,
-Backtest Overfitting and Non-Normality", Journal of Portfolio Management 40 (5), 2014.
+Source: D. Bailey and M. López de Prado, "The Deflated Sharpe Ratio: Correcting for
+Selection Bias, Backtest Overfitting and Non-Normality", Journal of Portfolio Management
+40 (5), 2014.
 """
 
 from __future__ import annotations
@@ -16,25 +17,25 @@ NORMAL = NormalDist()
 
 
 def expected_max_sharpe(variance: float, trials: float) -> float:
-    """Return the Sharpe ratio to expect of the best of some trials without any skill.
+    """Return the expected highest Sharpe ratio of several trials without skill.
 
     Parameters
     ----------
     variance : float
-        Of the Sharpe ratios across the trials, per session squared.
+        Variance of the trials' Sharpe ratios, per session squared.
     trials : float
         Number of independent trials, 1 or more.
 
     Returns
     -------
     float
-        Per session; 0 for a single trial.
+        Sharpe ratio per session; 0 for a single trial.
 
     Notes
     -----
-    √V · ((1 - γ) Z⁻¹(1 - 1/N) + γ Z⁻¹(1 - 1/(N e))), γ the Euler-Mascheroni constant, Z the
-    standard normal distribution. For N near 1 the approximation falls below 0, which is the
-    expectation of a single trial: it counts as 0.
+    √V · ((1 - γ) Z⁻¹(1 - 1/N) + γ Z⁻¹(1 - 1/(N e))), γ the Euler-Mascheroni constant, Z
+    the standard normal distribution. For N near 1 the approximation falls below 0, the
+    expectation of a single trial; the result is then 0.
     """
     if trials <= 1:
         return 0.0
@@ -58,12 +59,13 @@ def probabilistic_sharpe(
     sessions : int
         Number of returns.
     skewness, kurtosis : float
-        Of the returns; a normal distribution has 0 and 3.
+        Skewness and kurtosis of the returns; a normal distribution has 0 and 3.
 
     Returns
     -------
     float or None
-        None if the variance of the estimate is not above zero, for example of a single return.
+        None if the variance of the estimate is not above zero, for example with one
+        return.
 
     Notes
     -----
@@ -76,18 +78,18 @@ def probabilistic_sharpe(
 
 
 def shape(returns: np.ndarray) -> tuple[float, float] | None:
-    """Return skewness and kurtosis (3 for a normal distribution) of returns, float (sessions,).
+    """Return skewness and kurtosis (3 if normal) of returns, float (sessions,).
 
-    They are m₃ / m₂^1.5 and m₄ / m₂², with moments about the mean, divided by the number; None
-    if the returns are constant or missing.
+    They are m₃ / m₂^1.5 and m₄ / m₂², where mₖ is the mean k-th power of deviations
+    from the mean. None if the returns are constant or missing.
     """
     if not len(returns):
         return None
-    # scipy has both, but takes half a second to import and as long again for a thousand variants.
+    # Not scipy: it takes half a second to import, and as long again for 1,000 variants.
     deviations = returns - returns.mean()
     squares = deviations**2
     variance = squares.mean()
-    # Deviations of constant returns are rounding errors, as in the metrics.
+    # Not > 0: deviations of constant returns are rounding errors, as in the metrics.
     if not math.sqrt(variance) > 1e-15:  # noqa: PLR2004
         return None
     skewness = (squares * deviations).mean() / variance**1.5
@@ -95,12 +97,12 @@ def shape(returns: np.ndarray) -> tuple[float, float] | None:
 
 
 def mean_correlation(returns: np.ndarray) -> float:
-    """Return the mean Pearson correlation of all pairs of columns, float (sessions, trials).
+    """Return the mean Pearson correlation of all pairs of columns, (sessions, trials).
 
     Raises
     ------
     ValueError
-        Fewer than two columns, or one that does not vary.
+        Fewer than two columns, or a constant column.
     """
     count = returns.shape[1]
     if count < 2:  # noqa: PLR2004
@@ -109,18 +111,20 @@ def mean_correlation(returns: np.ndarray) -> float:
     norms = np.sqrt((deviations**2).sum(axis=0))
     if not (norms > 0).all():
         raise ValueError("a trial whose returns do not vary has no correlation")
-    # Of all pairs, each column with itself among them, the sum is the square of the columns' sum.
+    # Without a matrix: the sum over all pairs, including each column with itself, is
+    # the squared sum of the columns.
     total = float((((deviations / norms).sum(axis=1)) ** 2).sum())
     return (total - count) / (count * (count - 1))
 
 
 def effective_trials(trials: int, correlation: float) -> float:
-    """Return the number of independent trials that correlated ones are worth.
+    """Return the number of independent trials equivalent to correlated trials.
 
     Notes
     -----
-    ρ + (1 - ρ) N, with ρ the mean correlation of the trials' returns, which counts as 0 below 0:
-    from one trial, if all are the same, to N (appendix 3 of the source).
+    ρ + (1 - ρ) N, where ρ is the mean correlation of the trials' returns, at least 0
+    (appendix 3 of the source). It is 1 for identical trials and N for uncorrelated
+    ones.
     """
     rho = min(max(correlation, 0.0), 1.0)
     return rho + (1 - rho) * trials

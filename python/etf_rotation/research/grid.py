@@ -1,4 +1,4 @@
-"""The variants that a sweep's options ask for."""
+"""The variants requested by a sweep's options."""
 
 from __future__ import annotations
 
@@ -17,29 +17,31 @@ REBALANCES = "monthly,weekly"
 
 
 class Grid(NamedTuple):
-    """The variants, and how many combinations the rules of strategies forbid."""
+    """The variants, and the number of combinations that the rules forbid."""
 
     variants: list[Variant]
     left_out: int
 
 
 def grid(build: Build, options: Mapping[str, str | None]) -> Grid:
-    """Return every combination once, in the options' order.
+    """Return every combination of option values once, in the order of the options.
 
     Parameters
     ----------
     build : Build
-        Its own variant is always among them, first where the options do not ask for it: what it
-        has tried counts.
+        The build's own variant is always included, because it counts as a trial. If the
+        options do not ask for it, it comes first.
     options : mapping
-        Lists separated by commas, one for each field of `Variant`; None or absent for the default:
-        the strategy's own value, but for `factors`, `top_n`, `rebalance` and `slippage_bps`.
-        `redistribute` is by default the strategy's own where the rules allow that, else true.
+        Comma-separated lists, one per field of `Variant`; None or absent for the
+        default. The default is the strategy's own value, except for `factors`, `top_n`,
+        `rebalance` and `slippage_bps`. `redistribute` becomes true if the rules forbid
+        the strategy's value.
 
     Raises
     ------
     InputError
-        A value that means nothing, or nothing that the rules allow; the message names the option.
+        An invalid value, or no combination that the rules allow. The message names the
+        option.
     """
     defaults = _defaults(build)
     asked_for = {name: text for name, text in options.items() if text is not None}
@@ -85,7 +87,7 @@ def _defaults(build: Build) -> dict[str, str | None]:
 
 
 def _settled(variant: Variant, build: Build) -> Variant:
-    """Return a variant with what no option gave."""
+    """Fill in the settings of a variant that no option gave."""
     if variant.factors is None:
         variant = variant._replace(factors=build.variant.factors)
     if variant.redistribute is None:
@@ -95,7 +97,7 @@ def _settled(variant: Variant, build: Build) -> Variant:
 
 
 def _fault(variant: Variant, build: Build) -> str | None:
-    """Return what the rules of strategies have against a variant."""
+    """Return why the rules of strategies forbid a variant, or None."""
     settings = {name: value for name, value in variant._asdict().items() if name in Row._fields}
     row = Row(
         strategy=build.strategy,
@@ -111,7 +113,7 @@ def _fault(variant: Variant, build: Build) -> str | None:
 
 
 def _values(name: str, text: str, read: Callable[[str], Iterator]) -> list:
-    """Return each value of an option once."""
+    """Return the distinct values of an option."""
     try:
         found = [value for part in text.split(",") for value in read(part.strip())]
     except ValueError as error:
@@ -123,7 +125,7 @@ def _subsets(text: str, build: Build) -> Iterator[tuple[str, ...]]:
     scored = build.scored
     sizes = {"all": len(scored), "single": 1, "pair": 2, "all-but-one": len(scored) - 1}
     if text in sizes:
-        # None of no factors, and no pair of one.
+        # combinations(scored, 0) would yield one empty subset.
         return combinations(scored, sizes[text]) if sizes[text] else iter(())
     names = text.split("+")
     unknown = [name for name in names if name not in scored]

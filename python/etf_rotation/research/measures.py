@@ -1,6 +1,6 @@
-"""The figures of the table metrics for many variants at once, with the same bits.
+"""The metrics of many variants at once, equal bit for bit to the table metrics.
 
-The table's model adds up in the order of the sessions; so do these.
+The table's model sums in the order of the sessions, and so does this module.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 
 from etf_rotation.research.curves import Curves
 
-LEAST_DEVIATION = 1e-15  # over constant returns what is left of a deviation is rounding
+LEAST_DEVIATION = 1e-15  # below it, a deviation is a rounding error
 
 
 class Settings:
-    """What the metrics are reckoned with."""
+    """Settings from which metrics are computed."""
 
     def __init__(self, variables: Mapping[str, object]) -> None:
         self.sessions_per_year = int(str(variables["sessions_per_year"]))
@@ -26,12 +26,12 @@ class Settings:
 
     @property
     def daily_rate(self) -> float:
-        """The risk-free rate of a session."""
+        """The risk-free rate per session."""
         return self.risk_free_rate / self.sessions_per_year
 
 
 def daily_returns(equity: np.ndarray, capital: float) -> np.ndarray:
-    """Return plain ratios, (v, s), the first relative to the capital."""
+    """Return daily returns, (v, s), plain ratios; the first relative to the capital."""
     previous = np.column_stack([np.full(len(equity), capital), equity[:, :-1]])
     return equity / previous - 1
 
@@ -43,25 +43,26 @@ def metrics(
     capital: float,
     settings: Settings,
 ) -> list[dict | None]:
-    """Return the columns of the table metrics for each variant, None for one that never begins.
+    """Return each variant's columns of the table metrics; None if it never begins.
 
     Parameters
     ----------
     curves : Curves
-        Of v variants on s sessions.
+        Curves of v variants on s sessions.
     benchmark_returns : array
-        Plain ratios of the pool's benchmark on each of its sessions.
+        Returns of the pool's benchmark per session, plain ratios.
     dates : sequence of date
         The pool's sessions.
     capital : float
         CNY before the first session.
     settings : Settings
-        Of the build.
+        Settings of the build.
 
     Notes
     -----
-    Source: "Metrics" in the strategy's specification, and the models `metrics`, `monthly_returns`
-    and `drawdowns`. A sum in the order of the sessions is `cumsum`; `sum` of numpy adds in pairs.
+    Source: "Metrics" in the strategy's specification, and the models `metrics`,
+    `monthly_returns` and `drawdowns`. Sums use `cumsum`, which adds in the order of the
+    sessions; numpy's `sum` adds pairwise.
     """
     begin = curves.begin
     sums = _sums(curves, benchmark_returns[begin:], capital, settings)
@@ -84,14 +85,14 @@ def _total(values: np.ndarray) -> np.ndarray:
 
 
 def _square(values: np.ndarray) -> np.ndarray:
-    # As SQL's pow, which is not always the product that is rounded once.
+    # Not values * values: SQL's pow sometimes differs from the product in the last bit.
     return np.float_power(values, 2)
 
 
 def _sums(
     curves: Curves, benchmark_returns: np.ndarray, capital: float, settings: Settings
 ) -> dict[str, np.ndarray]:
-    """Return sums, means and deviations over the sessions of each variant, (v,) each."""
+    """Return sums, means and deviations over sessions, (v,) each."""
     count = len(benchmark_returns)
     is_on = np.arange(count) >= (curves.first - curves.begin)[:, None]
     sessions = np.maximum(is_on.sum(axis=1), 1)
@@ -129,7 +130,7 @@ def _sums(
 
 
 def _drawdowns(curves: Curves, capital: float) -> np.ndarray:
-    """Return what is lost since the peak, (v, s); the capital is the first peak."""
+    """Return the loss since the peak, (v, s); the capital is the first peak."""
     peaks = np.maximum.accumulate(np.maximum(curves.equity, capital), axis=1)
     return curves.equity / peaks - 1
 
@@ -144,14 +145,14 @@ def _worst(
         return depth, None, None, None
     peaks = np.flatnonzero(drawdown == 0)
     after = int(np.searchsorted(peaks, trough))
-    # Before the first session, the capital was the peak.
+    # -1: the initial capital was the peak.
     peak = peaks[after - 1].item() if after else -1
     recovery = dates[first + peaks[after].item()] if after < len(peaks) else None
     return depth, dates[first + peak], dates[first + trough], recovery
 
 
 def _win_rate(equity: np.ndarray, months: np.ndarray, capital: float) -> float:
-    """Return the share of the calendar months with a return above 0."""
+    """Return the fraction of calendar months with a return above 0."""
     ends = np.append(np.flatnonzero(np.diff(months)), len(months) - 1)
     closes = equity[ends]
     returns = closes / np.append(capital, closes[:-1]) - 1

@@ -1,8 +1,8 @@
-"""How much of a choice among many variants is fitting to the sample.
+"""Measures of overfitting in a choice among many variants.
 
-Sources: D. Bailey, J. Borwein, M. López de Prado and Q. Zhu, "The Probability of Backtest
-Overfitting", Journal of Computational Finance 20 (4), 2017, for CSCV; the rank correlation is
-Spearman's.
+Sources: D. Bailey, J. Borwein, M. López de Prado and Q. Zhu, "The Probability of
+Backtest Overfitting", Journal of Computational Finance 20 (4), 2017, for CSCV; the rank
+correlation is Spearman's.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ SPLITS_AT_A_TIME = 64
 
 
 class Overfitting(NamedTuple):
-    """What combinatorially symmetric cross-validation says; Sharpe ratios are per session."""
+    """Results of cross-validation by CSCV; Sharpe ratios per session."""
 
     splits: int
-    pbo: float  # share of the splits whose best is not above the median outside its sample
-    loss: float  # share of the splits whose best has a negative Sharpe ratio outside its sample
-    inside: np.ndarray  # (splits,), Sharpe ratio of the best in its sample
-    outside: np.ndarray  # (splits,), of the same one outside it
+    pbo: float  # fraction of splits whose best is not above the median out of sample
+    loss: float  # fraction of splits whose best is below 0 out of sample
+    inside: np.ndarray  # (splits,), Sharpe ratio of the best in sample
+    outside: np.ndarray  # (splits,), its Sharpe ratio out of sample
 
 
 class Holdout(NamedTuple):
-    """How the order of the variants before a date holds up since."""
+    """How well the ranking of the variants before a date predicts the ranking since."""
 
-    before: int  # sessions
+    before: int  # number of sessions
     since: int
-    correlation: float | None  # of the ranks; None where one side has one value only
-    best: int  # the best variant before, by place
-    rank_since: float  # its rank since, 1 is the best; ties share the mean
+    correlation: float | None  # of the ranks; None if one side is constant
+    best: int  # place of the best variant before
+    rank_since: float  # its rank since; 1 is best, ties share the mean rank
 
 
 def probability_of_overfitting(excess: np.ndarray, blocks: int = BLOCKS) -> Overfitting:
@@ -43,26 +43,29 @@ def probability_of_overfitting(excess: np.ndarray, blocks: int = BLOCKS) -> Over
     Parameters
     ----------
     excess : array of shape (sessions, variants)
-        Daily returns less the risk-free rate, on common sessions, of at least two variants.
+        Daily returns less the risk-free rate, on common sessions, of at least two
+        variants.
     blocks : int
-        Even; the sessions are cut into as many blocks of one length, the first few sessions being
-        left out where they do not divide.
+        Even number of blocks. All have the same length; the first sessions are left out
+        if the sessions do not divide evenly.
 
     Returns
     -------
     Overfitting
-        Every half of the blocks is a sample once, and the other half lies outside it.
+        Each choice of half the blocks is one split: that half is the sample, the other
+        half is out of sample.
 
     Raises
     ------
     ValueError
-        Fewer than two variants, an odd number of blocks, or fewer than two sessions for each.
+        Fewer than two variants, an odd number of blocks, or fewer than two sessions for
+        each.
 
     Notes
     -----
-    The best of a sample has outside of it the relative rank ω = rank / (variants + 1), from the
-    worst; where logit(ω) ≤ 0 it is not above the median. A variant without spread has no Sharpe
-    ratio, and ranks last.
+    Out of sample, the best variant of the sample has the relative rank ω = rank /
+    (variants + 1), counted from the worst. It is not above the median if logit(ω) ≤ 0.
+    A variant with constant returns has no Sharpe ratio and ranks last.
     """
     sessions, variants = excess.shape
     length = sessions // blocks
@@ -70,7 +73,7 @@ def probability_of_overfitting(excess: np.ndarray, blocks: int = BLOCKS) -> Over
         raise ValueError("CSCV needs two variants, and an even number of blocks of two sessions")
     sums = _Sums.of(excess[sessions - length * blocks :], blocks)
     splits = list(combinations(range(blocks), blocks // 2))
-    # The other half of a split is a split too, as far from the end as this one from the start.
+    # Half the splits suffice: the complement of split i is split i from the end.
     half = len(splits) // 2
     below, inside, outside = (np.empty(len(splits)) for _ in range(3))
     for begin in range(0, half, SPLITS_AT_A_TIME):
@@ -103,7 +106,7 @@ class _Sums(NamedTuple):
         return cls(by_block.shape[1], center, by_block.sum(axis=1), (by_block**2).sum(axis=1))
 
     def sharpe(self, splits: Sequence[Sequence[int]]) -> np.ndarray:
-        """Return the Sharpe ratio per session of every variant in each split's blocks."""
+        """Return every variant's Sharpe ratio per session in each split's blocks."""
         count = self.length * len(splits[0])
         total, squares = (
             sum(own[[split[n] for split in splits]] for n in range(len(splits[0])))
@@ -111,32 +114,32 @@ class _Sums(NamedTuple):
         )
         mean = total / count
         variance = (squares - total * mean) / (count - 1)
-        # The variance of constant returns is a rounding error.
+        # Not > 0: the variance of constant returns is a rounding error.
         is_spread = variance > 1e-30  # noqa: PLR2004
         deviation = np.sqrt(np.where(is_spread, variance, 1.0))
         return np.where(is_spread, (self.center + mean) / deviation, -np.inf)
 
 
 def sharpe_by_variant(excess: np.ndarray) -> np.ndarray:
-    """Return the Sharpe ratio per session of each column; without spread, minus infinity."""
+    """Return each column's Sharpe ratio per session; minus infinity if constant."""
     deviation = excess.std(axis=0, ddof=1)
     is_spread = deviation > 1e-15  # noqa: PLR2004
     return np.where(is_spread, excess.mean(axis=0) / np.where(is_spread, deviation, 1.0), -np.inf)
 
 
 def hold_out(excess: np.ndarray, since: int) -> Holdout:
-    """Compare the Sharpe ratios of variants before a session and since.
+    """Compare the variants' Sharpe ratios before and since a session.
 
     Parameters
     ----------
     excess : array of shape (sessions, variants)
         Daily returns less the risk-free rate, on common sessions.
     since : int
-        The first session of the later part; both parts have at least two sessions.
+        First session of the later part. Both parts have at least two sessions.
     """
     before, after = sharpe_by_variant(excess[:since]), sharpe_by_variant(excess[since:])
     best = int(np.argmax(before))
-    # Imported here, because scipy takes half a second and only a holdout needs it.
+    # Not imported above: scipy takes half a second, and only a holdout needs it.
     from scipy.stats import rankdata
 
     rank = float(rankdata(-after)[best])
@@ -144,10 +147,10 @@ def hold_out(excess: np.ndarray, since: int) -> Holdout:
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float | None:
-    """Return Spearman's rank correlation; None where one side has one value only."""
+    """Return Spearman's rank correlation; None if one side is constant."""
     if min(len(np.unique(values)) for values in (one, other)) == 1:
         return None
     from scipy.stats import rankdata, spearmanr
 
-    # Ranks, since a variant without spread has an infinite value.
+    # Ranked first, because constant returns have an infinite value.
     return float(spearmanr(rankdata(one), rankdata(other)).statistic)

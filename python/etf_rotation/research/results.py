@@ -29,9 +29,9 @@ WRITERS = {".parquet": pa.parquet.write_table, ".csv": pa.csv.write_csv}
 
 
 class Trials(NamedTuple):
-    """The trials: their number, their history, and the result expected from luck alone."""
+    """The trials: number, correlation, and the best Sharpe ratio to expect by luck."""
 
-    n_trials: int  # with a Sharpe ratio
+    n_trials: int  # trials with a Sharpe ratio
     common_sessions: int
     correlation: float | None  # mean of all pairs; None with a single trial
     effective: float
@@ -46,10 +46,10 @@ def judge(
 
     Notes
     -----
-    `deflated_sharpe` takes every variant for a trial of its own, which is the strict reading;
-    `deflated_sharpe_effective` takes the number of independent trials that they are worth by the
-    mean correlation of their daily returns, on the sessions that all of them have. The variance of
-    the Sharpe ratios is that of all variants (ddof 1) in both.
+    `deflated_sharpe` counts every variant as an independent trial, which is the strict
+    reading. `deflated_sharpe_effective` counts the equivalent number of independent
+    trials, from the mean correlation of daily returns on common sessions. Both use the
+    variance of all Sharpe ratios (ddof 1).
     """
     per_year = int(build.variables["sessions_per_year"])
     sharpes = [
@@ -91,7 +91,7 @@ def _trials(sharpes: Sequence[float], returns: Sequence[np.ndarray], per_year: i
     variance = float(np.var(sharpes, ddof=1)) if count > 1 else 0.0
     common = min(map(len, returns), default=0)
     correlation, effective = None, float(count)
-    # All variants end on the same session: the last ones are those that they share.
+    # All variants end on the same session, so the last sessions are common to all.
     if count > 1 and common > 1:
         shared = np.column_stack([own[-common:] for own in returns])
         shared = shared[:, np.ptp(shared, axis=0) > 0]
@@ -130,12 +130,12 @@ def _deflated(row: Mapping, trials: Trials, per_year: int) -> dict[str, float | 
 
 
 def check_output(path: Path) -> None:
-    """Refuse a file that cannot be written, before any work is done.
+    """Reject a file that cannot be written, before any work is done.
 
     Raises
     ------
     InputError
-        Another kind than parquet and CSV, or no such folder.
+        The file is neither parquet nor CSV, or its folder does not exist.
     """
     if path.suffix not in WRITERS:
         raise InputError(f"--output {path}: the name must end in {' or '.join(WRITERS)}")

@@ -40,7 +40,7 @@ SHOWN = (
 def summary_text(
     build: Build, trials: Trials, rows: Sequence[dict], comparison: Comparison | None
 ) -> str:
-    """Return the best variants, the result expected from luck alone, and a conclusion."""
+    """Describe the best variants, the result expected by luck, and a conclusion."""
     ranked = sorted(
         (row for row in rows if row.get("sharpe") is not None),
         key=lambda row: (-row["sharpe"], row["variant"]),
@@ -74,14 +74,14 @@ def summary_text(
 
 
 def _table(build: Build, rows: Sequence[Mapping], shown: Sequence[Mapping]) -> str:
-    """Return rows as a table; a setting that all variants share needs no column."""
+    """Render rows as a table without the settings that all variants share."""
     varied = {"factors", *_varied(rows)}
     names = [name for name in SHOWN if name not in Variant._fields or name in varied]
     return render_table(names, [[_shown(build, row, name) for name in names] for row in shown])
 
 
 def _varied(rows: Sequence[Mapping]) -> list[str]:
-    """Return the settings, but for the factors, that rows differ in."""
+    """Return the settings, except factors, in which rows differ."""
     return [name for name in Variant._fields[1:] if len({row[name] for row in rows}) > 1]
 
 
@@ -92,7 +92,7 @@ def _shown(build: Build, row: Mapping, name: str) -> object:
 
 
 def _short(row: Mapping, build: Build) -> str:
-    """Return the names, or those that are left out where that is shorter."""
+    """Return a row's factors, or the omitted ones if that is shorter."""
     if not row["factors"]:
         return build.ranking
     factors = row["factors"].split("+")

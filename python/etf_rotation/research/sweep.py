@@ -1,9 +1,10 @@
-"""Many variants of a pool's strategy from one build, each as a build of its own would have it.
+"""Many variants of a pool's strategy from one build, each equal to a separate build.
 
-Rebalance sessions, percentile ranks, eligibility and benchmark come from the project's SQL models,
-execution from the function that the build calls. What is written here once more, for many variants
-at a time, is the mean of the ranks (`data`), the choice of the funds (`choices`) and the metrics
-(`measures`); tests hold each against builds, and every sweep checks the build's own variant first.
+Rebalance sessions, percentile ranks, eligibility and benchmark come from the project's
+SQL models, execution from the function that the build calls. Three parts are written a
+second time, for many variants at once: the mean of the ranks (`data`), the selection of
+funds (`choices`) and the metrics (`measures`). Tests compare each with builds, and
+every sweep checks the build's own variant first.
 """
 
 from __future__ import annotations
@@ -24,43 +25,45 @@ from etf_rotation.research.data import PoolData, read_data
 from etf_rotation.research.measures import Settings, daily_returns, metrics
 from etf_rotation.research.workers import Workers
 
-# More accounts in one walk make each cheaper, up to about this number; more only take memory.
+# Up to about this number, more accounts per simulation make each cheaper. Beyond it
+# they only take memory.
 ACCOUNTS_AT_A_TIME = 320
-# Accounts × sessions × funds of one walk, for pools that are long or wide.
+# Accounts × sessions × funds per simulation, which bounds memory in large pools.
 CELLS_AT_A_TIME = 40_000_000
 
 
 class Result(NamedTuple):
-    """A variant's row of metrics, None where it never began, and its equity from `first` on."""
+    """A variant's metrics, None if it never began, and its equity from `first` on."""
 
     metrics: dict | None
     trades: int
-    first: int  # the pool's session; their number where it never began
+    first: int  # the pool's session; the number of sessions if it never began
     equity: np.ndarray  # CNY
     capital: float  # CNY
 
     @property
     def returns(self) -> np.ndarray:
-        """Daily returns, plain ratios, the first relative to the capital."""
+        """Daily returns, plain ratios; the first is relative to the capital."""
         return daily_returns(self.equity[None, :], self.capital)[0]
 
 
 def check(build: Build, data: PoolData | None = None, workers: Workers | None = None) -> None:
-    """Refuse a build whose own variant does not come out as the build has it, bit for bit.
+    """Reject a build if its own variant cannot be reproduced bit for bit.
 
     Parameters
     ----------
     build : Build
         The build to read.
     data : PoolData, optional
-        Read for variants that the build's own is among.
+        Data read for variants that include the build's own.
     workers : Workers, optional
-        Those of a cluster are checked too: a machine of another kind could round otherwise.
+        Workers of a cluster are checked too: another kind of machine could round
+        differently.
 
     Raises
     ------
     InputError
-        The build's code was another one, or a worker of the cluster gives other bits.
+        The build was made by other code, or a worker of the cluster returns other bits.
     """
     data = read_data(build, [build.variant]) if data is None else data
     of_strategy = {"strategy": build.strategy, "pool": build.pool}
@@ -95,7 +98,7 @@ def check(build: Build, data: PoolData | None = None, workers: Workers | None = 
 
 
 def evaluate_together(build: Build, data: PoolData, variants: Sequence[Variant]) -> list[Result]:
-    """Simulate and measure variants in one walk."""
+    """Simulate and measure variants in one pass."""
     capital, dates = build.parameters.target_capital, data.prices.dates
     with no_garbage_collection():
         curves = simulate(build, data, variants)
@@ -116,25 +119,25 @@ def evaluate(
     workers: Workers,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Result]:
-    """Evaluate variants on several workers; neither their number nor their place changes a bit.
+    """Evaluate variants on several workers; the workers do not change a bit.
 
     Parameters
     ----------
     build : Build
         What they are variants of.
     data : PoolData
-        Read for these variants.
+        Data read for these variants.
     variants : sequence of Variant
-        In any order.
+        Variants in any order.
     workers : Workers
-        Where to run.
+        Workers to run on.
     progress : callable
-        Called with how many variants are done, and of how many.
+        Called with the number of finished variants and the total.
 
     Returns
     -------
     list of Result
-        As `variants`.
+        Results in the order of `variants`.
     """
     chunks = _chunks(variants, data, workers.count)
     work = [[variants[n] for n in chunk] for chunk in chunks]
@@ -150,7 +153,7 @@ def evaluate(
 
 
 def _chunks(variants: Sequence[Variant], data: PoolData, workers: int) -> list[list[int]]:
-    """Cut into pieces of about as many accounts each; variants that choose alike stay together."""
+    """Split variants into pieces of similar work; equal selections stay together."""
     order = sorted(
         range(len(variants)),
         key=lambda n: (variants[n].factors, variants[n].weighting, variants[n].top_n or 0, n),
@@ -158,7 +161,7 @@ def _chunks(variants: Sequence[Variant], data: PoolData, workers: int) -> list[l
     cells = len(data.prices.dates) * len(data.prices.symbols)
     most = max(min(ACCOUNTS_AT_A_TIME, CELLS_AT_A_TIME // cells), 1)
     accounts = np.cumsum([variants[n].tranches for n in order])
-    # As many pieces for each worker, so that none waits for another.
+    # A multiple of the workers, so that none is idle at the end.
     pieces = math.ceil(accounts[-1] / most / workers) * workers
     piece = ((accounts - 1) * pieces // accounts[-1]).tolist()
     chunks: dict[int, list[int]] = {}

@@ -1,4 +1,4 @@
-"""Walk-forward: the return of repeatedly choosing the best variant of the past."""
+"""Walk-forward: the return of repeatedly choosing the best past variant."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from etf_rotation.research.overfitting import sharpe_by_variant
 
 
 class Windows(NamedTuple):
-    """Months to choose by, and months to follow the choice."""
+    """Months of history for a choice, and months that it is followed."""
 
     trailing: int
     following: int
 
 
 class Costs(NamedTuple):
-    """What a fill costs."""
+    """The costs of a fill."""
 
     slippage_bps: float
     commission_bps: float
@@ -30,29 +30,29 @@ class Costs(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """A choice, and the cost of switching to it."""
+    """One choice, and the cost of switching to it."""
 
-    session: int  # the row of the first session that follows it
+    session: int  # row of the first session after the choice
     variant: int  # column
     sharpe: float  # per session, over the trailing months
-    turnover: float = 0.0  # Σ|change of weight|: 1 from cash to fully invested, 2 at most
-    cost: float = 0.0  # share of equity
+    turnover: float = 0.0  # Σ|change of weight|: 1 from cash to invested, at most 2
+    cost: float = 0.0  # fraction of equity
 
 
 class WalkForward(NamedTuple):
-    """The choices, and the daily returns from the first of them on, plain ratios."""
+    """The choices, and the daily returns since the first of them, plain ratios."""
 
     choices: list[Choice]
     returns: np.ndarray
 
 
 def read_windows(text: str) -> Windows:
-    """Return the windows of an option such as 36,12.
+    """Parse an option such as 36,12.
 
     Raises
     ------
     InputError
-        Anything but two whole numbers above zero.
+        The text is not two whole numbers above zero.
     """
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):  # noqa: PLR2004
@@ -66,7 +66,7 @@ def read_windows(text: str) -> Windows:
 def choose(
     excess: np.ndarray, dates: Sequence[date], before: date, windows: Windows
 ) -> list[Choice]:
-    """Choose the variant of the highest trailing Sharpe ratio, at the start of every period.
+    """Choose the variant with the highest trailing Sharpe ratio in every period.
 
     Parameters
     ----------
@@ -75,14 +75,16 @@ def choose(
     dates : sequence of date
         The sessions.
     before : date
-        The session before the first: a month that has begun by then is no whole month.
+        The session before the first one. A month that has begun by then is incomplete.
     windows : Windows
-        Whole calendar months. The last period may be cut short by the end of the data.
+        Windows in whole calendar months. The end of the data may cut the last period
+        short.
 
     Returns
     -------
     list of Choice
-        Ties go to the earlier variant; empty where the sessions are fewer than the trailing months.
+        Ties go to the earlier variant. Empty if the data is shorter than the trailing
+        months.
     """
     months = np.array([day.year * 12 + day.month for day in dates])
     first = int(months[0]) + (before.year * 12 + before.month == months[0])
@@ -111,17 +113,17 @@ def follow(
     returns : array of shape (sessions, variants)
         Daily returns of the variants, after their own costs.
     weights : callable
-        Gives a variant's weights, (funds,), at the close before a row.
+        Returns a variant's weights, (funds,), at the close before a row.
     costs : sequence of Costs
-        Of each variant; a switch pays those of the variant that it leads to.
+        Costs per variant; a switch pays those of its new variant.
     capital : float
-        CNY before the first choice, which all is bought from.
+        CNY before the first choice, all in cash.
 
     Notes
     -----
-    A switch at the first session's open trades Σ|new weight - old weight| of the equity, a fill per
-    fund: slippage on its value, and commission, at least the minimum. The session earns
-    (1 - cost) (1 + return) - 1.
+    A switch at the first session's open trades Σ|new weight - old weight| of the
+    equity, one fill per fund. Each fill costs slippage on its value and the commission,
+    at least the minimum. The session earns (1 - cost) (1 + return) - 1.
     """
     ends = [*(choice.session for choice in choices[1:]), len(returns)]
     equity, held, paid, parts = capital, None, [], []
@@ -140,13 +142,13 @@ def follow(
 
 
 def _cost(changes: np.ndarray, costs: Costs, equity: float) -> float:
-    """Return what fills of these shares of the equity cost, as a share of it."""
+    """Return the cost of fills of these weights, as a fraction of equity."""
     commission = np.maximum(changes * costs.commission_bps / BPS, costs.min_commission_cny / equity)
     return float((changes * costs.slippage_bps / BPS + commission).sum())
 
 
 class Figures(NamedTuple):
-    """What returns come to in a year."""
+    """Annual figures of a series of returns."""
 
     annual_return: float
     sharpe: float | None
@@ -154,7 +156,7 @@ class Figures(NamedTuple):
 
 
 def figures(returns: np.ndarray, sessions_per_year: int, risk_free_rate: float) -> Figures:
-    """Return annual return, Sharpe ratio and drawdown of daily returns, plain ratios."""
+    """Return annual return, Sharpe ratio and drawdown of daily returns, as ratios."""
     levels = np.cumprod(1 + returns)
     excess = returns - risk_free_rate / sessions_per_year
     sharpe = float(sharpe_by_variant(excess[:, None])[0]) * math.sqrt(sessions_per_year)

@@ -1,4 +1,4 @@
-"""Where the work of a sweep runs: here, in local processes, or on a Dask cluster."""
+"""Workers of a sweep: this process, local processes, or a Dask cluster."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ class Workers:
     Parameters
     ----------
     count : int
-        How many there are.
+        Number of workers.
     client : distributed.Client, optional
-        Of the cluster that they belong to; without one they are local, and one is this process.
+        Client of their cluster. Without a client they are local processes; a single
+        local worker is this process.
     """
 
     def __init__(self, count: int, client: Any = None) -> None:
         self.count, self.client = count, client
 
     def map(self, function: Callable, shared: Sequence, work: Sequence) -> Generator:
-        """Yield `function(*shared, item)` of each item of `work`, in order.
+        """Yield `function(*shared, item)` for each item of `work`, in order.
 
         Raises
         ------
         InputError
-            A local process was ended from outside, or a cluster lost its workers.
+            A local process was killed, or a cluster lost its workers.
         """
         if self.client is None and self.count == 1:
             yield from (function(*shared, item) for item in work)
@@ -55,11 +56,12 @@ class Workers:
     def _backend(self, shared: Sequence) -> dict[str, Any]:
         if self.client is not None:
             return {"backend": "dask", "client": self.client, "scatter": list(shared)}
-        # On Ctrl-C this process ends the work and prints one message.
+        # Workers ignore Ctrl-C: the parent process ends the work and prints one
+        # message.
         return {"backend": "loky", "max_nbytes": None, "initializer": _ignore_interrupts}
 
     def on_each(self, function: Callable, *arguments: Any) -> dict[str, Any]:
-        """Return what a function gives in every worker of a cluster, by address."""
+        """Return the result of a function in every worker of a cluster, by address."""
         return self.client.run(function, *arguments) if self.client is not None else {}
 
 
@@ -69,20 +71,21 @@ def _ignore_interrupts() -> None:
 
 @contextmanager
 def workers(processes: int, cluster: str | None = None) -> Iterator[Workers]:
-    """Give the workers of a sweep.
+    """Provide the workers of a sweep.
 
     Parameters
     ----------
     processes : int
-        Local processes, where there is no cluster.
+        Number of local processes, without a cluster.
     cluster : str, optional
         The address of a running Dask scheduler, such as tcp://10.0.0.5:8786.
 
     Raises
     ------
     InputError
-        Dask is not installed, no scheduler answers, it has no workers, or one of them has another
-        code of this package or another numpy: bits could differ.
+        Dask is not installed, no scheduler answers, the scheduler has no workers, or a
+        worker runs other code of this package or another numpy, so that bits could
+        differ.
     """
     if cluster is None:
         yield Workers(processes)
@@ -113,8 +116,8 @@ def _client(cluster: str) -> Any:
 
 
 def versions() -> tuple[str, str]:
-    """Return what decides bits: a digest of the project's code, and numpy's version."""
-    # It reads Parquet: only a cluster needs it.
+    """Return what determines the bits: a digest of the code, and numpy's version."""
+    # Not imported above: it loads the Parquet reader, and only a cluster needs it.
     from etf_rotation.gate.run_metadata import code_version  # noqa: PLC0415
 
     return code_version(PROJECT), np.__version__

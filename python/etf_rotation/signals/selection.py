@@ -1,4 +1,4 @@
-"""Portfolio construction: which funds a strategy holds, how much of each, and why not others."""
+"""Portfolio construction: which funds a strategy selects, and at what weights."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from etf_rotation.contracts import read_checked, schema_of
 from etf_rotation.signals.weights import EQUAL, INVERSE_VOLATILITY, OWN, Limits, redistribute
 
-# A weight sum that equals its limit must not break it by the last bit of a double.
+# A sum of weights equal to its limit may exceed it by a rounding error.
 LIMIT_TOLERANCE = 1e-9
 SELECTED, KEPT = "selected", "kept"
 
@@ -25,11 +25,11 @@ class StrategyKey(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """How a strategy selects and weights the funds of a pool; weights are fractions of equity."""
+    """A strategy's rules of selection in a pool; weights are fractions of equity."""
 
     start_funds: int  # eligible funds that the first rebalance needs
-    top_n: int | None  # funds to hold; None: every eligible fund
-    keep_rank: float  # a selected fund stays up to this multiple of top_n; 1: no longer
+    top_n: int | None  # number of funds to hold; None: every eligible fund
+    keep_rank: float  # a held fund stays up to rank keep_rank × top_n; 1: no buffer
     weighting: str
     redistribute: bool
     tranches: int
@@ -39,10 +39,11 @@ class Rules(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A fund of the pool before a rebalance, as known at the close before.
+    """A fund of the pool before a rebalance, as known at the previous close.
 
-    `ineligible` says why the fund cannot be selected, None for an eligible one. `raw_value` is what
-    the weighting takes of the fund: its volatility, or the raw weight of its ranking.
+    `ineligible` is the reason why the fund cannot be selected, None if it can.
+    `raw_value` is the weighting's input: the fund's volatility, or the raw weight from
+    its ranking.
     """
 
     symbol: str
@@ -63,7 +64,7 @@ class _Tranche(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What was decided about one candidate; weights are fractions of equity."""
+    """The decision on one candidate; weights are fractions of equity."""
 
     symbol: str
     is_eligible: bool
@@ -86,15 +87,17 @@ def first_sessions(eligible: Sequence[Mapping[int, int]], start_funds: int) -> l
     Parameters
     ----------
     eligible : sequence of mapping of int to int
-        For each tranche, the number of eligible funds by the position of its rebalance sessions.
+        For each tranche, the number of eligible funds by the position of its rebalance
+        sessions.
     start_funds : int
-        Eligible funds that a first rebalance needs.
+        Minimum number of eligible funds for a first rebalance.
 
     Returns
     -------
     list of int or None
-        Tranche 0 begins on its first session with as many funds, and the strategy with it. Any
-        other tranche begins on its first such session from then on. None: it never begins.
+        Tranche 0 begins on its first session with enough funds; the strategy begins
+        with it. Any other tranche begins on its first such session from then on. None:
+        it never begins.
     """
     firsts: list[int | None] = []
     for sessions in eligible:
@@ -113,22 +116,23 @@ def first_sessions(eligible: Sequence[Mapping[int, int]], start_funds: int) -> l
 def choose(
     ranking: Sequence[Candidate], rules: Rules, previous: Collection[str] = ()
 ) -> dict[str, str]:
-    """Walk down the ranking of one rebalance.
+    """Select funds from the ranking of one rebalance, best first.
 
     Parameters
     ----------
     ranking : sequence of Candidate
         The eligible funds, best first.
     rules : Rules
-        Of the strategy in the pool.
+        The strategy's rules in the pool.
     previous : collection of str
         The funds that the tranche selected at its last rebalance.
 
     Returns
     -------
     dict of str to str
-        For each fund `selected`, `kept` (selected for keep_rank), or why it is passed over:
-        `sector_limit`, `broad_limit`, `no_raw_weight`, or `top_n_filled` once there are `top_n`.
+        The decision per fund: `selected`; `kept` (selected because of keep_rank); or
+        the reason to skip it: `sector_limit`, `broad_limit`, `no_raw_weight`, or
+        `top_n_filled` once `top_n` funds are selected.
 
     Notes
     -----
@@ -152,7 +156,7 @@ def choose(
 
 
 class _Taken:
-    """What a walk down a ranking has taken so far."""
+    """The funds selected so far, counted against the limits."""
 
     def __init__(self) -> None:
         self.funds = self.broad_funds = 0
@@ -193,8 +197,9 @@ def weigh(selected: Sequence[Candidate], rules: Rules) -> list[float]:
 
     Notes
     -----
-    Source: step 3 of "Portfolio construction" in the strategy's specification. Not redistributed,
-    what a limit takes stays in cash; redistributed, see `weights.redistribute`.
+    Source: step 3 of "Portfolio construction" in the strategy's specification. Without
+    redistribution, weight cut by a limit stays in cash. With redistribution, see
+    `weights.redistribute`.
     """
     if not rules.redistribute:
         return [nominal_weight(rules)] * len(selected)
@@ -212,32 +217,34 @@ def raw_value(fund: Candidate, rules: Rules) -> float:
 
 
 def select_all(strategies: pa.Table, sessions: pa.Table, candidates: pa.Table) -> pa.Table:
-    """Decide about every fund before every rebalance of every strategy and tranche.
+    """Decide on every fund before every rebalance of every strategy and tranche.
 
     Parameters
     ----------
     strategies, sessions, candidates : pyarrow.Table
-        Columns of `STRATEGIES_SCHEMA`, `SESSIONS_SCHEMA` and `CANDIDATES_SCHEMA`, rows in any
-        order: one row per strategy and pool, one per rebalance session of a tranche, and one per
-        fund of the pool and session that any tranche is rebalanced on.
+        Columns of `STRATEGIES_SCHEMA`, `SESSIONS_SCHEMA` and `CANDIDATES_SCHEMA`, rows
+        in any order: one row per strategy and pool; one per rebalance session of a
+        tranche; and one per fund of the pool and session on which any tranche is
+        rebalanced.
 
     Returns
     -------
     pyarrow.Table
-        `SELECTION_SCHEMA`, one row per rebalance and candidate, sorted by strategy, pool, tranche,
-        trade_date, symbol. `raw_weight` is the selected fund's weight before limits: 1, one over
-        its volatility, or its own.
+        `SELECTION_SCHEMA`, one row per rebalance and candidate, sorted by strategy,
+        pool, tranche, trade_date, symbol. `raw_weight` is the selected fund's weight
+        before limits: 1, 1 / volatility, or the raw weight of its ranking.
 
     Raises
     ------
     ValueError
-        A missing column, a null or infinite value, a duplicate row, a rank that an eligible fund
-        lacks or shares, rules that contradict each other; the message names strategy and pool.
+        A missing column, a null or infinite value, a duplicate row, an eligible fund
+        without a rank, two eligible funds of one rank, or contradictory rules. The
+        message names strategy and pool.
 
     Notes
     -----
-    Source: steps 1 to 3 of "Portfolio construction" in the strategy's specification. A tranche
-    remembers its selections from the session on which it begins.
+    Source: steps 1 to 3 of "Portfolio construction" in the strategy's specification. A
+    tranche remembers its selections from the session on which it begins.
     """
     key = StrategyKey._fields
     strategies = read_checked("strategies", strategies, STRATEGIES_SCHEMA, key)
@@ -292,7 +299,7 @@ def _decide(rules: Rules, sessions: pa.Table, candidates: pa.Table) -> list[tupl
 
 
 def read_candidates(table: pa.Table) -> dict[date, list[Candidate]]:
-    """Return the funds of each session, columns of `CANDIDATES_SCHEMA`, in the table's order."""
+    """Read the funds of each session from `CANDIDATES_SCHEMA`, in the table's order."""
     funds: dict[date, list[Candidate]] = defaultdict(list)
     columns = (table[name].to_pylist() for name in Candidate._fields)
     for day, *values in zip(table["trade_date"].to_pylist(), *columns, strict=True):
@@ -306,7 +313,7 @@ def rank_eligible(funds: Iterable[Candidate]) -> list[Candidate]:
     Raises
     ------
     ValueError
-        A fund without a rank, or two of one rank.
+        A fund without a rank, or two funds of one rank.
     """
     ranking = [fund for fund in funds if fund.ineligible is None]
     for fund in ranking:
@@ -343,12 +350,12 @@ def _decisions(
 
 
 def check_rules(rules: Rules) -> None:
-    """Reject rules that no weights can be made from.
+    """Reject rules from which no weights can be computed.
 
     Raises
     ------
     ValueError
-        Names the rule.
+        The message names the rule.
     """
     if rules.weighting not in (EQUAL, INVERSE_VOLATILITY, OWN):
         raise ValueError(f"weighting {rules.weighting} is not known")

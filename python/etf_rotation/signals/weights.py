@@ -13,9 +13,9 @@ Number = TypeVar("Number", Fraction, float)
 
 EQUAL, INVERSE_VOLATILITY, OWN = "equal", "inverse_volatility", "own"
 UNIT = 10**12  # weights are whole multiples of 1 / UNIT
-# Doubles decide cases this far from a bound, 50 times faster than fractions. A weight in doubles
-# is off by less than 1e-15, so this distance is safe.
-LEAST_DISTANCE = 1e-13  # of a share from its bound
+# At this distance from a bound, doubles decide safely: the error of a weight in doubles
+# is below 1e-15. Doubles are 50 times faster than fractions.
+LEAST_DISTANCE = 1e-13  # of a weight from its bound
 LEAST_REMAINDER = 1e-3  # of a weight from the next whole unit
 
 
@@ -27,7 +27,7 @@ class Limits(NamedTuple):
 
 
 class Cap(NamedTuple):
-    """A bound of max_adv_pct × adv20 / tranches / equity: the tradable weight of a fund."""
+    """A fund's tradable weight: max_adv_pct × adv20 / tranches / equity."""
 
     max_adv_pct: float
     adv20: float
@@ -36,7 +36,7 @@ class Cap(NamedTuple):
 
 
 class _Arithmetic(NamedTuple, Generic[Number]):
-    """A kind of numbers: how one is read from a double, added up, and compared."""
+    """A kind of number: conversion from a double, addition and comparison."""
 
     read: Callable[[float], Number]
     add: Callable[[list[Number]], Any]
@@ -44,7 +44,7 @@ class _Arithmetic(NamedTuple, Generic[Number]):
 
 
 class _UndecidedError(Exception):
-    """Doubles are too close to a decision to take it."""
+    """The values in doubles are too close to a bound to decide."""
 
 
 def share_out(
@@ -54,7 +54,7 @@ def share_out(
     add: Callable[[list[Number]], Any] = sum,
     is_above: Callable[[Number, Number], bool] = gt,
 ) -> list[Number]:
-    """Share out an amount in proportion to raw weights, none above its bound.
+    """Split an amount in proportion to raw weights, none above its bound.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ def share_out(
     Returns
     -------
     list of Fraction, length n
-        They add up to `total`, or to less where the bounds leave no room for it.
+        They add up to `total`, or to less if the bounds leave no room.
 
     Notes
     -----
-    Source: "Weights that are redistributed" in the strategy's specification. In rounds, what is
-    left is spread over the free funds, and those above their bound are fixed at it.
+    Source: "Weights that are redistributed" in the strategy's specification. Each round
+    spreads the rest over the free funds. Funds above their bound are then fixed at it.
     """
     shares = [total * 0] * len(raw_weights)
     free = [n for n, raw_weight in enumerate(raw_weights) if raw_weight > 0]
@@ -106,27 +106,30 @@ def redistribute(
     Parameters
     ----------
     weighting : str
-        `equal`: every raw weight is 1. `inverse_volatility`: 1 / value. `own`: the value.
+        `equal`: every raw weight is 1. `inverse_volatility`: 1 / value. `own`: the
+        value.
     values : sequence of float, length n
-        What the weighting takes of each fund: a volatility above 0, or a raw weight of at least 0.
+        The weighting's input per fund: a volatility above 0, or a raw weight of at
+        least 0.
     sectors : sequence of str or None, length n
         Each fund's category; None for a broad fund, which no sector limit binds.
     limits : Limits
         Of the pool.
     caps : mapping of int to Cap, optional
-        A further bound of some funds, by their place.
+        Further bounds, by the position of the fund.
 
     Returns
     -------
     list of float, length n
-        Fractions of equity, rounded down to 12 decimals. They add up to 1 (`own`: to the sum of the
-        raw weights where that is less), or to less where the limits leave no room for it.
+        Fractions of equity, rounded down to 12 decimals. They add up to 1 (`own`: to
+        the sum of the raw weights if it is less), or to less if the limits leave no
+        room.
 
     Notes
     -----
-    Source: "Weights that are redistributed" in the strategy's specification. Each category's
-    bound is shared out over its funds first, and what a fund gets becomes its bound. A double
-    counts as the shortest decimal that reads back as it.
+    Source: "Weights that are redistributed" in the strategy's specification. First each
+    category's bound is split over its funds; the result is each fund's bound. A double
+    stands for the shortest decimal that reads back as the same double.
     """
     members: dict[str, list[int]] = {}
     for n, sector in enumerate(sectors):
@@ -137,7 +140,7 @@ def redistribute(
     return list(_weights(*arguments, caps) if caps else _weights_without_caps(*arguments))
 
 
-# The same funds with equal raw weights come back session after session.
+# Cached: the same funds with equal raw weights recur session after session.
 @lru_cache(maxsize=4096)
 def _weights_without_caps(
     weighting: str,

@@ -1,7 +1,7 @@
 """Find and check the raw parquet files of daily bars.
 
-Each file is checked by itself before DuckDB reads them all, so that an error names the file and
-the column.
+Each file is checked on its own before DuckDB reads them all. An error can then name the
+file and the column.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ LISTED = 5
 NUMBERS = ("open", "high", "low", "close", "vol", "amount", "pre_close", "adj_factor", "adj_close")
 OPTIONAL = ("pre_close", "adj_factor", "adj_close")
 REQUIRED = ("ts_code", "trade_date", *(name for name in NUMBERS if name not in OPTIONAL))
-PATH_COLUMN = "etf_raw_path"  # the reader's column for the file of a row
-MAX_ROWS = 2_000_000  # of one file
+PATH_COLUMN = "etf_raw_path"  # column for the path of a row's file
+MAX_ROWS = 2_000_000  # per file
 
-# What a file holds, by its name.
+# Content of a file, by its name.
 FUND, SESSION, OTHER = "fund", "session", "other"
 
 FILES_SCHEMA = pa.schema(
@@ -51,19 +51,20 @@ FILES_SCHEMA = pa.schema(
 
 
 def resolve_root(raw_root: str, sample_root: str | None) -> Path:
-    """Return the folder to read: `raw_root`, or the sample's if `raw_root` has no data.
+    """Return the folder to read: `raw_root`, or the sample if `raw_root` has no data.
 
     Parameters
     ----------
     raw_root : str
         Folder that holds `ETF/daily/*.parquet`.
     sample_root : str or None
-        Folder of the synthetic sample; None where `raw_root` was named and nothing may stand in.
+        Folder of the synthetic sample; None if the user named `raw_root`, so that no
+        sample may replace it.
 
     Raises
     ------
     InputError
-        If neither has a file.
+        Neither folder has a file.
     """
     if any(_parquet_files(Path(raw_root))):
         return Path(raw_root)
@@ -78,19 +79,19 @@ def resolve_root(raw_root: str, sample_root: str | None) -> Path:
 
 
 def _parquet_files(root: Path) -> list[Path]:
-    # A hidden file is not data: macOS leaves some beside every file on a foreign disk.
+    # Skip hidden files: macOS writes one beside every file on a foreign disk.
     return sorted((root / "ETF" / "daily").glob("[!.]*.parquet"))
 
 
 def file_kind(name: str) -> tuple[str, str]:
-    """Return the kind of a raw file by its name, and the code or date at the start of the name.
+    """Return the kind of a raw file, and the code or date at the start of its name.
 
     Returns
     -------
     (str, str)
-        `session` and its eight digits if the name starts with exactly eight digits;
-        `fund` and the fund's code, with or without its suffix, if it starts with six digits;
-        else `other` and an empty text.
+        `session` and the date, if the name starts with exactly eight digits; `fund` and
+        the fund's code, with or without its suffix, if it starts with six digits; else
+        `other` and an empty string.
     """
     if session := re.match(r"[0-9]{8}(?![0-9])", name):
         return SESSION, session[0]
@@ -102,8 +103,8 @@ def file_kind(name: str) -> tuple[str, str]:
 def inspect_files(root: Path, universe: Universe, *, max_rows: int = MAX_ROWS) -> pa.Table:
     """Check the raw files below `root` and return one row per file (`FILES_SCHEMA`).
 
-    A file whose name begins with the code of a fund outside the build is listed with `is_read`
-    false and is not opened.
+    A file named after a fund outside the build is listed with `is_read` false and not
+    opened.
 
     Parameters
     ----------
@@ -112,15 +113,15 @@ def inspect_files(root: Path, universe: Universe, *, max_rows: int = MAX_ROWS) -
     universe : Universe
         The funds of the build.
     max_rows : int
-        The most rows that one file may have.
+        Maximum number of rows per file.
 
     Raises
     ------
     InputError
-        Names each file (the first `LISTED` of them), and the column where there is one: a name
-        that no table can hold, anything that is no regular file, an unreadable or empty file, too
-        many rows, a required column that is missing, a column of a type that holds no such value,
-        or synthetic and real files side by side.
+        Names each faulty file (the first `LISTED` of them) and the column, if any.
+        Faults are: a name that no table can hold, not a regular file, unreadable,
+        empty, too many rows, a missing required column, a column of the wrong type,
+        synthetic files beside real files.
     """
     rows: list[dict[str, Any]] = []
     paths = _parquet_files(root)
@@ -131,7 +132,7 @@ def inspect_files(root: Path, universe: Universe, *, max_rows: int = MAX_ROWS) -
             {"source_file": path.name, "file_kind": kind, "file_code": code, "is_read": is_read}
         )
     listed = list(zip(paths, rows, strict=True))
-    # Before any file is opened: opening a pipe would wait for a writer.
+    # Check before opening any file: opening a pipe would wait for a writer.
     _raise_all([_path_fault(path, row["is_read"]) for path, row in listed])
     faults: list[str | None] = []
     for path, row in listed:
@@ -154,7 +155,7 @@ def _raise_all(faults: list[str | None]) -> None:
 
 
 def _path_fault(path: Path, is_read: bool) -> str | None:
-    """Return why a file cannot be opened or listed, if it cannot."""
+    """Return the reason why a file cannot be opened or listed, or None."""
     # A surrogate is a byte that is not UTF-8. DuckDB treats a backslash as a separator.
     if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\\]", path.name):
         shown = os.fsencode(path.name).decode("utf-8", "backslashreplace")
@@ -278,9 +279,9 @@ def _column_kind(path: Path, name: str, type_: pa.DataType) -> str:
 def _funds_in_no_pool(
     path: Path, parquet: pq.ParquetFile, column: str, universe: Universe
 ) -> list[str]:
-    """Return the funds of no pool in a file without a code, whose name cannot list them.
+    """Return the funds outside every pool in a file whose name is no fund's code.
 
-    Session files hold the whole market as a rule: there such funds are expected.
+    Session files are exempt: they usually hold the whole market.
     """
     try:
         symbols = parquet.read(columns=[column])[column].cast(pa.string()).unique().to_pylist()
@@ -294,12 +295,12 @@ def _funds_in_no_pool(
 
 
 def unreadable(path: Path, error: Exception) -> str:
-    """Return the line for a file with a page that cannot be read."""
+    """Return the message about a file with an unreadable page."""
     return f"{path.name}: unreadable ({first_line(error)}); fetch it again"
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, without runs of blanks."""
+    """Return the first line of an error's message, with single blanks."""
     return re.sub(r"\s+", " ", str(error).splitlines()[0]).strip() if str(error) else "no detail"
 
 
@@ -309,7 +310,7 @@ def changed_files(files: pa.Table) -> list[str]:
     Parameters
     ----------
     files : pa.Table
-        As `inspect_files` returns it. Size, time of change and SHA-256 are compared.
+        The result of `inspect_files`. Size, modification time and SHA-256 are compared.
     """
     return [file["source_file"] for file in files.to_pylist() if file["is_read"] and _moved(file)]
 
@@ -326,6 +327,6 @@ def _moved(file: dict) -> bool:
 
 
 def fingerprint(files: pa.Table) -> str:
-    """Return one SHA-256 over the names and contents of the raw files (64 hex digits)."""
+    """Return one SHA-256 over names and contents of the raw files (64 hex digits)."""
     pairs = sorted((f["source_file"], f["sha256"]) for f in files.to_pylist() if f["is_read"])
     return hashlib.sha256(repr(pairs).encode()).hexdigest()

@@ -23,7 +23,7 @@ from etf_rotation.staging.raw_files import (
 )
 from etf_rotation.staging.seed_checks import SYMBOL, Universe
 
-# A date in text, and endings that add no time of day and no time zone.
+# A date as text, and suffixes that carry neither a time of day nor a time zone.
 DAY = "([0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2})"
 NOTHING_MORE = "([.]0+|[ T]00:00(:00([.]0+)?)?)?"
 
@@ -36,33 +36,34 @@ def read_rows(
 ) -> pa.Table:
     """Read all raw rows of the build's funds.
 
-    From a file that is not named after a fund, only rows of the build's funds are read, and rows
-    without a valid symbol, which may belong to any fund.
+    From a file that is not named after a fund, two kinds of rows are read: rows of the
+    build's funds, and rows without a valid symbol, because they may belong to any fund.
 
     Parameters
     ----------
     connection : DuckDBPyConnection
-        Does the reading.
+        Connection that reads the files.
     files : pa.Table
         As `inspect_files` returns it.
     universe : Universe
         The funds of the build.
     as_of : str or None
-        `YYYY-MM-DD`: rows dated later are not read. A row without a readable date is.
+        `YYYY-MM-DD`: later rows are not read. Rows without a readable date are read.
 
     Returns
     -------
     pa.Table
-        `source_file, source_row` (from 1), `raw_symbol`, `raw_trade_date` (text as it stood),
-        `trade_date` (DATE, null if unparseable), `date_fault` (null, `time_of_day`, `time_zone`),
-        the nine `NUMBERS` (DOUBLE, raw units), `text_column` (the first number column that holds
-        text which is no number; vol before all others, for a row without it is no bar).
+        `source_file, source_row` (from 1), `raw_symbol`, `raw_trade_date` (the original
+        text), `trade_date` (DATE, null if unparseable), `date_fault` (null,
+        `time_of_day`, `time_zone`), the nine `NUMBERS` (DOUBLE, raw units),
+        `text_column` (the first number column whose text is no number; vol is tried
+        first, because a row without it is no bar).
 
     Raises
     ------
     InputError
-        If a file's pages cannot be read, a file is not the one that was checked, or nothing is
-        left to compute with.
+        A file's pages cannot be read, a file changed after its check, or no row is
+        left.
     """
     opened = [file for file in files.to_pylist() if file["is_read"]]
     if not opened:
@@ -71,7 +72,7 @@ def read_rows(
             "seed etf_pools and the vars pools and universe"
         )
     try:
-        # All of it at once: a broken page shows while its file can still be named.
+        # Read eagerly: a broken page must fail here, where its file can still be named.
         table = connection.sql(_query(opened, universe, as_of)).to_arrow_table()
     except duckdb.Error as error:
         _raise_if_changed(files)
@@ -86,7 +87,7 @@ def read_rows(
 
 
 def _raise_if_changed(files: pa.Table) -> None:
-    """Refuse rows that may not be those of the files in the input fingerprint."""
+    """Reject rows if a file no longer matches the input fingerprint."""
     names = changed_files(files)
     if names:
         more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
@@ -97,7 +98,7 @@ def _raise_if_changed(files: pa.Table) -> None:
 
 
 def _query(opened: list[dict], universe: Universe, as_of: str | None) -> str:
-    # DuckDB reads files together by the types of the first: only files of the same types are.
+    # Grouped by type: DuckDB reads a list of files with the types of the first file.
     groups: dict[tuple[str, bool], list[str]] = {}
     for file in opened:
         key = (file["column_types"], file["file_kind"] == FUND)
@@ -106,7 +107,7 @@ def _query(opened: list[dict], universe: Universe, as_of: str | None) -> str:
     for (types, is_fund), paths in sorted(groups.items()):
         kinds = dict(item.split(":")[:2] for item in types.split(";"))
         selects.append(_select(kinds, paths) + ("" if is_fund else f"where {_in_build(universe)}"))
-    # Other years are misprints; and no calendar of the exchange has them.
+    # Other years are misprints, and the exchange's calendar has none of them.
     readable = "trade_date between date '1990-01-01' and date '9999-12-31'"
     trade_date = f"case when {readable} then trade_date end as trade_date"
     select = f"select * replace ({trade_date}) from ({' union all '.join(selects)})"
@@ -155,7 +156,8 @@ def _select(kinds: dict[str, str], paths: list[str]) -> str:
 
 
 def _literal(path: str) -> str:
-    # DuckDB reads a path as a pattern, by which `a[1].parquet` is the file `a1.parquet`.
+    # Escaped, because DuckDB reads a path as a pattern: `a[1].parquet` would match
+    # `a1.parquet`.
     escaped = re.sub(r"([*?\[])", r"[\1]", path)
     return sql_text(escaped)
 

@@ -1,4 +1,4 @@
-"""Seeds that say which fund is in which pool, checked before anything is read."""
+"""Checks of the seeds that assign funds to pools, before any data is read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from etf_rotation.errors import InputError
 
 RESERVED = ("MARKET", "PORTFOLIO", "BUILD")
 SYMBOL = r"[0-9]{6}[.](SH|SZ)"
-# A pool's name becomes the name of a folder and a cell of a table.
+# A pool's name is used as a folder's name and as a table cell.
 POOL = r"[A-Za-z0-9_]{1,40}"
 CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 FIELDS = ("symbol", "pool", "category", "is_broad")
@@ -24,9 +24,9 @@ class Universe:
     Parameters
     ----------
     wanted, known : frozenset of str
-        The funds of the build's pools, and of all pools.
+        Funds of the build's pools, and funds of all pools.
     has_market : bool
-        Whether every fund of no pool belongs to the build too, in the pool MARKET.
+        Whether funds outside every pool also belong to the build, in the pool MARKET.
     """
 
     wanted: frozenset[str]
@@ -37,7 +37,7 @@ class Universe:
     def of_seed(
         cls, funds: Iterable[Sequence], selected: Iterable[str] = (), *, takes_all: bool = False
     ) -> Universe:
-        """Return the universe of a build.
+        """Build the universe from the seed.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class Universe:
 def check_seeds(
     funds: list[tuple], weights: list[tuple[str, float]], selected: Iterable[str] = ()
 ) -> None:
-    """Refuse seeds that no pool can be computed from.
+    """Reject seeds from which a pool cannot be computed.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def check_seeds(
     Raises
     ------
     InputError
-        Names the seed, the fund or pool, and what to do.
+        Names the seed, the fund or pool, and the remedy.
     """
     pools_of: dict[str, list[str]] = {}
     for fund in funds:
@@ -114,19 +114,19 @@ def check_seeds(
 
 
 def check_name(pool: str, where: str) -> None:
-    """Refuse an invalid name of a pool.
+    """Reject an invalid pool name.
 
     Parameters
     ----------
     pool : str
         The name.
     where : str
-        Its place, for the message.
+        Where it is written, for the message.
 
     Raises
     ------
     InputError
-        If the name is not 1 to 40 letters A-Z, digits and underscores, or has its own meaning.
+        The name is reserved, or is not 1 to 40 letters A-Z, digits and underscores.
     """
     if not re.fullmatch(POOL, pool or ""):
         raise InputError(
@@ -165,7 +165,7 @@ def _check_constraints(pools: set[str], weights: list[tuple[str, float]]) -> Non
 def check_every_pool_has_rows(
     funds: list[tuple[str, str]], symbols: set[str], selected: Iterable[str] = ()
 ) -> None:
-    """Refuse a build in which a pool has no raw row at all.
+    """Reject a build in which a pool has no raw row.
 
     Parameters
     ----------

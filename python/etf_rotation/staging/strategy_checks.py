@@ -1,4 +1,4 @@
-"""The seed of the strategies, checked before anything is computed."""
+"""Checks of the seed `strategies`, before anything is computed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAME = r"[a-z][a-z0-9_]*"
 RESERVED = ("live",)  # the name of a PORTFOLIO
 WEIGHTINGS = (EQUAL, INVERSE_VOLATILITY, OWN)
 VOLATILITY_WINDOWS = (5, 10, 20, 30, 60, 120)
-# By rhythm: the largest rebalance_offset, and the most tranches.
+# Per rhythm: the largest rebalance_offset, and the largest number of tranches.
 RHYTHMS = {"monthly": (19, 4), "weekly": (4, 5), "daily": (0, 1)}
 
 
@@ -21,10 +21,10 @@ WHOLE = ("top_n", "volatility_window", "rebalance_offset", "tranches")
 
 
 class Row(NamedTuple):
-    """A row of the seed strategies as it is written.
+    """A row of the seed `strategies` as written.
 
-    Any cell may be empty, which is None, until `check_strategies` has refused it. `top_n` may stay
-    so: it means every fund.
+    An empty cell is None. `check_strategies` rejects empty cells, except in `top_n`:
+    there it means every fund.
     """
 
     strategy: str
@@ -82,7 +82,7 @@ def check_strategies(
 
 
 def fault_of(row: Row, pools: Collection[str], rankings: Collection[str]) -> str | None:
-    """Return what a row says that no strategy can do, and what to do; None for a good row."""
+    """Return a row's first error and its remedy; None for a good row."""
     values = row._asdict()
     if fault := _cell_fault(values):
         return fault

@@ -25,12 +25,14 @@ SCHEMA = pa.schema(
     ]
 )
 
-# The next rebalance session of any tranche must lie inside: the last of the next month.
+# The calendar must contain every tranche's next rebalance: at the latest the last
+# session of the next month.
 DAYS_PAST_THE_DATA = 70
-# The month and the week of the last session must be whole, to be numbered.
+# Numbering sessions needs the whole month and week of the last session.
 DAYS_PAST_THE_END = 40
 SATURDAY = 5
-# Holidays on fixed dates, as (month, day): all that is known after the library's last session.
+# Holidays on fixed dates, (month, day). No others are known after the library's last
+# session.
 FIXED_HOLIDAYS = {(1, 1), (5, 1), (10, 1), (10, 2), (10, 3)}
 
 
@@ -42,24 +44,25 @@ def _library_sessions() -> list[dt.date]:
 
 
 def sessions_between(first: dt.date, last: dt.date, today: dt.date = dt.date.min) -> pa.Table:
-    """Return the exchange's sessions from `first` to `DAYS_PAST_THE_DATA` days after `last`.
+    """Return the sessions from `first` to `DAYS_PAST_THE_DATA` days after `last`.
 
     Parameters
     ----------
     first, last : datetime.date
-        The first and last date of the data. Nothing is returned before the library's first
+        First and last date of the data. No session precedes the library's first
         session.
     today : datetime.date
-        Sessions up to it are returned too, however long after `last` it is.
+        Sessions up to this date are returned too, even if it is far after `last`.
 
     Returns
     -------
     pa.Table
-        `SCHEMA`. `session_number` counts from the library's first session, so that it does not
-        depend on the data. After the library's last session every weekday that is no fixed holiday
-        is a session and `is_official` is false. `is_in_calendar` is false for sessions that only
-        `today` adds. `session_of_month` and `session_of_week` count from 0 in the exchange's month
-        and week, whose lengths are `sessions_in_month` and `sessions_in_week`.
+        `SCHEMA`. `session_number` counts from the library's first session and so does
+        not depend on the data. After the library's last session every weekday that is
+        no fixed holiday is a session and `is_official` is false. `is_in_calendar` is
+        false for sessions that only `today` adds. `session_of_month` and
+        `session_of_week` count from 0 in the exchange's month and week, whose lengths
+        are `sessions_in_month` and `sessions_in_week`.
     """
     official = _library_sessions()
     calendar_end = last + dt.timedelta(days=DAYS_PAST_THE_DATA)
@@ -102,7 +105,7 @@ def _weekdays(after: dt.date, end: dt.date) -> list[dt.date]:
 
 
 def _numbered(periods: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return for each session its number in its period, from 0, and the length of the period."""
+    """Return each session's number in its period, from 0, and the period's length."""
     numbered = []
     for _, group in groupby(periods):
         length = len(list(group))
