@@ -15,10 +15,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import duckdb
+import yaml
 from etf_rotation.cli import closing
 from etf_rotation.cli import main as cli
 from etf_rotation.cli import run as commands
@@ -32,128 +33,132 @@ from etf_rotation.production.settings import PROJECT, Settings
 POOLS = ("A_SHARE", "QDII")
 NOON = dt.datetime(2026, 3, 2, 12, 0, 0, tzinfo=SHANGHAI)
 
-TABLES = """
-create schema staging; create schema signals; create schema backtest; create schema capacity;
-create schema gate; create schema marts;
+# Rows of the published tables, with the columns that a test needs. What their contracts declare
+# besides is null.
+ROWS = {
+    "staging.raw_rows": """
+        select
+            format('51{{:04}}.SH', fund) as raw_symbol,
+            '20200101' as raw_trade_date,
+            date '2020-01-01' + day::integer as trade_date,
+            4.0 as open, 4.0 as high, 4.0 as low, 1e3 as vol, 1e4 as amount, 4.0 as pre_close,
+            case when fund = 3 and day = 20 then 4.0 + {restated} else 4.0 end as close
+        from range(10) as funds (fund), range(53 + {later}) as days (day)""",
+    "signals.factor_panel": """
+        select
+            format('51{{:04}}.SH', fund) as symbol,
+            date '2020-01-01' + day::integer as trade_date,
+            date '2020-01-01' + day::integer - 1 as as_of_date,
+            ['A_SHARE', 'QDII'][fund % 2 + 1] as pool,
+            hash(fund, day, {seed}) / 1e19 as sma_5,
+            case when day >= 20 then (fund * day) % 7 + {seed} end::double as rsi_14
+        from range(10) as funds (fund), range({rows}) as days (day)
+        -- Not as the files must be.
+        order by hash(fund, day)""",
+    "signals.factor_summary": """
+        select pool, factor_id, 0.9 as coverage, false as zero_variance, true as is_production
+        from (values ('A_SHARE'), ('QDII')) as pools (pool),
+            (values ('rsi_14'), ('sma_5')) as factors (factor_id)""",
+    "signals.target_weights": """
+        select distinct 'rotation' as strategy, pool, 0 as tranche, date '2020-02-03' as trade_date,
+            symbol, 0.2 as target_weight
+        from signals.factor_panel""",
+    "backtest.equity_daily": """
+        select 'rotation' as strategy, pool, date '2020-02-03' + day::integer as trade_date,
+            1e6 + day as equity, 1e5 as cash, 9e5 + day as holdings_value,
+            0.0001 as daily_return, 0.0 as drawdown
+        from (values ('A_SHARE'), ('QDII'), ('PORTFOLIO')) as pools (pool),
+            range(20) as days (day)""",
+    "backtest.positions_daily": """
+        select strategy, pool, trade_date, '510000.SH' as symbol, 100 as shares, 9 as close,
+            900 as market_value, 0.9 as weight
+        from backtest.equity_daily where pool <> 'PORTFOLIO' and trade_date > date '2020-02-03'""",
+    "backtest.metrics": """
+        select 'rotation' as strategy, pool, date '2020-02-03' as first_date,
+            date '2020-02-22' as last_date, 20 as sessions,
+            0.2871e0 + {seed} as annual_return, 0.11 as benchmark_return, -0.12 as max_drawdown,
+            1.5 as sharpe, 0.6 as monthly_win_rate, 3.2 as annual_turnover
+        from (values ('A_SHARE'), ('QDII'), ('PORTFOLIO')) as pools (pool)""",
+    "backtest.int_live_strategies": "select strategy, pool from backtest.metrics",
+    "marts.pool_metrics_summary": "select *, true as is_live from backtest.metrics",
+    "marts.next_session_orders": """
+        select *, 'rotation' as strategy, 'Fund' as name, date '2020-02-24' as trade_date,
+            date '2020-02-22' as as_of_date, 'simulated' as basis,
+            shares * last_close as estimated_value
+        from (values
+            ('A_SHARE', 1, '510300.SH', false, 'buy', 12300, 0.25, 12300, 4.1, 4.51, 3.69,
+                'rebalance: enter', '调仓：建仓'),
+            ('QDII', 0, null, false, null, null, null, null, null, null, null,
+                'no order: next rebalance on 2020-03-02', '无委托：下次调仓在 2020-03-02'),
+            ('OTHER', 1, '518880.SH', true, 'sell', 500, 0, 0, 4.1, 4.51, 3.69,
+                'rebalance: exit', '调仓：清仓')
+        ) as orders (pool, sequence, symbol, is_simulated_pool, side, shares, target_weight,
+            target_shares, last_close, limit_up, limit_down, reason, reason_zh)""",
+    "capacity.capacity_checks": """
+        select unnest(['A_SHARE', 'QDII']) as pool, date '2020-02-03' as trade_date""",
+    "capacity.pool_capacity": """
+        select 'A_SHARE' as pool, date '2020-02-22' as trade_date, 5e7 as capacity_cny,
+            1e7 as target_capital, '510300.SH' as binding_symbol""",
+    "gate.gate_checks": """
+        select *, check_name as title, check_name as title_zh, message as message_zh,
+            check_name = 'annual_return' as is_alert
+        from (values
+            ('A_SHARE', 'factor_coverage', 0.93, 0.8, 0.7, 'pass', 'ok', 'unchanged'),
+            ('A_SHARE', 'annual_return', 0.05, null, 0.08, 'warn', '0.05 is below 0.08: look',
+                'new'),
+            ('BUILD', 'lag_static', 0, null, 0, '{status}', 'an edge: read the lagged relation',
+                'unchanged')
+        ) as checks (pool, check_name, value, warn_threshold, fail_threshold, status, message,
+            since)""",
+    "gate.gate_resolved": """
+        select 'QDII' as pool, 'no_row' as check_name, 'Missing rows' as title,
+            '基金缺行' as title_zh, '510001.SH.parquet' as source_file, '510001.SH' as symbol,
+            date '2020-01-06' as trade_date, 1 as value, 'no row' as detail,
+            '无数据行' as detail_zh""",
+    "gate.run_metadata": """
+        select 'engine 1' as engine_version, 'hfq' as price_adjustment,
+            'abc' as panel_column_hash, timestamptz '2020-02-22 10:00:00+00' as generated_at,
+            date '2020-01-01' as first_date, date '2020-02-22' as last_date,
+            '{{}}' as run_parameters, 'A_SHARE,QDII' as pools, 'def' as input_fingerprint,
+            '{code}' as code_version""",
+}
 
-create table staging.raw_rows as
-    select
-        format('51{{:04}}.SH', fund) as raw_symbol,
-        '20200101' as raw_trade_date,
-        date '2020-01-01' + day::integer as trade_date,
-        null::varchar as date_fault,
-        null::varchar as text_column,
-        4.0 as open, 4.0 as high, 4.0 as low, 1e3 as vol, 1e4 as amount, 4.0 as pre_close,
-        case when fund = 3 and day = 20 then 4.0 + {restated} else 4.0 end as close,
-        null::double as adj_factor, null::double as adj_close
-    from range(10) as funds (fund), range(53 + {later}) as days (day);
 
-create table signals.factor_panel as
-    select
-        format('51{{:04}}.SH', fund) as symbol,
-        date '2020-01-01' + day::integer as trade_date,
-        date '2020-01-01' + day::integer - 1 as as_of_date,
-        ['A_SHARE', 'QDII'][fund % 2 + 1] as pool,
-        hash(fund, day, {seed}) / 1e19 as sma_5,
-        case when day >= 20 then (fund * day) % 7 + {seed} end::double as rsi_14
-    from range(10) as funds (fund), range({rows}) as days (day)
-    -- Not as the files must be.
-    order by hash(fund, day);
+@cache
+def contracts() -> dict[str, dict[str, str | None]]:
+    """Return the columns that each model declares, and their types where a contract has them."""
+    models = [
+        model
+        for path in (PROJECT / "models").rglob("*.yml")
+        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models") or ()
+    ]
+    return {
+        model["name"]: {
+            column["name"]: column.get("data_type") for column in model.get("columns") or ()
+        }
+        for model in models
+    }
 
-create table signals.factor_summary as
-    select pool, factor_id, 0.9 as coverage, false as zero_variance, null::varchar as duplicate_of,
-        20 as min_history, 'trend' as family, true as is_production, 'production' as reason
-    from (values ('A_SHARE'), ('QDII')) as pools (pool),
-        (values ('rsi_14'), ('sma_5')) as factors (factor_id);
 
-create table signals.target_weights as
-    select 'rotation' as strategy, pool, 0 as tranche, date '2020-02-03' as trade_date, symbol,
-        0.2 as target_weight, 0.5 as score,
-        1 as rank, 1e7 as adv20
-    from (select distinct pool, symbol from signals.factor_panel);
+def create(connection: duckdb.DuckDBPyConnection, table: str, rows: str) -> None:
+    """Create the table of a model from rows of some of its columns; the others are null.
 
-create table backtest.equity_daily as
-    select 'rotation' as strategy, pool, date '2020-02-03' + day::integer as trade_date,
-        (1e6 + day)::double as equity, (1e6 + day)::double as previous_equity,
-        1e5::double as cash, (9e5 + day)::double as holdings_value,
-        0.0001::double as daily_return, 0.0::double as drawdown, 0.0002::double as benchmark_return,
-        1e4::double as traded_value, 5.0::double as commission, 10.0::double as slippage
-    from (values ('A_SHARE'), ('QDII'), ('PORTFOLIO')) as pools (pool), range(20) as days (day);
-
-create table backtest.positions_daily as
-    select strategy, pool, trade_date, '510000.SH' as symbol, 100.0 as shares, 9.0 as close,
-        900.0 as market_value, 0.9 as weight
-    from backtest.equity_daily where pool <> 'PORTFOLIO' and trade_date > date '2020-02-03';
-
-create table backtest.metrics as
-    select 'rotation' as strategy, pool, date '2020-02-03' as first_date,
-        date '2020-02-22' as last_date, 20 as sessions,
-        0.2871e0 + {seed} as annual_return, 11e-2 as benchmark_return, -12e-2 as max_drawdown,
-        15e-1 as sharpe, 6e-1 as monthly_win_rate, 32e-1 as annual_turnover, null::double as beta,
-        null::double as excess_return,
-        null::date as max_drawdown_peak_date,
-        null::date as max_drawdown_trough_date,
-        null::date as max_drawdown_recovery_date,
-        null::double as annual_volatility,
-        null::double as sortino,
-        null::double as calmar,
-        null::double as total_costs,
-        null::double as average_invested,
-        null::double as total_return,
-        null::double as tracking_error,
-        null::double as information_ratio
-    from (values ('A_SHARE'), ('QDII'), ('PORTFOLIO')) as pools (pool);
-
-create table marts.pool_metrics_summary as select *, true as is_live from backtest.metrics;
-
-create table backtest.int_live_strategies as select strategy, pool from backtest.metrics;
-
-create table marts.next_session_orders as
-    select *, 'rotation' as strategy, 'Fund' as name, shares * last_close as estimated_value,
-        1 as rank, 0.9e0 as score
-    from (values
-        ('A_SHARE', 1, '510300.SH', date '2020-02-24', date '2020-02-22', 'simulated', false, 'buy',
-            12300.0, 0.25, 12300.0, 4.1, 4.51, 3.69, 'rebalance: enter', '调仓：建仓'),
-        ('QDII', 0, null, date '2020-02-24', date '2020-02-22', 'simulated', false, null, null,
-            null, null, null, null, null, 'no order: next rebalance on 2020-03-02',
-            '无委托：下次调仓在 2020-03-02'),
-        ('OTHER', 1, '518880.SH', date '2020-02-24', date '2020-02-22', 'simulated', true, 'sell',
-            500.0, 0.0, 0.0, 4.1, 4.51, 3.69, 'rebalance: exit', '调仓：清仓')
-    ) as orders (pool, sequence, symbol, trade_date, as_of_date, basis, is_simulated_pool, side,
-        shares, target_weight, target_shares, last_close, limit_up, limit_down, reason, reason_zh);
-
-create table capacity.capacity_checks as
-    select 'A_SHARE' as pool, date '2020-02-03' as trade_date, '510300.SH' as symbol,
-        0.01 as adv_pct
-    union all by name select 'QDII' as pool, date '2020-02-03' as trade_date;
-create table capacity.pool_capacity as
-    select 'A_SHARE' as pool, date '2020-02-22' as trade_date, 5e7 as capacity_cny,
-        1e7 as target_capital, '510300.SH' as binding_symbol, 0.2e0 as binding_weight,
-        5e-2 as max_adv_pct;
-
-create table gate.gate_checks as
-    select pool, check_name, check_name as title, check_name as title_zh,
-        value, warn_threshold, fail_threshold, status, message, message as message_zh,
-        check_name = 'annual_return' as is_alert, since
-    from (values
-        ('A_SHARE', 'factor_coverage', 0.93, 0.8, 0.7, 'pass', 'ok', 'unchanged'),
-        ('A_SHARE', 'annual_return', 0.05, null, 0.08, 'warn', '0.05 is below 0.08: look', 'new'),
-        ('BUILD', 'lag_static', 0.0, null, 0.0, '{status}', 'an edge: read the lagged relation',
-            'unchanged')
-    ) as checks (pool, check_name, value, warn_threshold, fail_threshold, status, message, since);
-
-create table gate.gate_resolved as
-    select 'QDII' as pool, 'no_row' as check_name, 'Missing rows' as title, '基金缺行' as title_zh,
-        '510001.SH.parquet' as source_file, '510001.SH' as symbol, date '2020-01-06' as trade_date,
-        1.0 as value, 'no row' as detail, '无数据行' as detail_zh;
-
-create table gate.run_metadata as
-    select 'engine 1' as engine_version, 'hfq' as price_adjustment,
-        timestamptz '2020-02-22 10:00:00+00' as generated_at, date '2020-01-01' as first_date,
-        date '2020-02-22' as last_date, '{{}}' as run_parameters, 'abc' as panel_column_hash,
-        'A_SHARE,QDII' as pools, 'def' as input_fingerprint, '{code}' as code_version,
-        600 as raw_rows, 600 as bars, 0 as suspended_rows, 0 as quarantined_rows;
-"""
+    Without a contract the rows may have more columns than the model declares, as the panel has.
+    """
+    schema, _, model = table.partition(".")
+    declared = contracts()[model]
+    given = connection.sql(rows).columns
+    if any(declared.values()):
+        more = set(given) - declared.keys()
+        assert not more, f"the contract of {model} has no column {', '.join(sorted(more))}"
+    columns = [
+        f"{name if name in given else 'null'}::{type_ or 'varchar'} as {name}"
+        for name, type_ in declared.items()
+        if type_ or name not in given
+    ]
+    columns += [name for name in given if not declared.get(name)]
+    connection.execute(f"create schema if not exists {schema}")
+    connection.execute(f"create table {table} as select {', '.join(columns)} from ({rows})")
 
 
 class FinishedBuild:
@@ -181,17 +186,17 @@ class FinishedBuild:
         self, settings: Settings, run: Path, before: Path | None, progress: Progress
     ) -> Build:
         self.before = before
+        facts = {
+            "rows": self.rows,
+            "seed": self.seed,
+            "status": self.status,
+            "later": self.later,
+            "restated": self.restated,
+            "code": code_version(PROJECT),
+        }
         with duckdb.connect(str(run / "etf_rotation.duckdb")) as connection:
-            connection.execute(
-                TABLES.format(
-                    rows=self.rows,
-                    seed=self.seed,
-                    status=self.status,
-                    later=self.later,
-                    restated=self.restated,
-                    code=code_version(PROJECT),
-                )
-            )
+            for name, rows in ROWS.items():
+                create(connection, name, rows.format(**facts))
         (run / "gate_report").mkdir()
         (run / "gate_report" / "index.html").write_text("<html></html>")
         (run / "dbt").mkdir()
