@@ -123,23 +123,43 @@ def test_dates_that_are_no_text_are_refused_by_name(raw_root, tmp_path):
 # ---------- the peer's values
 
 
-def test_the_peer_computes_every_factor_as_the_reference_does(raw_root, tmp_path):
-    seeds = PROJECT / "seeds"
-    b = peer_bars.read(raw_root, seeds)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        names = talib_panel.write_panel(b, peer_bars.pools(seeds), tmp_path / "panel.parquet")
-    assert set(names) == set(pd.read_csv(seeds / "factor_catalog.csv")["factor_id"])
-    panel = pq.read_table(tmp_path / "panel.parquet").to_pandas()
+def assert_equals_the_reference(parquet, raw_root):
+    """The panel of a peer has every factor, as the reference computes it."""
+    panel = pq.read_table(parquet).to_pandas()
+    catalog = pd.read_csv(PROJECT / "seeds" / "factor_catalog.csv")
+    assert set(panel.columns) == {"symbol", "trade_date", *catalog["factor_id"]}
+    b = peer_bars.read(raw_root, PROJECT / "seeds")
     assert (panel["trade_date"] == b.date).all()
     for symbol, rows in zip(b.symbols, b.slices(), strict=True):
         columns = ["open", "high", "low", "close", "volume", "amount"]
         wanted = reference_factors(pd.DataFrame({x: getattr(b, x)[rows] for x in columns}))
         found = panel[panel["symbol"] == symbol]
+        assert len(found) == len(wanted)
         for name in wanted.columns[:-5]:  # the cross-section needs the pool
             apart, nulls = agreement.difference(
                 wanted[name].to_numpy(), found[name].to_numpy(), np.array([0])
             )
-            assert (apart, nulls) < (1e-6, 1), (symbol, name)
+            assert apart < 1e-6 and nulls == 0, (symbol, name, apart, nulls)
+
+
+def test_talib_computes_every_factor_as_the_reference_does(raw_root, tmp_path):
+    b = peer_bars.read(raw_root, PROJECT / "seeds")
+    pools = peer_bars.pools(PROJECT / "seeds")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        talib_panel.write_panel(b, pools, tmp_path / "panel.parquet")
+    assert_equals_the_reference(tmp_path / "panel.parquet", raw_root)
+
+
+@pytest.mark.skipif(
+    not bench.PEER_PYTHON.is_file(),
+    reason="polars-talib is in .venv-bench alone, which make bench sets up",
+)
+def test_polars_computes_every_factor_as_the_reference_does(raw_root, tmp_path):
+    script, parquet = BENCH / "peers" / "polars_panel.py", tmp_path / "panel.parquet"
+    command = [str(bench.PEER_PYTHON), str(script), str(raw_root), str(PROJECT / "seeds")]
+    told = json.loads(measure.run([*command, str(parquet)], cwd=tmp_path)["line"])
+    assert told["columns"] == 275
+    assert_equals_the_reference(parquet, raw_root)
 
 
 def test_a_difference_is_relative_to_the_funds_largest_value():
