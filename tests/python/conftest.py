@@ -1,7 +1,10 @@
 """Builds for the tests: dbt in this process, each into a database and target of its own."""
 
+import hashlib
 import os
+import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,16 +35,42 @@ def run_dbt(folder, raw_root, *arguments, callbacks=()):
     `result.success` says whether it passed, `result.result` holds the nodes' outcomes. Each of
     `callbacks` receives dbt's events.
     """
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, parsed_before(folder, arguments) as link:
         for name in [n for n in os.environ if n.startswith("ETF_")]:
             patch.delenv(name)
         return dbt_project.invoke(
             ["--quiet", *arguments],
-            database=folder / "etf_rotation.duckdb",
+            database=link / "etf_rotation.duckdb",
             folder=folder,
             variables={"ETF_RAW_ROOT": str(raw_root)},
             callbacks=callbacks,
         )
+
+
+PARSED = Path("target", "partial_parse.msgpack")
+_parsed = tempfile.TemporaryDirectory(prefix="etf-rotation-parsed-")
+
+
+@contextmanager
+def parsed_before(folder, arguments):
+    """Lend dbt what an earlier build parsed with the same vars; yield a link to `folder`.
+
+    dbt parses anew where the database has another path: every build goes through one link.
+    """
+    options = zip(arguments, arguments[1:], strict=False)
+    given = "".join(value for option, value in options if option in ("--vars", "--target"))
+    kept = Path(_parsed.name) / f"{hashlib.sha256(given.encode()).hexdigest()}.msgpack"
+    link = Path(_parsed.name) / "building"
+    if kept.is_file() and not (folder / PARSED).exists():
+        (folder / PARSED).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(kept, folder / PARSED)
+    link.symlink_to(folder)
+    try:
+        yield link
+    finally:
+        link.unlink()
+    if (folder / PARSED).is_file():
+        shutil.copyfile(folder / PARSED, kept)
 
 
 def build(folder, raw_root, *arguments):

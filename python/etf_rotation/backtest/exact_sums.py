@@ -32,17 +32,19 @@ def exact_sums(values: np.ndarray) -> np.ndarray:
     is exact. Rows whose numbers differ too much in size are passed to `math.fsum`, and so
     are small arrays.
     """
-    if values.ndim == 2 and values.size < SMALL:
-        return np.array([math.fsum(row) for row in values.tolist()], dtype=float)
     total = np.zeros(values.shape[:-1])
+    if values.size < SMALL:
+        for place in np.ndindex(total.shape):
+            total[place] = math.fsum(values[place].tolist())
+        return total
     error, lost = np.zeros_like(total), np.zeros_like(total, dtype=bool)
     for n in range(values.shape[-1]):
         total, rest = _two_sum(total, values[..., n])
         error, rest = _two_sum(error, rest)
         lost |= rest != 0
     sums = total + error
-    for place in np.argwhere(lost):
-        sums[tuple(place)] = math.fsum(values[tuple(place)].tolist())
+    for row in np.argwhere(lost):
+        sums[tuple(row)] = math.fsum(values[tuple(row)].tolist())
     return sums
 
 
