@@ -1,1 +1,1 @@
-"""Tell people what a run came to."""
+"""Notify people of the result of a run."""

@@ -1,7 +1,7 @@
-"""What every channel is, and what it says when it fails.
+"""The interface of all channels, and their errors.
 
-No error and no representation holds a secret: the messages of libraries quote addresses and are
-never passed on.
+No error and no representation contains a secret. Messages of libraries quote addresses,
+so they are never passed on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ANSWER_SECONDS = 15.0
 
 
 class DeliveryError(Exception):
-    """A message was not delivered; `is_final` where another attempt would end the same way."""
+    """A message was not delivered; `is_final` if another attempt would also fail."""
 
     def __init__(self, text: str, *, is_final: bool):
         super().__init__(text)
@@ -26,33 +26,33 @@ class DeliveryError(Exception):
 
 
 class Channel(Protocol):
-    """A way to reach people."""
+    """A channel that delivers messages to people."""
 
-    # The variables of the environment that configure it; their values are secrets.
+    # Environment variables that configure the channel; their values are secrets.
     SETTINGS: ClassVar[tuple[str, ...]]
-    # A short name for logs and files.
+    # Short name, for logs and files.
     name: ClassVar[str]
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """Who is reached, by names that may be shown and kept; the group of a robot is one."""
+        """Names of the recipients, safe to show and store; a robot's group is one."""
 
     def send(self, message: Message, recipients: Sequence[str]) -> dict[str, DeliveryError]:
-        """Send once, to these recipients; return those that were refused, each with why.
+        """Send once to these recipients; return the rejected ones with their errors.
 
         Raises
         ------
         DeliveryError
-            If nobody was reached, for a reason that is not a recipient's own.
+            Nobody was reached, for a reason unrelated to a single recipient.
         """
 
     @classmethod
     def configured(cls, settings: Mapping[str, str]) -> tuple[Channel | None, list[str]]:
-        """Return the channel, if it is configured, and a line for each fault of its settings."""
+        """Return the channel, if configured, and a line per fault of its settings."""
 
 
 def is_certificate_fault(error: BaseException) -> bool:
-    """Return whether an error, or one that it stems from, refuses a server's certificate."""
+    """Return whether an error or any of its causes rejects a server's certificate."""
     seen: set[int] = set()
     left: list[object] = [error]
     while left:
@@ -61,17 +61,17 @@ def is_certificate_fault(error: BaseException) -> bool:
             return True
         if isinstance(one, BaseException) and id(one) not in seen:
             seen.add(id(one))
-            # Libraries keep the cause in different places.
+            # Libraries store the cause in different attributes.
             left += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
     return False
 
 
 def unencrypted(name: str, address: str) -> list[str]:
-    """Return a line on an address that sends its token and the message in the clear."""
+    """Return a line on an address that sends token and message unencrypted."""
     try:
         parts = urllib.parse.urlsplit(address)
     except ValueError:
-        return []  # nothing can be sent there
+        return []  # a malformed address: sending reports it
     if parts.scheme != "http" or _is_loopback(parts.hostname or ""):
         return []
     return [f"{name} begins with http://, so anyone on the way can read it: use https://."]

@@ -1,4 +1,4 @@
-"""Where notifications go. A further channel is a class with what `Channel` asks for, named here."""
+"""The list of channels. To add one, implement `Channel` and name the class here."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NAMES = tuple(name for channel in CHANNELS for name in channel.SETTINGS)
 
 
 def take_settings(environment: MutableMapping[str, str]) -> dict[str, str]:
-    """Remove the settings from the environment and return them: what runs later never has them."""
+    """Remove the settings from the environment, so that later code cannot leak them."""
     return {name: environment.pop(name, "").strip() for name in NAMES}
 
 
 def configured(settings: Mapping[str, str]) -> tuple[list[Channel], list[str]]:
-    """Return the channels of `take_settings`, and a line for each fault of their settings."""
+    """Return the channels for these settings, and a line per fault of the settings."""
     found: list[Channel] = []
     lines: list[str] = []
     for kind in CHANNELS:

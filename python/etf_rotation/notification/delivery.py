@@ -1,7 +1,8 @@
-"""Tell people, with retries and a time limit; what is not delivered is kept for the next run.
+"""Deliver messages with retries and a time limit; store failed ones for the next run.
 
-A channel that fails never fails the run: every fault comes back as a line without a secret.
-Delivery is remembered per recipient, so that nobody gets a message twice because of another.
+A failing channel never fails the run: every fault is returned as a line without
+secrets. Delivery is recorded per recipient. A retry for one recipient sends nothing to
+the others.
 """
 
 from __future__ import annotations
@@ -20,30 +21,30 @@ from etf_rotation.notification.message import Message, Part
 
 SPOOL = "undelivered"
 KEPT_DAYS = 30
-# Kept messages that one run sends: a DingTalk robot that gets more than 20 in a minute takes none
-# for a while, and the new message comes last.
+# Stored messages sent per run. A DingTalk robot rejects messages for a while after 20
+# in one minute, and the new message comes last.
 MOST_OLDER = 15
 WAITS = (1.0, 3.0, 9.0)  # seconds before the second, third and fourth attempt of the new message
-TIME_LIMIT = 60.0  # seconds for everything that one run has to say
+TIME_LIMIT = 60.0  # seconds for all messages of one run
 OLDER_SHARE = 0.5  # of the time limit; the rest is for the new message
-MOST_FAILURES = 2  # older messages in a row that nobody got: then the channel is down
-POLL = 0.1  # seconds between two looks at whether to go on waiting
+MOST_FAILURES = 2  # after so many failed older messages in a row the channel is down
+POLL = 0.1  # seconds between checks of whether to keep waiting
 
 
 @dataclass
 class _Item:
-    """A message of one channel, and the recipients who lack it."""
+    """A message of one channel, and the recipients who have not received it."""
 
     message: Message
-    path: Path | None  # where it is kept until everybody has it
+    path: Path | None  # its file until everybody has received it
     left: list[str]
-    refusals: int = 0  # runs in which all who lack it were refused for good
+    refusals: int = 0  # runs in which all remaining recipients were finally rejected
     is_new: bool = False
 
 
 @dataclass(frozen=True)
 class Told:
-    """What came of it: lines for the log, and whether everybody got everything."""
+    """The result: lines for the log, and whether everybody received everything."""
 
     lines: list[str]
     is_whole: bool
@@ -51,7 +52,7 @@ class Told:
 
 @dataclass
 class _Queue:
-    """One channel's messages, sent one after the other by a thread of its own."""
+    """One channel's messages, sent in sequence by one thread."""
 
     channel: Channel
     items: list[_Item]
@@ -61,8 +62,8 @@ class _Queue:
     def work(self, start: float, time_limit: float, waits: tuple[float, ...]) -> None:
         failures = 0
         for item in self.items:
-            # Older messages have one attempt each, and the next run. None of them may cost the
-            # new one its time.
+            # Older messages get one attempt each, and another in the next run: they
+            # must not take the time of the new one.
             is_late = _since(start) >= OLDER_SHARE * time_limit
             if not item.is_new and (is_late or failures >= MOST_FAILURES):
                 continue
@@ -70,7 +71,7 @@ class _Queue:
             is_working = self._deliver(item, start + time_limit, waits if item.is_new else ())
             failures = 0 if is_working else failures + 1
             if was_refused and item.left:
-                failures = MOST_FAILURES  # what was refused before still is: the rest can wait
+                failures = MOST_FAILURES  # still rejected: skip the other older ones
 
     def _deliver(self, item: _Item, deadline: float, waits: tuple[float, ...]) -> bool:
         """Send until all have it or time is up; return whether the channel works."""
@@ -96,13 +97,13 @@ class _Queue:
     def _attempt(
         self, message: Message, recipients: list[str]
     ) -> tuple[dict[str, DeliveryError], bool]:
-        """Return who did not get it and why, and whether the channel works for others."""
+        """Return failed recipients with errors, and whether the channel works."""
         try:
             refused = self.channel.send(message, recipients)
         except DeliveryError as error:
             self.fault = str(error)
             return dict.fromkeys(recipients, error), error.is_final
-        except Exception as error:  # its text may quote an address or a password
+        except Exception as error:  # never quoted: its text may hold a secret
             self.fault = type(error).__name__
             return dict.fromkeys(recipients, DeliveryError(self.fault, is_final=True)), True
         if refused:
@@ -123,7 +124,7 @@ class _Queue:
             )
 
     def report(self, why: str) -> str:
-        """Return a line; `why` explains what no fault does: that the time was up."""
+        """Return a line on the result; `why` is the reason if no error explains it."""
         parts = []
         left = [item for item in self.items if item.left]
         everybody = set(self.channel.recipients)
@@ -154,30 +155,31 @@ def tell(
     waits: tuple[float, ...] = WAITS,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> Told:
-    """Send what earlier runs could not deliver, then `message`.
+    """Send the undelivered messages of earlier runs, then `message`.
 
     Parameters
     ----------
     message : Message or None
-        None sends the kept ones only.
+        None sends only stored messages.
     channels : list of Channel
-        They are served side by side; one that hangs holds up no other.
+        Channels, served in parallel; a hanging one does not delay the others.
     spool : Path or None
-        Folder of the kept messages, one JSON file for each and channel. A new one is written
-        there before it is sent, so that no end of the process loses it. None keeps nothing.
+        Folder of stored messages, one JSON file per message and channel. A new message
+        is written there before it is sent: it survives the end of the process. None
+        stores nothing.
     with_older : bool
-        Whether to send kept ones: only a run that holds the lock may.
+        Whether to send stored messages too; only a run that holds the lock may.
     time_limit : float
-        Seconds for all of it. A channel still at work then is left alone.
+        Seconds for everything. A channel that is still working then is abandoned.
     waits : tuple of float
-        Seconds before each further attempt at the new message.
+        Seconds before each further attempt to send the new message.
     is_stopped : callable
-        Looked at while waiting; true ends the wait at once.
+        Checked while waiting; true ends the wait at once.
 
     Returns
     -------
     Told
-        A line for each channel, and one for each kept message that is unreadable or given up.
+        One line per channel, and one per stored message that is unreadable or given up.
     """
     start = time.monotonic()
     lines: list[str] = []
@@ -221,7 +223,7 @@ def _keep(spool: Path, channel: str, item: _Item, lines: list[str]) -> Path | No
 
 
 def _write(path: Path, channel: str, item: _Item) -> None:
-    """Write a kept message whole or not at all, for its owner alone: it names people and orders."""
+    """Write a stored message atomically; only its owner may read names and orders."""
     content = {
         "channel": channel,
         "title": item.message.title,
@@ -239,7 +241,7 @@ def _write(path: Path, channel: str, item: _Item) -> None:
             os.replace(temporary, path)
             return
         except FileNotFoundError:
-            # A run that holds the lock, which this one may not, removes temporary files.
+            # Left alone: only a run that holds the lock may remove temporary files.
             if is_last:
                 raise
         except OSError:
@@ -248,7 +250,7 @@ def _write(path: Path, channel: str, item: _Item) -> None:
 
 
 def _remove_temporary(spool: Path, lines: list[str]) -> None:
-    """Remove what a process left that was killed while it wrote."""
+    """Remove temporary files of processes that were killed while writing."""
     for path in spool.glob(".*.json"):
         try:
             path.unlink()
@@ -257,10 +259,10 @@ def _remove_temporary(spool: Path, lines: list[str]) -> None:
 
 
 def _kept(spool: Path, channel: Channel, lines: list[str]) -> list[_Item]:
-    """Return the kept messages to send now.
+    """Return the stored messages to send now.
 
-    Those that were never refused come first, the oldest of them first. Those that were refused
-    take turns with what is left of MOST_OLDER, so that they keep no other from being sent.
+    Messages that were never rejected come first, oldest first. Rejected ones take turns
+    in the remaining places of MOST_OLDER, so that they do not block others.
     """
     oldest = f"{dt.datetime.now(dt.UTC) - dt.timedelta(days=KEPT_DAYS):%Y%m%dT%H%M%S}"
     items = []

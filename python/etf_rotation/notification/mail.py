@@ -1,4 +1,4 @@
-"""E-mail over SMTP, always encrypted."""
+"""E-mail over encrypted SMTP."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMTP_PERMANENT = 500
 
 @dataclass(frozen=True)
 class Email:
-    """A mailbox at an SMTP server: TLS on port 465, STARTTLS on any other, never plain."""
+    """A mailbox at an SMTP server: TLS on port 465, else STARTTLS, never plain."""
 
     server: str
     port: int
@@ -42,7 +42,7 @@ class Email:
 
     @classmethod
     def configured(cls, settings: Mapping[str, str]) -> tuple[Email | None, list[str]]:
-        """Return the mailbox, if there is one; half a configuration is named."""
+        """Return the mailbox, if configured; report an incomplete configuration."""
         wanted = ("SMTP_SERVER", "EMAIL_SENDER", "EMAIL_RECIPIENTS")
         missing = [name for name in wanted if not settings[name]]
         if missing:
@@ -69,7 +69,7 @@ class Email:
         mail["To"] = ", ".join(self.recipients)
         mail["Date"] = formatdate(localtime=True)
         mail["Message-ID"] = make_msgid(domain=self.sender.rpartition("@")[2] or None)
-        # What is bold in DingTalk is plain in a mail.
+        # Mail is plain text: drop the Markdown for bold.
         mail.set_content(message.text.replace("**", ""))
         try:
             refused = self._send(mail, recipients)
@@ -94,7 +94,8 @@ class Email:
             if self.password:
                 smtp.login(self.sender, self.password)
             refused = smtp.send_message(mail, to_addrs=list(recipients))
-            # The server has the mail: a farewell that fails must not have it sent again.
+            # The server has accepted the mail: a failing QUIT must not cause a second
+            # one.
             with suppress(smtplib.SMTPException, OSError):
                 smtp.quit()
         finally:
@@ -102,7 +103,8 @@ class Email:
         return refused
 
     def _connect(self) -> smtplib.SMTP:
-        # Checks certificate and name; SSL_CERT_FILE names an authority of one's own.
+        # Verifies certificate and host name; SSL_CERT_FILE may name a private
+        # authority.
         context = ssl.create_default_context()
         if self.port == TLS_PORT:
             return smtplib.SMTP_SSL(self.server, self.port, timeout=ANSWER_SECONDS, context=context)

@@ -1,4 +1,4 @@
-"""A message, and how it is shortened to what a channel takes."""
+"""A message, and its shortening to the size that a channel accepts."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ JOINT = "\n\n"
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a message: Markdown, and how soon it may be cut.
+    """A part of a message: Markdown, and its rank for cutting.
 
-    `rank` 0 is never cut. Of the others the highest rank goes first.
+    Rank 0 is never cut. Other parts are cut in descending order of rank.
     """
 
     text: str
@@ -22,10 +22,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Message:
-    """A title of one line and a body in Markdown.
+    """A one-line title and a body in Markdown.
 
-    `parts` hold the same text in the order in which it is read. A message without parts is cut
-    from its end.
+    `parts` holds the same text in reading order. A message without parts is cut from
+    its end.
     """
 
     title: str
@@ -34,15 +34,15 @@ class Message:
 
     @classmethod
     def of(cls, title: str, parts: Iterable[Part]) -> Message:
-        """Return a message whose text is that of its parts; empty parts are left out."""
+        """Build a message from its parts; empty parts are left out."""
         parts = tuple(part for part in parts if part.text)
         return cls(title, JOINT.join(part.text for part in parts), parts)
 
     def pages(self, size: int) -> list[str]:
-        """Return the text in as few pieces of at most `size` bytes as possible.
+        """Split the text into as few pieces of at most `size` bytes as possible.
 
-        Lines are cut from the end of the least important part until one piece holds the rest.
-        Only parts of rank 0 that are too long for one piece make more than one.
+        Lines are cut from the end of the least important part until one piece holds the
+        rest. There is more than one piece only if the parts of rank 0 need it.
         """
         parts = list(self.parts or (Part(self.text),))
         order = sorted(range(len(parts)), key=lambda place: (-parts[place].rank, -place))
@@ -59,7 +59,7 @@ def _bytes(text: str) -> int:
 
 
 def _cut(text: str, excess: int) -> str:
-    """Return a text that is at least `excess` bytes shorter, or only the mark of a cut."""
+    """Shorten a text by at least `excess` bytes, or to the mark of a cut alone."""
     room = _bytes(text) - excess - _bytes(f"\n{CUT}")
     lines = text.split("\n")
     if room <= 0:
@@ -80,7 +80,7 @@ def _without_repeats(texts: Iterable[str]) -> list[str]:
 
 
 def _split(text: str, size: int) -> list[str]:
-    """Return a text in pieces of at most `size` bytes, split between lines."""
+    """Split a text between lines into pieces of at most `size` bytes."""
     pages, page = [], ""
     for line in text.split("\n"):
         longer = f"{page}\n{line}" if page else line

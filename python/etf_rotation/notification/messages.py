@@ -1,4 +1,4 @@
-"""The message about a run: verdict, what is new, the orders, the result, then everything else."""
+"""The message about a run: verdict, new findings, orders, result, then the rest."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ SHOWN = (
 )
 RATIOS = ("sharpe", "annual_turnover")
 RANK = {"error": 0, "fail": 1, "warn": 2, "pass": 3}
-LISTED = 20  # checks in a message; the published gate table has them all
-NAMED = 5  # findings that are gone; the published table has them all
+LISTED = 20  # checks per message; the published gate table has all
+NAMED = 5  # resolved findings per message; the published table has all
 PERIODS = ("last_session", "month_to_date", "year_to_date", "last_1_year")
-# How soon a part of a long message may be cut: 0 never, the highest first.
+# Ranks for cutting a long message: 0 is never cut, the highest is cut first.
 NEVER, FINDINGS, RESULT, CHANGES, HOLDINGS, REST = range(6)
 
 
 def compose(outcome: Outcome, language: str) -> Message:
-    """Return the message about a run, in Markdown without tables, which DingTalk cannot show.
+    """Compose the message about a run, in Markdown without tables.
 
-    Its parts stand in the order in which they are read. A robot that takes less text cuts the end
-    of the least important one, and never the orders.
+    DingTalk cannot show tables. The parts are in reading order. A channel with a size
+    limit cuts the least important part from its end, and never the orders.
     """
     words = texts("message", language)
     title = [words[verdict(outcome)]]
@@ -59,7 +59,7 @@ def compose(outcome: Outcome, language: str) -> Message:
 
 
 def verdict(outcome: Outcome) -> str:
-    """Return what became of the run, as a key of the texts."""
+    """Return the run's result as a key of the texts."""
     if outcome.code == PASSED:
         return "published" if outcome.is_published else "partial"
     return {GATE_FAILED: "gate_failed", COULD_NOT_RUN: "could_not_run"}[outcome.code]
@@ -72,19 +72,19 @@ def sample(language: str) -> Message:
 
 
 def counts(gate: list[dict]) -> tuple[int, int, int]:
-    """Return how many checks passed, warned and failed; a node that broke has failed."""
+    """Count the checks that passed, warned and failed; broken nodes count as failed."""
     statuses = [row["status"] for row in gate]
     failed = statuses.count("fail") + statuses.count("error")
     return statuses.count("pass"), statuses.count("warn"), failed
 
 
 def notable(gate: list[dict]) -> list[dict]:
-    """Return the checks that did not pass, the worst first."""
+    """Return the checks that did not pass, worst first."""
     return worst_first([row for row in gate if row["status"] != "pass"])
 
 
 def worst_first(rows: list[dict]) -> list[dict]:
-    """Return checks in the order of their status, otherwise as they were."""
+    """Sort checks by status, worst first; the order is stable."""
     return sorted(rows, key=lambda row: RANK[row["status"]])
 
 
@@ -96,9 +96,9 @@ def _new_findings(outcome: Outcome, language: str) -> str:
     if not outcome.gate:
         return ""
     words = texts("message", language)
-    # Alerts come once, in a form that one can read on a telephone.
+    # Without alerts: they are listed once, in a form that suits a phone.
     rows = [row for row in notable(outcome.gate) if not is_alert(row) and not is_standing(row)]
-    # Checks that block are listed without limit.
+    # All blocking checks are listed, even beyond the limit.
     blocking = sum(row["status"] != "warn" for row in rows)
     listed = rows[: max(LISTED, blocking)]
     lines = [_check(row, language) for row in listed]
@@ -118,7 +118,7 @@ def _standing_findings(outcome: Outcome, language: str) -> str:
 
 
 def standing_line(rows: list[dict], language: str) -> str:
-    """Return one line on the warnings that the published build has too, nothing for none."""
+    """Return one line on standing warnings, or an empty text."""
     words = texts("message", language)
     if not rows:
         return ""
@@ -127,7 +127,7 @@ def standing_line(rows: list[dict], language: str) -> str:
 
 
 def gone_lines(resolved: list[dict], language: str) -> list[str]:
-    """Return a line for each of the first findings that only the published build has."""
+    """Return a line for each of the first `NAMED` resolved findings."""
     words, suffix = texts("message", language), "_zh" if language == "zh" else ""
     lines = []
     for row in resolved[:NAMED]:
@@ -152,7 +152,7 @@ def _check(row: dict, language: str) -> str:
 
 
 def is_alert(row: dict) -> bool:
-    """Return whether a check is an alert rule that is broken by a value."""
+    """Return whether a row is an alert rule broken by a value."""
     return (
         row["is_alert"]
         and row["status"] in ("warn", "fail")
@@ -161,7 +161,7 @@ def is_alert(row: dict) -> bool:
 
 
 def alert_lines(gate: list[dict], language: str) -> list[str]:
-    """Return a line a pool on the alert rules that it breaks."""
+    """Return one line per pool on the alert rules that it breaks."""
     words = texts("message", language)
     by_pool: dict[str, list[str]] = {}
     for row in filter(is_alert, gate):
@@ -213,7 +213,7 @@ def _result(outcome: Outcome, words: dict) -> str:
 
 
 def signed(value: float | None) -> str:
-    """Return a return in percent with its sign."""
+    """Format a return in percent, with its sign."""
     return "-" if value is None else f"{round(value, 4) + 0.0:+.2%}"
 
 
@@ -252,21 +252,21 @@ def _metrics(outcome: Outcome, words: dict) -> str:
 
 
 def number(name: str, value: float | None, sign: str = "") -> str:
-    """Return a metric: a ratio with two digits, all others in percent."""
+    """Format a metric: a ratio with two digits, all others in percent."""
     if value is None:
         return "-"
     digits = 2 if name in RATIOS else 4
-    value = round(value, digits) + 0.0  # a change of nothing is no -0.00
+    value = round(value, digits) + 0.0  # turns -0.00 into 0.00
     return f"{value:{sign}.2f}" if name in RATIOS else f"{value:{sign}.2%}"
 
 
 def traded(rows: list[dict]) -> list[dict]:
-    """Return the rows of pools that one trades: a simulated pool has nothing to be sent."""
+    """Return the rows of traded pools; orders of a simulated pool are never sent."""
     return [row for row in rows if not row["is_simulated_pool"]]
 
 
 def _orders(outcome: Outcome, language: str) -> str:
-    # A run that is not published has nothing that one is told to trade.
+    # An unpublished run must not suggest any trade.
     orders = traded(outcome.orders) if outcome.is_published else []
     if not orders:
         return ""
@@ -277,7 +277,7 @@ def _orders(outcome: Outcome, language: str) -> str:
 
 
 def order_line(row: dict, language: str) -> str:
-    """Return one line on an order: pool, side, shares, fund, value, limits, and why."""
+    """Return one line on an order: pool, side, shares, fund, value, limits, reason."""
     words = texts("message", language)
     reason = row["reason_zh" if language == "zh" else "reason"]
     if not row["symbol"]:

@@ -1,4 +1,4 @@
-"""The robots of group chats: DingTalk, WeCom and Feishu. All take JSON over a webhook."""
+"""Robots of group chats: DingTalk, WeCom and Feishu. All accept JSON by a webhook."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from etf_rotation.notification.channel import (
 )
 from etf_rotation.notification.message import Message
 
-LATER_STATUS = (408, 429)  # and everything from 500 on: worth another attempt
+LATER_STATUS = (408, 429)  # these, and 500 and above, are worth another attempt
 SERVER_ERROR = 500
 
-# At its debug level it logs addresses, and a robot's holds its token.
+# At debug level urllib3 logs addresses, and a robot's address contains its token.
 logging.getLogger("urllib3").setLevel(logging.INFO)
 
 
 @dataclass(frozen=True)
 class Robot:
-    """What the robots share: a webhook, a secret where there is one, and one group to reach."""
+    """Base of all robots: a webhook, an optional secret, and one group to reach."""
 
     webhook: str = field(repr=False)
     secret: str = field(default="", repr=False)
@@ -40,17 +40,18 @@ class Robot:
     name: ClassVar[str]
     title: ClassVar[str]
     SETTINGS: ClassVar[tuple[str, ...]]
-    # Bytes of a message's text, with room for what is sent around it.
+    # Maximum bytes of a message's text; the rest of the limit is for the JSON around
+    # it.
     size: ClassVar[int]
-    # The keys of the answer that hold the code, 0 for success, and the reason.
+    # Keys of the answer for the code (0 is success) and the reason.
     code_key: ClassVar[str]
     reason_key: ClassVar[str]
-    # Codes after which another attempt may succeed: busy, or too many messages a minute.
+    # Codes after which a retry may succeed: busy, or too many messages per minute.
     later: ClassVar[tuple[int, ...]]
 
     @classmethod
     def configured(cls, settings: Mapping[str, str]) -> tuple[Robot | None, list[str]]:
-        """Return the robot, if there is one; an address without encryption is named."""
+        """Return the robot, if configured; report an unencrypted address."""
         webhook, *secrets = (settings[name] for name in cls.SETTINGS)
         if webhook:
             return cls(webhook, *secrets), unencrypted(cls.SETTINGS[0], webhook)
@@ -70,14 +71,15 @@ class Robot:
         try:
             answer = requests.post(
                 self.address(),
-                # As UTF-8: the escapes of a Chinese character take twice the bytes.
+                # UTF-8, because a JSON escape of a Chinese character takes twice the
+                # bytes.
                 data=json.dumps(content, ensure_ascii=False).encode(),
                 headers={"Content-Type": "application/json; charset=utf-8"},
                 timeout=ANSWER_SECONDS,
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            # A malformed address is a ValueError.
+            # requests raises a ValueError for a malformed address.
             is_final = isinstance(error, ValueError) or is_certificate_fault(error)
             raise DeliveryError(type(error).__name__, is_final=is_final) from None
         status = answer.status_code
@@ -95,7 +97,7 @@ class Robot:
             raise DeliveryError(text, is_final=code not in self.later)
 
     def address(self) -> str:
-        """Return where to send to."""
+        """Return the address to send to."""
         return self.webhook
 
     def content(self, title: str, text: str) -> dict:
@@ -103,17 +105,17 @@ class Robot:
         raise NotImplementedError
 
     def hint(self, code: int, reason: str) -> str:
-        """Return what to do after a code; the robot's own words may quote an address."""
+        """Return advice on a code; the robot's own message may quote an address."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class DingTalk(Robot):
-    """The robot of a DingTalk group; with a secret the signed form is used.
+    """The robot of a DingTalk group; with a secret, requests are signed.
 
-    Source: DingTalk's documentation of custom robots: `timestamp` in milliseconds and `sign`, the
-    Base64 of HMAC-SHA256(secret, timestamp + newline + secret), are added to the address. A message
-    of more than 20,000 bytes is refused, as are more than 20 a minute.
+    Source: DingTalk's documentation of custom robots: `timestamp` in milliseconds and
+    `sign`, the Base64 of HMAC-SHA256(secret, timestamp + newline + secret), are added
+    to the address. The limits are 20,000 bytes per message and 20 messages per minute.
     """
 
     name = "dingtalk"
@@ -122,7 +124,7 @@ class DingTalk(Robot):
     size = 18_000
     code_key, reason_key = "errcode", "errmsg"
     later = (-1, 130101)
-    REFUSED = 310000  # by one of the robot's three safeguards
+    REFUSED = 310000  # rejected by one of the robot's three safeguards
     HINTS: ClassVar[dict[str, str]] = {
         "keyword": "no keyword of the robot in the message: give it the keyword ETF",
         "sign": "the signature does not match: correct DINGTALK_SECRET",
@@ -131,7 +133,7 @@ class DingTalk(Robot):
     }
 
     def address(self) -> str:
-        """Return the webhook, signed where there is a secret."""
+        """Return the webhook, signed if there is a secret."""
         if not self.secret:
             return self.webhook
         timestamp = str(round(time.time() * 1000))
@@ -141,12 +143,12 @@ class DingTalk(Robot):
         return f"{self.webhook}{'&' if '?' in self.webhook else '?'}{query}"
 
     def content(self, title: str, text: str) -> dict:
-        """Return a Markdown message; DingTalk shows its title in the list of chats only."""
+        """Return a Markdown message; DingTalk shows the title only in the chat list."""
         markdown = {"title": title, "text": f"### {title}\n\n{text}"}
         return {"msgtype": "markdown", "markdown": markdown}
 
     def hint(self, code: int, reason: str) -> str:
-        """Return which safeguard refused the message."""
+        """Return which safeguard rejected the message."""
         if code != self.REFUSED:
             return ""
         return "; ".join(hint for word, hint in self.HINTS.items() if word in reason)
@@ -154,10 +156,10 @@ class DingTalk(Robot):
 
 @dataclass(frozen=True)
 class WeCom(Robot):
-    """The robot of a WeCom (企业微信) group. It knows no signature: the address is the secret.
+    """The robot of a WeCom (企业微信) group, without signatures: the address is secret.
 
-    Source: WeCom's documentation of group robots: the content of a Markdown message has at most
-    4,096 bytes, and a robot sends at most 20 messages a minute.
+    Source: WeCom's documentation of group robots: the limits are 4,096 bytes per
+    Markdown message and 20 messages per minute.
     """
 
     name = "wecom"
@@ -182,11 +184,12 @@ class WeCom(Robot):
 
 @dataclass(frozen=True)
 class Feishu(Robot):
-    """The robot of a Feishu (飞书) group; with a secret the signed form is used.
+    """The robot of a Feishu (飞书) group; with a secret, requests are signed.
 
-    Source: Feishu's documentation of custom bots: `timestamp` in seconds and `sign`, the Base64 of
-    HMAC-SHA256 of an empty text with the key timestamp + newline + secret, stand in the body. A
-    request of more than 20 KB is refused, as are more than 100 a minute or 5 a second.
+    Source: Feishu's documentation of custom bots: the body holds `timestamp` in seconds
+    and `sign`, the Base64 of HMAC-SHA256 of an empty text with the key timestamp +
+    newline + secret. The limits are 20 KB per request, 100 requests per minute and 5
+    per second.
     """
 
     name = "feishu"
@@ -203,7 +206,7 @@ class Feishu(Robot):
     }
 
     def content(self, title: str, text: str) -> dict:
-        """Return a card: the only kind of message that shows Markdown."""
+        """Return a card, the only message type that shows Markdown."""
         card = {
             "config": {"wide_screen_mode": True},
             "header": {"title": {"tag": "plain_text", "content": title}},
