@@ -1,1 +1,1 @@
-"""Build, judge, publish and keep production runs."""
+"""Build, check, publish and store production runs."""

@@ -1,4 +1,4 @@
-"""Orders, holdings and returns, compared between two builds."""
+"""Differences in orders, holdings and returns between two builds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHOWN = (
     "annual_turnover",
 )
 
-# Each wants two attached databases, and the tables in both of them.
+# Each query needs two attached databases that both have its tables.
 ORDERS = """
     select
         pool,
@@ -67,20 +67,20 @@ QUERIES = {
 
 
 def changes(connection: duckdb.DuckDBPyConnection, a: str, b: str) -> dict[str, list[dict]]:
-    """Return how orders, holdings and the live strategies' metrics differ from build `a` to `b`.
+    """Compare orders, holdings and the live strategies' metrics of builds `a` and `b`.
 
     Parameters
     ----------
     connection : DuckDBPyConnection
-        Has both databases attached under these names.
+        A connection that has attached both databases under these names.
     a, b : str
         Names of the databases.
 
     Returns
     -------
     dict
-        orders, holdings, metrics: rows that differ. A table that one of the two does not have, or
-        has in another form, is left out: it cannot be compared.
+        orders, holdings, metrics: rows that differ. A table is left out if one database
+        lacks it or has it with other columns.
     """
     found = {}
     for name, (table, query) in QUERIES.items():

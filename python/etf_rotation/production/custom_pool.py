@@ -1,4 +1,4 @@
-"""A panel for a list of funds: the project with another seed of pools."""
+"""A panel of a list of funds: the project with a different seed of pools."""
 
 from __future__ import annotations
 
@@ -22,23 +22,24 @@ POOLS, CONSTRAINTS, STRATEGIES = "etf_pools.csv", "pool_constraints.csv", "strat
 def project_with_pool(
     project: Path, raw_root: Path, symbols: list[str], pool: str
 ) -> Iterator[Path]:
-    """Yield a folder that is the project, but for its seeds of pools: one pool of these funds.
+    """Yield a copy of the project whose seeds have one pool, of these funds.
 
     Parameters
     ----------
     project : Path
         The project; its folders are linked, its seeds are copied.
     raw_root : Path
-        Must hold a file of every fund.
+        Folder above ETF/daily; must hold a file of every fund.
     symbols : list of str
-        The funds. Name and category come from the project's seed, if it has the fund.
+        The funds. Name and category come from the project's seed if it lists the fund.
     pool : str
         The pool's name.
 
     Raises
     ------
     InputError
-        No fund, one twice, without a file or no symbol, or a name that cannot be a folder's.
+        No fund, a duplicate, an invalid symbol, a fund without a file, or a pool's name
+        that cannot be a folder's name.
     """
     check_name(pool, "--pool-name")
     files = [file_kind(path.name) for path in (raw_root / "ETF" / "daily").glob("*.parquet")]
@@ -49,7 +50,7 @@ def project_with_pool(
             raise InputError(f"--symbols: {symbol} is no symbol like 510300.SH")
         if symbols.count(symbol) > 1:
             raise InputError(f"--symbols names {symbol} twice")
-        # A file that is not named after a fund may hold any.
+        # A file that is not named after a fund may contain any fund.
         if not any(kind != FUND or symbol.startswith(code) for kind, code in files):
             raise InputError(f"--symbols: no file of {symbol} in {raw_root}/ETF/daily")
     with TemporaryDirectory(prefix="etf_rotation.") as folder:
@@ -69,10 +70,10 @@ def _write_seeds(folder: Path, symbols: list[str], pool: str) -> None:
         for symbol in symbols
     ]
     _write(folder / POOLS, funds)
-    # A pool must have its constraints; without a weight nothing is traded on them.
+    # Every pool needs constraints; with weight 0 the pool is not traded.
     constraints = _read(folder / CONSTRAINTS)[0] | {"pool": pool, "portfolio_weight": "0"}
     _write(folder / CONSTRAINTS, [constraints])
-    # Likewise its live strategy. A panel does not depend on it.
+    # Every pool also needs a live strategy, although a panel does not depend on it.
     _write(folder / STRATEGIES, [_read(folder / STRATEGIES)[0] | {"pool": pool, "is_live": "true"}])
 
 

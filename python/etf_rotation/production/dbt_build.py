@@ -17,17 +17,17 @@ from etf_rotation.console import Progress
 from etf_rotation.production.settings import Settings
 from etf_rotation.production.snapshots import DATABASE
 
-# Other output of dbt besides the database, kept only for a failed run.
+# dbt's output besides the database; only failed runs keep it.
 WORK = "dbt"
 GATE_REPORT = "gate_report"
-# While a run is built, this link beside the snapshots is its directory under a name that stays.
+# During a build this link points to the run's directory: a path that stays the same.
 BUILDING = ".building.new"
 PARSED = "partial_parse.msgpack"
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node that did not simply succeed: `status` is dbt's (error, fail, warn, skipped)."""
+    """A node without success; `status` is dbt's: error, fail, warn or skipped."""
 
     name: str
     status: str
@@ -41,7 +41,7 @@ class Node:
 
     @property
     def check_status(self) -> str:
-        """What it is as a check of the gate: error, fail, warn, or nothing."""
+        """The node's status as a gate check: error, fail, warn, or empty."""
         if self.is_error:
             return "error"
         return self.status if self.status in ("fail", "warn") else ""
@@ -49,7 +49,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Build:
-    """What came of a build: nodes counted, those that failed or warned, and a fault of dbt's."""
+    """The result of a build: node counts, failed nodes, and dbt's own error."""
 
     nodes: int
     notable: tuple[Node, ...]
@@ -57,40 +57,41 @@ class Build:
 
     @property
     def could_not_run(self) -> bool:
-        """Whether something was not computed because of an error, not of a judgment."""
+        """Whether something was not computed because of an error."""
         return bool(self.fault) or any(node.is_error for node in self.notable)
 
     @property
     def has_failed(self) -> bool:
-        """Whether a test said no."""
+        """Whether a test failed."""
         return any(node.status == "fail" for node in self.notable)
 
 
 def build(settings: Settings, run: Path, before: Path | None, progress: Progress) -> Build:
-    """Build the project into `run`, in target `prod`; nothing is written anywhere else.
+    """Build the project into `run`, in target `prod`; write nothing elsewhere.
 
     Parameters
     ----------
     settings : Settings
-        What to build from what.
+        Input and scope of the build.
     run : Path
-        The run's directory; gets `etf_rotation.duckdb`, `gate_report/` and `dbt/`.
+        The run's directory; receives `etf_rotation.duckdb`, `gate_report/` and `dbt/`.
     before : Path or None
-        The published database, which the gate compares with.
+        The published database, with which the gate compares.
     progress : Progress
         Counts the nodes.
     """
     counter = _Counter(progress)
-    # Errors are printed once, at the end. The log has every detail.
+    # Quiet, because errors are printed once, at the end. The log has every detail.
     arguments = ["--quiet", "--no-print", "--log-level", "none", "--log-level-file", "info"]
     arguments += ["build", "--target", "prod", "--vars", json.dumps(settings.dbt_vars)]
     if settings.select or settings.exclude:
-        # Unit tests judge the code, not the data: they are part of the tests of the project.
+        # Without unit tests: they check the code, not the data.
         arguments += ["--exclude-resource-type", "unit_test"]
         for option in ("select", "exclude"):
             values = getattr(settings, option)
             arguments += [f"--{option}", *values] if values else []
-        # A test that also reads an excluded model would have nothing to check.
+        # Cautious, because a test that also reads an excluded model has nothing to
+        # check.
         arguments += ["--indirect-selection", "cautious"]
     else:
         arguments += ["--selector", "data_and_research"]
@@ -99,7 +100,8 @@ def build(settings: Settings, run: Path, before: Path | None, progress: Progress
         "ETF_PUBLISHED_DATABASE": str(before or ""),
         "ETF_RAW_ROOT": str(settings.raw_root),
     }
-    # Before dbt has read that it is to be quiet it prints the stack of an interruption.
+    # Redirected, because dbt prints an interruption's stack before it has parsed
+    # --quiet.
     with (
         open(os.devnull, "w", encoding="utf-8") as nowhere,
         redirect_stdout(nowhere),
@@ -129,11 +131,11 @@ def build(settings: Settings, run: Path, before: Path | None, progress: Progress
 
 @contextmanager
 def _parsed_before(settings: Settings, run: Path) -> Iterator[Path]:
-    """Give dbt the parse result of the previous run, which saves 2 s; yield the run's final name.
+    """Reuse dbt's parse result of the previous run, to save 2 s; yield the build path.
 
-    dbt compares files, vars, environment and the database's path with what it parsed, and parses
-    anew what differs. It does not look where the project lies, and would load the seeds of another:
-    each project has a file of its own.
+    dbt compares files, vars, environment and the database's path with the parse result,
+    and parses again what differs. It ignores the project's location and would load the
+    seeds of another project. Each project therefore has its own file.
     """
     base = settings.base
     project = hashlib.sha256(str(settings.project.resolve()).encode()).hexdigest()[:12]
@@ -157,20 +159,20 @@ def _parsed_before(settings: Settings, run: Path) -> Iterator[Path]:
 
 
 def plain(message: str) -> str:
-    """Return dbt's message on one line, without the frame around it."""
+    """Return dbt's message on one line, without its decoration."""
     lines = [line.strip() for line in message.splitlines()]
     lines = [line for line in lines if line and not line.startswith("compiled code at")]
     raised = [number for number, line in enumerate(lines) if line.startswith("InputError: ")]
     if raised:
         return " ".join(lines[raised[0] :]).removeprefix("InputError: ")
     if any(line.startswith("Traceback ") for line in lines):
-        # The head names the model. Of the stack only the last line is useful.
+        # The first line names the model; of the stack only the last line is useful.
         return f"{lines[0]}: {lines[-1]}"
     return " ".join(lines)
 
 
 def _reads_gate(node: Any) -> bool:
-    # Such a test repeats the table with less detail.
+    # Left out: a test on gate_checks repeats that table with less detail.
     return any(name.endswith(".gate_checks") for name in node.depends_on_nodes)
 
 

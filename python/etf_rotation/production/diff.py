@@ -1,4 +1,4 @@
-"""What differs between two runs: orders, holdings, metrics, weights, factors."""
+"""Differences between two runs: orders, holdings, metrics, weights, factors."""
 
 from __future__ import annotations
 
@@ -53,16 +53,16 @@ def compare(a: Path, b: Path) -> dict[str, list[dict]]:
     Raises
     ------
     InputError
-        If one of the two lacks a table that is compared.
+        One of the runs lacks a table to compare.
 
     Returns
     -------
     dict
-        orders, holdings: as `changes` returns them, where both runs have the tables.
-        metrics: strategy, pool, metric, a, b, change.
-        weights (of each tranche's last rebalance): strategy, pool, tranche, symbol, date_a,
-        weight_a, date_b, weight_b.
-        factors: where (panel, or a pool's production factors), factor_id, change (added, lost).
+        orders, holdings: as `changes` returns them, if both runs have the tables.
+        metrics: strategy, pool, metric, a, b, change. weights (of each tranche's last
+        rebalance): strategy, pool, tranche, symbol, date_a, weight_a, date_b, weight_b.
+        factors: where (panel, or a pool's production factors), factor_id, change
+        (added, lost).
     """
     with duckdb.connect() as connection:
         for name, run in (("a", a), ("b", b)):

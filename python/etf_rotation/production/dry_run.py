@@ -1,4 +1,4 @@
-"""What a run would work on, read and checked as the run itself would, without building."""
+"""The input of a run, read and checked as in the run itself, without a build."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def read_input(settings: Settings, environment: Mapping[str, str]) -> Input:
     Raises
     ------
     InputError
-        What the run would end with: an unreadable file, a seed that contradicts itself, a date that
-        is none, no row up to `as_of`.
+        An error that would stop the run: an unreadable file, a contradictory seed, an
+        invalid date, or no row up to `as_of`.
     """
     for name in DATES:
         if value := setting(name, settings.dbt_vars, environment):
@@ -64,7 +64,7 @@ def check_holdings(settings: Settings, environment: Mapping[str, str], found: In
     Raises
     ------
     InputError
-        What the run would end with: a file that cannot be read, or a line that means nothing.
+        An error that would stop the run: an unreadable file or an invalid line.
     """
     path = setting("holdings_file", settings.dbt_vars, environment)
     if not path:

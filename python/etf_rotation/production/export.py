@@ -1,6 +1,6 @@
 """Write the files of the output tree from a finished database.
 
-Numbers are numbers, dates are ISO texts, an unknown value is null.
+Numbers are written as numbers, dates as ISO text, unknown values as null.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from etf_rotation.sql import sql_text
 from etf_rotation.staging.raw_files import MARKER
 from etf_rotation.staging.seed_checks import POOL
 
-# What a spreadsheet takes for a formula when it opens a CSV file.
+# Text that a spreadsheet runs as a formula when it opens a CSV file.
 FORMULA = r"^[=+\-@\t\r]"
 SYNTHETIC_NOTE = "Synthetic data, not market data.\n"
 PUBLISHED_SCHEMAS = (
@@ -36,7 +36,7 @@ PUBLISHED_SCHEMAS = (
     "research",
 )
 
-# The files of a pool describe its live strategy.
+# A pool's files describe its live strategy.
 LIVE = "(select strategy from backtest.int_live_strategies where pool = ?)"
 
 IS_SORTED = """
@@ -59,11 +59,12 @@ def write_all(connection: duckdb.DuckDBPyConnection, folder: Path, *, is_synthet
     Parameters
     ----------
     connection : DuckDBPyConnection
-        The finished database, read only.
+        The finished database, opened read-only.
     folder : Path
-        Exists; gets `panel_{POOL}/…` and `pool_metrics_summary.csv`.
+        Existing folder; receives `panel_{POOL}/…` and `pool_metrics_summary.csv`.
     is_synthetic : bool
-        Every file says so, and a marker file stands beside them.
+        If true, every file is labeled as synthetic, and a marker file is written beside
+        them.
     """
     if is_synthetic:
         (folder / MARKER).write_text(SYNTHETIC_NOTE, encoding="utf-8")
@@ -118,7 +119,7 @@ def write_json(path: Path, content: object) -> None:
 
 
 def row_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Return the number of rows of every relation that is not internal, by `schema.table`."""
+    """Return row counts by `schema.table`, without internal relations."""
     rows = connection.execute(
         "select table_schema || '.' || table_name from information_schema.tables "
         "where list_contains(?, table_schema) and not starts_with(table_name, 'int_') order by 1",
@@ -133,7 +134,7 @@ def row_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 def _write_pool(
     connection: duckdb.DuckDBPyConnection, pool: str, folder: Path, is_synthetic: bool
 ) -> None:
-    """Write the tables of a pool that exist: a partial run and MARKET lack some."""
+    """Write a pool's tables that exist; partial runs and MARKET lack some."""
     if not re.fullmatch(POOL, pool):
         raise InputError(f"the pool's name {pool!r} cannot be the name of a folder")
     folder.mkdir()
@@ -169,7 +170,7 @@ def _write_panel(
     )[0]
     span = f"{facts['first_date']}_{facts['last_date']}".replace("-", "")
     panel = f"select * from signals.factor_panel {of_pool}"
-    # The panel is stored in this order; to sort it again would hold all of it in memory.
+    # Sorted only if needed: a sort would hold the whole panel in memory.
     if not connection.execute(IS_SORTED.format(panel=panel)).fetchall()[0][0]:
         panel += " order by symbol, trade_date"
     is_synthetic = own["is_synthetic"]
@@ -196,7 +197,7 @@ def run_metadata(connection: duckdb.DuckDBPyConnection) -> dict:
 
 
 def _results(pool: str) -> str:
-    """Return the query for one row per session; positions are a list, empty when all is cash."""
+    """Return the query for one row per session; positions are a list, maybe empty."""
     own = f"pool = {sql_text(pool)} and strategy = {LIVE.replace('?', sql_text(pool))}"
     return f"""
         select
@@ -256,6 +257,6 @@ def _write_csv(
 
 
 def csv_cell(value: object) -> object:
-    """Return a value as a cell of a CSV file: a text that a spreadsheet would run is escaped."""
+    """Return a value as a CSV cell; text that a spreadsheet would run is escaped."""
     is_formula = isinstance(value, str) and re.match(FORMULA, value)
     return f"'{value}" if is_formula else value

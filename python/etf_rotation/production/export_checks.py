@@ -1,4 +1,4 @@
-"""Check a finished output folder; the results have the columns of `gate.gate_checks`."""
+"""Checks of a finished output folder, with the columns of `gate.gate_checks`."""
 
 from __future__ import annotations
 
@@ -49,22 +49,22 @@ def check_folder(
     is_synthetic: bool | None = None,
     pending: tuple[str, ...] = (),
 ) -> list[dict]:
-    """Return one row per check of the files in `folder`, as they are on disk.
+    """Check the files in `folder` as they are on disk; return one row per check.
 
     Parameters
     ----------
     folder : Path
         A run's directory or the published link.
     is_full : bool
-        Whether the files of backtest, capacity, pools' table and gate must be there.
+        Whether the files of backtest, capacity, pool metrics and gate are required.
     is_synthetic : bool, optional
-        What the files must say of themselves.
+        Whether the files must be labeled as synthetic; None skips the check.
     pending : tuple of str
-        Files that are written next, such as the report, which shows these checks.
+        Files that will be written later, such as the report, which shows these checks.
     """
     panels = sorted(path for path in folder.glob("panel_*") if path.is_dir())
     checks = [_missing(folder, panels, is_full, pending)]
-    # Files copied by `panels` and `backtest` have no manifest; a finished run has one.
+    # Only runs have a manifest; folders copied by `panels` and `backtest` have none.
     is_run = folder.resolve().parent.name == SNAPSHOTS and not (folder / UNFINISHED).exists()
     if is_run or (folder / MANIFEST).exists():
         checks.append(_check(BUILD, "files_unchanged", faults(folder)))
@@ -85,7 +85,7 @@ def check_row(
     value: float | None = None,
     fail_threshold: float | None = None,
 ) -> dict:
-    """Return one check with the columns of `gate.gate_checks`; the title defaults to the name."""
+    """Return a row with the columns of `gate.gate_checks`; default title: the name."""
     title = title or Bilingual(name, name)
     return {
         "pool": pool,
@@ -111,7 +111,7 @@ def _seed() -> dict[str, dict[str, str]]:
 
 
 def unit_of(name: str) -> str:
-    """Return the unit of a check's value, empty for a check that the seed does not have."""
+    """Return the unit of a check's value; empty if the seed lacks the check."""
     return _seed().get(name, {}).get("unit", "")
 
 
@@ -137,7 +137,7 @@ def _check(pool: str, name: str, violations: list[Bilingual]) -> dict:
 
 
 def live_files(damaged: list[Bilingual]) -> list[dict]:
-    """Return a check that warns of files of `reconcile/` that could not be used; none without."""
+    """Return a warning about unusable files in `reconcile/`; empty without any."""
     if not damaged:
         return []
     warned = {"status": "warn", "warn_threshold": 0.0, "fail_threshold": None}
@@ -147,7 +147,7 @@ def live_files(damaged: list[Bilingual]) -> list[dict]:
 def _missing(folder: Path, panels: list[Path], is_full: bool, pending: tuple[str, ...]) -> dict:
     wanted = ["panel_*"]
     for panel in panels:
-        # A run of the backtest alone has no panel to write.
+        # A run of `backtest` alone has no panel.
         names: tuple[str, ...] = OF_A_POOL if is_full or any(panel.glob(OF_A_POOL[0])) else ()
         if is_full and panel.name != f"panel_{NEVER_TRADED}":
             names += OF_A_BACKTEST
@@ -165,7 +165,7 @@ def _missing_text(name: str) -> Bilingual:
 
 
 def _index(pool: str, panel: Path) -> dict:
-    """Key unique, not null, and sorted in the order of the file."""
+    """Check that the key is unique, not null, and sorted as the file is."""
     violations = []
     for path in sorted(panel.glob("panel_FULL_*.parquet")):
         query = """

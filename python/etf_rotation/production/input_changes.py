@@ -1,4 +1,4 @@
-"""What became of the input since the published build: sessions added, or history restated."""
+"""Changes of the input since the published build: new sessions, restated history."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from etf_rotation.sql import attach
 from etf_rotation.staging.raw_files import NUMBERS
 from etf_rotation.texts import texts
 
-NAMED = 5  # funds whose history changed; the manifest has them all
+NAMED = 5  # funds with changed history in the message; the manifest has all
 
-# Settings that differ between runs without changing a number.
+# Settings that may differ between runs without changing a number.
 NOT_COMPARED = (
     "completed_until",
     "due_until",
@@ -26,7 +26,7 @@ NOT_COMPARED = (
     "today",
 )
 
-# The spelling of a date and the place of a row are not content.
+# Compared columns: neither the spelling of a date nor the position of a row.
 CONTENT = ", ".join(
     (
         "raw_symbol",
@@ -98,8 +98,9 @@ METADATA = "select last_date, run_parameters, code_version, engine_version from 
 class Restated:
     """A fund whose rows up to the published build's last session have changed.
 
-    `kind` is `restated`, or `new` or `gone` where the fund had or has no row at all; `rows` differ,
-    the earliest dated `first_date` (ISO; None where no differing row has a date).
+    `kind` is `restated`, `new` (the fund had no row) or `gone` (it has no row). `rows`
+    is the number of differing rows. `first_date` is the earliest of their dates (ISO),
+    None if no such row has a date.
     """
 
     symbol: str | None
@@ -110,7 +111,7 @@ class Restated:
 
 @dataclass(frozen=True)
 class Since:
-    """What changed since run `run_id`, whose last session was `last_date` (ISO)."""
+    """Changes since run `run_id`, whose last session was `last_date` (ISO)."""
 
     run_id: str
     last_date: str
@@ -127,16 +128,16 @@ def since(connection: duckdb.DuckDBPyConnection, published: Path, as_of: str | N
     Parameters
     ----------
     connection : DuckDBPyConnection
-        The new build's database; `published` is attached to it for the while.
+        The new build's database; `published` is attached to it temporarily.
     published : Path
         The published database, in its run's directory.
     as_of : str or None
-        `YYYY-MM-DD`: later rows of the published build do not count as missing.
+        `YYYY-MM-DD`; later rows of the published build do not count as missing.
 
     Raises
     ------
     duckdb.Error
-        If one of the two is no finished build.
+        One of the databases is no finished build.
     """
     attach(connection, published, "before")
     try:

@@ -1,4 +1,4 @@
-"""One run at a time: a lock on the folder of the snapshots."""
+"""A lock on the folder of the snapshots: one run at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pathlib import Path
 from etf_rotation.errors import InputError
 
 LOCK_FILE = ".lock"
-# In the folder `.fetch` of a raw root. Writers of raw files hold it alone, runs share it.
+# In the folder `.fetch` of a raw root. Writers of raw files lock it exclusively, runs
+# share it.
 RAW_LOCK = "lock"
 
 
@@ -36,8 +37,8 @@ def run_lock(
 ) -> Iterator[None]:
     """Hold the lock of `base` while the body runs.
 
-    The kernel's lock on the file decides, and goes with the process that held it, however that
-    ended; the file's text only says who it is.
+    The lock is the kernel's lock on the file. It is released when its process ends,
+    even after a crash. The text in the file only names the holder.
 
     Parameters
     ----------
@@ -48,15 +49,15 @@ def run_lock(
     started_at : datetime
         Start time, for the same message.
     say : callable
-        Gets a line when the lock's last holder died without letting go, or when the lock's file
-        cannot be written.
+        Receives a line if the last holder died without releasing the lock, or if the
+        lock's file cannot be written.
     name : str
-        Of the lock's file.
+        Name of the lock's file.
 
     Raises
     ------
     RunningError
-        Names the process that holds the lock, its command and its start.
+        Another run holds the lock; the message names its process, command and start.
     """
     descriptor = os.open(base / name, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -75,7 +76,8 @@ def run_lock(
         try:
             yield
         finally:
-            # The file stays: unlinking it would let two runs hold locks on two files of one name.
+            # Not unlinked: two runs could then hold locks on two files of the same
+            # name.
             _write(descriptor, "", say)
     finally:
         os.close(descriptor)
@@ -83,14 +85,14 @@ def run_lock(
 
 @contextmanager
 def raw_read_lock(raw_root: Path) -> Iterator[None]:
-    """Keep raw files from being written while the body runs; several runs may read at once.
+    """Prevent writes to raw files while the body runs; several runs may read at once.
 
-    A folder into which nothing was ever fetched has no lock, and needs none.
+    A folder that was never fetched into has no lock and needs none.
 
     Raises
     ------
     RunningError
-        Names the process that writes raw files.
+        Another process writes raw files; the message names it.
     """
     try:
         descriptor = os.open(raw_root / ".fetch" / RAW_LOCK, os.O_RDONLY)
@@ -116,7 +118,7 @@ def _read(descriptor: int) -> str:
 
 
 def _write(descriptor: int, text: str, say: Callable[[str], None]) -> None:
-    """Write the holder of the lock. A full disk must neither stop a `restore` nor fail a run."""
+    """Write the lock's holder; a full disk must stop neither `restore` nor a run."""
     try:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, text.encode(), 0)

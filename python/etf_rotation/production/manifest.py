@@ -1,9 +1,10 @@
-"""The manifest of a run: its content, its own checksum, and the name that marks the run's state.
+"""The manifest of a run: its content, its checksum, and its name as the run's state.
 
-A run's directory holds the file `manifest.unfinished` from its first moment. The finished text is
-written into that file, which is then renamed to `manifest.json`: one rename finishes a run. The
-removal of a run begins with the rename back. So a directory says by one name whether it may be
-cleaned up, and a manifest that is damaged or missing never looks like a run that was killed.
+A run's directory holds the file `manifest.unfinished` from the start. The finished text
+is written into that file, which is then renamed to `manifest.json`: one rename finishes
+a run. The removal of a run begins with the rename back. The name alone therefore tells
+whether a directory may be cleaned up. A damaged or missing manifest never looks like a
+killed run.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ UNFINISHED = "manifest.unfinished"
 FORMAT = 2  # 1 had no checksum of its own
 PASSED, PARTIAL, FAILED = "passed", "partial", "failed"
 STATUSES = (PASSED, PARTIAL, FAILED)
-# What readers rely on, by type.
+# Fields that readers require, with their types.
 FIELDS: dict[str, type | tuple[type, ...]] = {
     "run_id": str,
     "status": str,
@@ -35,19 +36,20 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
 }
 WHOLE = Bilingual("", "")
 SEAL = ',\n  "manifest_sha256": "'
-# Bytes, not JSON: a flipped bit is noticed wherever it is, in a space or in the seal itself.
+# Matched on bytes, not on parsed JSON: a flipped bit is found even in a space or in the
+# seal.
 _SEALED = re.compile(rb'(?s:(.*)),\n  "manifest_sha256": "([0-9a-f]{64})"\n\}\n')
 
 
 def write(run: Path, content: dict) -> dict:
-    """Write the manifest of a run, with size and SHA-256 of its files, all safely on disk.
+    """Write a run's manifest with size and SHA-256 of its files, and sync all to disk.
 
     Parameters
     ----------
     run : Path
-        The run's directory, unfinished until now; nothing is written into it afterwards.
+        The directory of the unfinished run. Nothing is written into it afterwards.
     content : dict
-        The fields `FIELDS` except `run_id` and `files`, and any other facts of the run.
+        All `FIELDS` except `run_id` and `files`, and any other facts of the run.
 
     Returns
     -------
@@ -77,7 +79,7 @@ def write(run: Path, content: dict) -> dict:
 
 
 def sync(folder: Path) -> None:
-    """Put the names in a folder safely on disk."""
+    """Sync the names in a folder to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -89,7 +91,7 @@ def load(run: Path) -> tuple[dict | None, Bilingual]:
     """Return the manifest of a run and `WHOLE`, or None and the reason."""
     path = run / MANIFEST
     try:
-        # Read no FIFO, which would wait for a writer.
+        # Checked first: reading a FIFO would wait for a writer.
         text = path.read_bytes() if path.is_file() or not path.exists() else b""
     except (FileNotFoundError, NotADirectoryError):
         return None, _why("is missing", "缺失")
@@ -130,7 +132,7 @@ def _why(en: str, zh: str) -> Bilingual:
 
 
 def told_by_system(error: OSError) -> Bilingual:
-    """Return the message of the operating system in parentheses."""
+    """Return the operating system's message in parentheses."""
     return Bilingual(f" ({error.strerror})", f"（{error.strerror}）")
 
 

@@ -1,4 +1,4 @@
-"""One parquet file with a panel of hundreds of columns, written while the next rows are read."""
+"""Writes a panel of hundreds of columns to parquet while it reads the next rows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from etf_rotation.signals.factor_summary import KEYS
 
-# Two groups are in memory: one is written, one is read. With 275 columns of doubles, each takes
-# 34 MB.
+# Two groups are in memory: one is written, one is read. Each takes 34 MB with 275
+# columns of doubles.
 ROW_GROUP = 15_360
 
 
@@ -25,25 +25,27 @@ def write(
     Parameters
     ----------
     connection : DuckDBPyConnection
-        The finished database. It reads in a thread of its own until this function returns.
+        The finished database. A second thread reads from it until this function
+        returns.
     query : str
-        The panel, `select … from signals.factor_panel`. Its values are written as they are.
+        The panel, `select … from signals.factor_panel`. Values are written unchanged.
     path : Path
-        The new file. Where writing fails, no file is left.
+        The new file. If writing fails, no file remains.
     metadata : dict of str to str
         Key-value metadata of the file.
 
     Raises
     ------
     OSError
-        If the file cannot be written, as on a full disk.
+        The file cannot be written, for example on a full disk.
     duckdb.Error
-        If the query cannot be evaluated.
+        The query fails.
 
     Notes
     -----
-    DuckDB's own `copy` reads and writes in turn, because it does not read tables in parallel that
-    lie side by side. PyArrow also encodes columns of doubles in half the CPU time.
+    DuckDB's own `copy` alternates between reading and writing, because it does not read
+    positionally joined tables in parallel. PyArrow also needs half the CPU time to
+    encode columns of doubles.
     """
     reader = connection.sql(query).to_arrow_reader(ROW_GROUP)
     names = reader.schema.names
@@ -52,9 +54,11 @@ def write(
             path,
             reader.schema,
             compression="lz4",
-            # Doubles hardly ever repeat: a dictionary of them costs time and saves nothing.
+            # No dictionary for doubles: they rarely repeat, so it costs time and saves
+            # nothing.
             use_dictionary=[name for name in ("symbol", "pool") if name in names],
-            # Readers skip row groups by keys, never by factor values: only keys need statistics.
+            # Statistics for keys only: readers skip row groups by key, never by factor
+            # value.
             write_statistics=[name for name in KEYS if name in names],
             store_schema=False,
         ) as writer:
@@ -67,7 +71,7 @@ def write(
 
 
 def _read_ahead(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    """Yield the reader's batches; a thread reads the next one meanwhile."""
+    """Yield the reader's batches while a thread reads the next one."""
     batches = iter(reader)
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(next, batches, None)

@@ -1,6 +1,7 @@
 """Signals, standard streams and the exit of a process that runs a command.
 
-Only a process that owns itself calls `take_over`; as a library nothing here changes anything.
+Only a command's own process calls `take_over`. Used as a library, this module changes
+nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import NoReturn
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PAUSE = 1.0  # seconds between two interruptions
-LAST_SECONDS = 5.0  # for what Python does at its end after an interruption
+LAST_SECONDS = 5.0  # for Python's own shutdown after an interruption
 
 
 class _Interruption:
@@ -34,8 +35,9 @@ class _Interruption:
     def __call__(self, number: int, frame: object) -> None:
         self.count += 1
         now = time.monotonic()
-        # The next signal must not break into the handling of this one. A later one may raise
-        # again: a library can lose an interruption, and the user still wants to stop.
+        # A signal within PAUSE must not interrupt the handling of this one. A later one
+        # raises again: a library may have swallowed the first, and the user still wants
+        # to stop.
         if not self.is_held and now - self.raised_at > PAUSE:
             self.raised_at = now
             raise KeyboardInterrupt
@@ -45,21 +47,21 @@ _interruption = _Interruption()
 
 
 def hold() -> None:
-    """Ignore further signals, because the decision and the messages of a run must complete."""
+    """Ignore further signals: the decision and the messages of a run must complete."""
     _interruption.is_held = True
 
 
 def received() -> int:
     """Return how many of the signals INT and TERM the process has received.
 
-    A library may turn the interruption into an error of its own, or lose it: DuckDB raises a
-    RuntimeError in its place.
+    A library may swallow the interruption or turn it into its own error: DuckDB raises
+    a RuntimeError instead.
     """
     return _interruption.count
 
 
 class Output(io.TextIOWrapper):
-    """A standard stream that never raises: after its first error it drops all output.
+    """A standard stream that never raises; after its first error it drops all output.
 
     `fault` is the first error. A reader that closes its pipe early is no error.
     """
@@ -84,7 +86,7 @@ class Output(io.TextIOWrapper):
     def _drop(self, error: OSError) -> None:
         if not isinstance(error, BrokenPipeError) and self.fault is None:
             self.fault = error
-        # The buffer still has unwritten text, which must go somewhere.
+        # To the null device: flushing the buffered text would raise again.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self.fileno())
         os.close(null)
@@ -95,13 +97,13 @@ def _protected(stream: io.TextIOWrapper) -> Output:
     return Output(
         stream.detach(),
         encoding=encoding,
-        errors="backslashreplace",  # a text that a terminal cannot show must not end a run
+        errors="backslashreplace",  # an unprintable character must not stop a run
         line_buffering=is_line_buffered,
     )
 
 
 def take_over() -> None:
-    """Answer INT and TERM from now on, and make the standard streams unable to fail.
+    """Handle INT and TERM from now on, and make the standard streams unable to fail.
 
     Signals that were blocked until now (bin/etf-rotation does it) are delivered.
     """
@@ -109,13 +111,13 @@ def take_over() -> None:
     for number in ENDING_SIGNALS:
         signal.signal(number, _interruption)
     for descriptor in range(3):
-        # A closed standard stream would give its number to the next file that is opened.
+        # Reopened: the next opened file would get the number of a closed stream.
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
-        # Python has no stream if the descriptor was closed.
+        # Python's stream is None if the descriptor was closed at the start.
         stream = getattr(sys, name) or os.fdopen(descriptor, "w", encoding="utf-8")
         setattr(sys, name, _protected(stream))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
@@ -129,14 +131,14 @@ def output_fault() -> str:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process with this exit code, whatever arrives meanwhile."""
+    """End the process with this exit code, even if signals arrive."""
     for number in ENDING_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     sys.stdout.flush()
     sys.stderr.flush()
     if received():
-        # Python's own exit may die of the interruption once more (exit code 130), or of a query
-        # that still runs in a thread.
+        # Python's own exit may fail with the interruption again (exit code 130), or
+        # wait for a query that still runs in a thread.
         timer = threading.Timer(LAST_SECONDS, os._exit, [code])
         timer.daemon = True
         timer.start()

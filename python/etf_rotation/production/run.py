@@ -40,11 +40,11 @@ def now() -> dt.datetime:
 
 @dataclass
 class Outcome:
-    """What a run came to.
+    """The result of a run.
 
-    `code` is the exit code, `fault` why it could not run, `afterwards` what went wrong once the
-    run was published, which it then stays, `fetched` the summary of the fetch that cron_daily.sh
-    ran before.
+    `code` is the exit code. `fault` is the reason why it could not run. `afterwards`
+    lists errors after the publication, which stands. `fetched` is the summary of the
+    fetch that cron_daily.sh ran before.
     """
 
     code: int = COULD_NOT_RUN
@@ -68,10 +68,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Production:
-    """A run of production.
+    """A production run.
 
-    `clock` tells the time in Shanghai, `builder` fills the run's directory, `command` is the name
-    that the lock and the manifest carry.
+    `clock` returns the time in Shanghai. `builder` fills the run's directory. `command`
+    is the name in the lock and the manifest.
     """
 
     settings: Settings
@@ -91,14 +91,16 @@ class Production:
         Parameters
         ----------
         after : callable
-            Called with the outcome and the run's directory while the lock is still held.
+            Called with the outcome and the run's directory while the lock is still
+            held.
 
         Raises
         ------
         InputError
-            Before anything is built: another run at work, an output root that cannot be one.
+            Raised before the build: another run is active, or the output root is
+            invalid.
         OSError
-            Where the output folder cannot be written.
+            The output folder cannot be written.
         """
         base, started_at = self.settings.base, self.clock()
         claim(self.settings)
@@ -113,10 +115,10 @@ class Production:
                 try:
                     self._fill(run, outcome)
                 finally:
-                    # From here on a signal is noted, and changes nothing.
+                    # From here on a signal is counted but ignored.
                     process.hold()
             except BaseException as error:
-                # Interruptions too: every end of a run must send a message.
+                # BaseException, so that an interrupted run sends a message too.
                 outcome.code = COULD_NOT_RUN
                 outcome.fault = INTERRUPTED if process.received() else reason(error)
             if process.received():
@@ -127,12 +129,13 @@ class Production:
             try:
                 after(outcome, run)
             except (Exception, KeyboardInterrupt) as error:
-                # It changes nothing on the disk, so it must not change the reported result.
+                # Not raised: nothing on disk changed, so the reported result must not
+                # change either.
                 self.progress.say(f"The run is over, but this failed: {reason(error)}")
         return outcome
 
     def _end(self, run: Path, started_at: dt.datetime, outcome: Outcome) -> None:
-        """Conclude the run, and let the link itself decide whether it is published."""
+        """Conclude the run; only the link decides whether it is published."""
         why = ""
         try:
             self._conclude(run, started_at, outcome)
@@ -144,7 +147,8 @@ class Production:
                 outcome.afterwards = why
             elif why:
                 outcome.code, outcome.fault = COULD_NOT_RUN, outcome.fault or why
-                # A run without a manifest is of no use, and its disk may be full.
+                # Delete a run without a manifest: it is useless, and the disk may be
+                # full.
                 if not (run / manifest.MANIFEST).exists():
                     snapshots.remove(run)
         except (OSError, InputError) as error:
@@ -189,7 +193,7 @@ class Production:
         self._report(run, outcome, before)
 
     def _report(self, run: Path, outcome: Outcome, before: Path | None) -> None:
-        """Write the report; an error in the report of a failed run changes nothing."""
+        """Write the report; for a failed run, an error in it is ignored."""
         settings = self.settings
         try:
             page.write_report(
@@ -211,7 +215,7 @@ class Production:
             self.progress.say(f"This run failed, and has no report either: {reason(error)}")
 
     def _why_not(self, outcome: Outcome) -> str:
-        """Return why the run is not published; nothing for one that is."""
+        """Return why the run is not published; empty if it is."""
         if outcome.code == PASSED:
             return ", ".join(self.settings.partial)
         failed = [row for row in outcome.gate if row["status"] in ("fail", "error")]
@@ -219,15 +223,16 @@ class Production:
         return outcome.fault or named
 
     def _last_seconds(self) -> float | None:
-        """Return the duration of the published run; None without one."""
+        """Return the published run's duration in seconds; None if there is none."""
         published = snapshots.current(self.settings.output_root)
         found = manifest.load(published)[0] if published and not self.settings.partial else None
         return found["seconds"] if found else None
 
     def _published_database(self, outcome: Outcome) -> Path | None:
-        """Read the metrics for the comparison; an unreadable database must not stop a new build.
+        """Return the published database and read its metrics, if it is readable.
 
-        The gate reports the unreadable tables of the published database.
+        An unreadable one must not stop a new build: the gate reports its unreadable
+        tables.
         """
         published = snapshots.current(self.settings.output_root)
         if published is None:
@@ -298,7 +303,7 @@ class Production:
             snapshots.prune(settings.base)
 
     def _keep_live(self, outcome: Outcome) -> None:
-        """Keep the published orders and the tracking beyond the run's own life."""
+        """Store the published orders and the tracking outside the run's directory."""
         settings = self.settings
         live.keep_publication(
             settings.base,
@@ -313,7 +318,7 @@ class Production:
 
 
 def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome) -> bool:
-    """Take gate, metrics and orders from the database; return whether there is a gate."""
+    """Read gate, metrics and orders from the database; return whether it has a gate."""
     has_gate = export.has(connection, GATE)
     if has_gate:
         outcome.gate = export.records(connection, f"select * from {GATE} order by all")
@@ -329,7 +334,7 @@ def _read(connection: duckdb.DuckDBPyConnection, built: Build, outcome: Outcome)
 
 
 def read_tables(connection: duckdb.DuckDBPyConnection, outcome: Outcome) -> None:
-    """Read the facts for the messages besides the gate, from the tables that exist."""
+    """Read the other facts for messages, from the tables that exist."""
     if export.has(connection, RESOLVED):
         outcome.resolved = export.records(connection, f"select * from {RESOLVED} order by all")
     if export.has(connection, METRICS):
@@ -367,8 +372,8 @@ def _facts(settings: Settings, run: Path, *, is_whole: bool) -> dict:
             facts["code_version"] = described.get("code_version") or facts["code_version"]
             facts["row_counts"] = export.row_counts(connection)
     except Exception:
-        # An interruption may leave a database, or a library that it cut short, of no use. What
-        # the failed run left is worth a look all the same.
+        # After an interruption the database or a library may be unusable. The other
+        # facts of the failed run are still useful.
         if is_whole:
             raise
     return facts
@@ -381,7 +386,7 @@ def _metrics(connection: duckdb.DuckDBPyConnection) -> list[dict]:
 
 
 def reason(error: BaseException) -> str:
-    """Return an error as one line; print the stack of an unexpected one."""
+    """Return an error as one line; print the stack if it is unexpected."""
     # DuckDB raises a RuntimeError if a signal interrupts its query.
     is_query = isinstance(error, (RuntimeError, duckdb.InterruptException))
     if isinstance(error, KeyboardInterrupt) or (is_query and process.received()):

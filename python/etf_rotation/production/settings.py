@@ -37,8 +37,8 @@ OTHER_VARS = (
 class Settings:
     """The settings that decide content and place of a build.
 
-    `partial` names what makes the run a partial one, which never publishes; `select` and `exclude`
-    are dbt's node selection.
+    `partial` names the reasons why the run is partial; a partial run is never
+    published. `select` and `exclude` are dbt's node selection.
     """
 
     project: Path
@@ -53,31 +53,31 @@ class Settings:
 
     @property
     def base(self) -> Path:
-        """The folder of the link, the snapshots, the lock and the undelivered messages."""
+        """The folder of the link, snapshots, lock and undelivered messages."""
         return self.output_root.parent
 
     def parts(self, select: tuple[str, ...], reason: str) -> Settings:
-        """Return the settings of a run of some nodes only."""
+        """Return the settings of a run restricted to some nodes."""
         return replace(self, select=select, partial=(*self.partial, reason))
 
 
 def resolve(given: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
-    """Settle the settings.
+    """Resolve the settings from options, vars and environment.
 
     Parameters
     ----------
     given : mapping
-        Options by name, absent or None where not given: raw_root, output_root, pools, as_of, vars
-        (YAML), skip_backtest, skip_capacity, skip_snapshot, publish. A relative path of an option
-        starts in the working directory, any other in the project's folder.
+        Options by name, absent or None if not given: raw_root, output_root, pools,
+        as_of, vars (YAML), skip_backtest, skip_capacity, skip_snapshot, publish. A
+        relative path in an option starts in the working directory, any other in the
+        project's folder.
     environment : mapping
         ETF_RAW_ROOT, ETF_OUTPUT_ROOT, ETF_AS_OF, ETF_POOLS, ETF_LANGUAGE.
 
     Raises
     ------
     InputError
-        A value that means nothing, no data, a seed that cannot be read, or an output root that
-        cannot be one.
+        An invalid value, no data, an unreadable seed, or an invalid output root.
     """
     check_seeds_are_text(PROJECT / "seeds")
     dbt_vars = _vars(given.get("vars"))
@@ -94,7 +94,8 @@ def resolve(given: Mapping[str, Any], environment: Mapping[str, str]) -> Setting
 
     raw_root = _path(given.get("raw_root"), Path.cwd())
     raw_root = raw_root or _path(setting("raw_root", dbt_vars, environment), PROJECT)
-    # The sample must not replace a named but empty folder: a synthetic run sends no notification.
+    # The sample never replaces a folder that the user named: a synthetic run would send
+    # no notification.
     sample = None if raw_root else str(PROJECT / "sample")
     raw_root = raw_files.resolve_root(str(raw_root or PROJECT / "raw"), sample)
     is_synthetic = (raw_root / raw_files.MARKER).is_file()
@@ -121,7 +122,7 @@ def resolve(given: Mapping[str, Any], environment: Mapping[str, str]) -> Setting
 
 
 def _backwards(as_of: str | None, root: Path) -> list[str]:
-    """Return why a run with older data than the published one is not published."""
+    """Return why a run with data older than the published data is not published."""
     published = current(root)
     last = published and last_session(published)
     if not as_of or not last or as_of >= last:
@@ -130,7 +131,7 @@ def _backwards(as_of: str | None, root: Path) -> list[str]:
 
 
 def raw_folder(given: str | None, environment: Mapping[str, str]) -> Path:
-    """Return the folder that raw files are written to, which a build reads: see `setting`."""
+    """Return the folder of raw files that a build reads; precedence as in `setting`."""
     root = _path(given, Path.cwd()) or _path(setting("raw_root", {}, environment), PROJECT)
     return root or PROJECT / "raw"
 
@@ -138,12 +139,12 @@ def raw_folder(given: str | None, environment: Mapping[str, str]) -> Path:
 def output_root(
     given: str | None, environment: Mapping[str, str], *, is_synthetic: bool = False
 ) -> Path:
-    """Return the link that runs publish to; refuse a path that cannot be a link.
+    """Return the link that runs publish to; reject a path that cannot be a link.
 
     Raises
     ------
     InputError
-        Not a link, or a folder of synthetic runs for real data, or the other way round.
+        The path is no link, or mixes synthetic and real data.
     """
     root = _path(given, Path.cwd()) or _path(environment.get("ETF_OUTPUT_ROOT"), PROJECT)
     default = PROJECT / (SYNTHETIC_OUTPUT_ROOT if is_synthetic else OUTPUT_ROOT)
@@ -153,12 +154,12 @@ def output_root(
 
 
 def claim(settings: Settings) -> None:
-    """Make the folder of the output root, kept for either synthetic or real data.
+    """Create the folder of the output root, and mark it for synthetic or real data.
 
     Raises
     ------
     InputError
-        If the folder already holds runs of the other kind.
+        The folder already holds runs of the other kind.
     """
     base, marker = settings.base, settings.base / raw_files.MARKER
     base.mkdir(parents=True, exist_ok=True)
@@ -175,17 +176,17 @@ def claim(settings: Settings) -> None:
 
 
 def setting(name: str, dbt_vars: Mapping, environment: Mapping[str, str]) -> Any:
-    """Return a setting as dbt's macro `setting` does, or None.
+    """Return a setting as the macro `setting` does, or None.
 
-    The var of the command line counts first, then that of dbt_project.yml, then ETF_<NAME> of the
-    environment.
+    The order of precedence is the command line's var, the var of dbt_project.yml, then
+    ETF_<NAME> in the environment.
     """
     values = dbt_vars.get(name), project_vars().get(name), environment.get(f"ETF_{name.upper()}")
     return next((value for value in values if value), None)
 
 
 def language(dbt_vars: Mapping, environment: Mapping[str, str]) -> str:
-    """Return the language of messages: the setting `language`, by default `en`."""
+    """Return the language of messages: the setting `language`, default `en`."""
     value = str(setting("language", dbt_vars, environment) or LANGUAGES[0])
     if value not in LANGUAGES:
         raise InputError(f"language is {value!r}, which must be one of: {', '.join(LANGUAGES)}")
@@ -204,17 +205,17 @@ def _vars(text: str | None) -> dict:
         value = None
     if not isinstance(value, dict):
         raise InputError(f"--vars must be a YAML mapping such as '{{top: 1}}', not {text!r}")
-    # YAML reads a plain 2020-01-01 as a date, which the manifest's JSON does not have.
+    # YAML reads 2020-01-01 as a date, but JSON has no dates.
     return {name: str(v) if isinstance(v, dt.date) else v for name, v in value.items()}
 
 
 def check_seeds_are_text(folder: Path) -> None:
-    """Refuse seeds in another encoding, as a spreadsheet may save them.
+    """Reject seeds that are not UTF-8; a spreadsheet may save them so.
 
     Raises
     ------
     InputError
-        Names the seed, and how to save it.
+        The message names the seed, and how to save it.
     """
     for seed in sorted(folder.glob("*.csv")):
         try:

@@ -1,8 +1,9 @@
-"""Run directories, and the one rename that publishes.
+"""Run directories, and the rename that publishes a run.
 
-`output_root` is a symbolic link beside the folder `snapshots`, whose directories are one run each:
-its database, its files and its manifest. What a run is, is read from its directory; whether it is
-published, from the link. All functions but the readers expect the caller to hold the lock.
+`output_root` is a symbolic link beside the folder `snapshots`. That folder has one
+directory per run, with its database, files and manifest. The directory defines the run;
+the link alone defines which run is published. Functions that write expect the caller to
+hold the lock.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ from etf_rotation.production.manifest import FAILED, MANIFEST, PARTIAL, PASSED, 
 
 SNAPSHOTS = "snapshots"
 DATABASE = "etf_rotation.duckdb"
-# How many directories of each kind stay.
+# Number of directories to keep, by kind.
 KEPT = {PASSED: 10, PARTIAL: 1, FAILED: 1}
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}(-([2-9]|[1-9][0-9]+))?")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A directory in `snapshots` with a name that only `new_run` creates.
+    """A directory in `snapshots` with a name as `new_run` creates it.
 
-    `manifest` is that of a finished run, or None; `why` then gives the reason.
+    `manifest` is the manifest of a finished run, or None; `why` is then the reason.
     """
 
     path: Path
@@ -44,7 +45,7 @@ class Run:
 
 
 def check_root(output_root: Path) -> None:
-    """Refuse an output root that is anything but absent or a link into its own snapshots."""
+    """Reject an output root unless it is absent or a link into its own snapshots."""
     if output_root.name.startswith("."):
         raise InputError(f"{output_root}: the name of an output root cannot begin with a dot")
     if output_root.is_symlink():
@@ -62,9 +63,10 @@ def check_root(output_root: Path) -> None:
 
 
 def new_run(base: Path, now: dt.datetime) -> Path:
-    """Make the directory of a new run, `{base}/snapshots/{YYYYMMDD}T{HHMMSS}`, marked unfinished.
+    """Create the directory of a new run, `{base}/snapshots/{YYYYMMDD}T{HHMMSS}`.
 
-    A second run of the same second, or one after the clock went back to it, gets `-2`, `-3`, …
+    It is marked as unfinished. A second run in the same second gets the suffix `-2`,
+    `-3`, …
     """
     snapshots = base / SNAPSHOTS
     snapshots.mkdir(parents=True, exist_ok=True)
@@ -83,9 +85,10 @@ def new_run(base: Path, now: dt.datetime) -> Path:
 
 
 def switch(output_root: Path, run: Path) -> None:
-    """Point the link `output_root` at `run`, by one rename.
+    """Point the link `output_root` at `run` by one rename.
 
-    An exception, or a signal, does not say whether the rename took place: `is_published` does.
+    After an exception or a signal, only `is_published` tells whether the rename took
+    place.
     """
     check_root(output_root)
     temporary = output_root.with_name(f".{output_root.name}.{os.getpid()}.new")
@@ -96,12 +99,12 @@ def switch(output_root: Path, run: Path) -> None:
 
 
 def is_published(output_root: Path, run: Path) -> bool:
-    """Return whether the link names this run, as it is on the disk now."""
+    """Return whether the link on disk names this run."""
     return output_root.is_symlink() and Path(os.readlink(output_root)) == Path(SNAPSHOTS, run.name)
 
 
 def current(output_root: Path) -> Path | None:
-    """Return the run that `output_root` points at, None before the first."""
+    """Return the run that `output_root` points at; None before the first."""
     if not output_root.is_symlink():
         return None
     run = output_root.parent / os.readlink(output_root)
@@ -109,7 +112,7 @@ def current(output_root: Path) -> Path | None:
 
 
 def last_session(run: Path) -> str | None:
-    """Return the last session of a run's data as an ISO date; None if it is not recorded."""
+    """Return the last session of a run's data as an ISO date; None if not recorded."""
     try:
         with duckdb.connect(str(run / DATABASE), read_only=True) as connection:
             found = connection.execute("select last_date from gate.run_metadata").fetchone()
@@ -119,7 +122,7 @@ def last_session(run: Path) -> str | None:
 
 
 def survey(base: Path) -> list[Run]:
-    """Return the directories in `snapshots` with the name of a run, oldest first."""
+    """Return the run directories in `snapshots`, oldest first."""
     snapshots = base / SNAPSHOTS
     if not snapshots.is_dir():
         return []
@@ -135,7 +138,7 @@ def _look(path: Path) -> Run:
     except OSError as error:
         why = Bilingual("it cannot be read", "无法读取") + manifests.told_by_system(error)
         return Run(path, why=why)
-    # Between its first two steps a run's directory is empty.
+    # Empty counts as unfinished: a new run's directory is empty for a moment.
     if not names or (UNFINISHED in names and MANIFEST not in names):
         return Run(path, is_unfinished=True, why=Bilingual("it is unfinished", "尚未完成"))
     manifest, why = manifests.load(path)
@@ -157,9 +160,9 @@ def order_of(run_id: str) -> tuple[str, int]:
 
 
 def clean_up(base: Path, say: Callable[[str], None]) -> None:
-    """Remove the remains of killed runs, and name unknown folders.
+    """Remove the remains of killed runs, and report unknown folders.
 
-    Nothing here stops a new run: what cannot be removed is named, too.
+    An error never stops a new run: remains that cannot be removed are reported.
     """
     for path in base.glob(".*.new"):
         if path.is_symlink():
@@ -177,12 +180,12 @@ def clean_up(base: Path, say: Callable[[str], None]) -> None:
 
 
 def prune(base: Path) -> list[str]:
-    """Remove old runs beyond the number kept per kind, never one that a link points at.
+    """Remove old runs beyond the number to keep per kind, but never a linked run.
 
     Raises
     ------
     OSError
-        If a run could not be removed, after all others were.
+        A run could not be removed; raised after all others were removed.
     """
     linked, faults = _linked(base), []
     by_kind: dict[tuple[str, str], list[Path]] = {}
@@ -192,13 +195,13 @@ def prune(base: Path) -> list[str]:
             by_kind.setdefault(kind, []).append(run.path)
     removed = []
     for (_, status), paths in by_kind.items():
-        # The linked run counts among the kept ones, whatever its age.
+        # A linked run counts among those to keep, whatever its age.
         free = [path for path in paths if os.path.realpath(path) not in linked]
         for path in free[max(KEPT[status] - (len(paths) - len(free)), 0) :]:
             try:
                 remove(path)
             except OSError as error:
-                # One that cannot be removed must not keep all the others.
+                # Raised later: one undeletable run must not protect the others.
                 faults.append(error)
             else:
                 removed.append(path.name)
@@ -208,20 +211,20 @@ def prune(base: Path) -> list[str]:
 
 
 def _linked(base: Path) -> set[str]:
-    """Return the targets of the links beside the snapshots, except temporary links."""
+    """Return the targets of the links beside the snapshots, except temporary ones."""
     links = [path for path in base.iterdir() if path.is_symlink()]
     return {os.path.realpath(path) for path in links if not path.name.startswith(".")}
 
 
 def remove(run: Path) -> None:
-    """Delete a run, unless a link names it; one that is half deleted is known as unfinished.
+    """Delete a run unless a link names it; a half-deleted run counts as unfinished.
 
     Every deletion of a run goes through here.
 
     Raises
     ------
     InputError
-        If a link beside the snapshots names the run.
+        A link beside the snapshots names the run.
     """
     if os.path.realpath(run) in _linked(run.parent.parent):
         raise InputError(f"{run} is published, and stays")
@@ -234,7 +237,7 @@ def remove(run: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-    # Last: without it the rest would look damaged, and stay for ever.
+    # Deleted last: without this mark the rest would look damaged and stay forever.
     (run / UNFINISHED).unlink(missing_ok=True)
     run.rmdir()
 
@@ -245,7 +248,7 @@ def find(base: Path, run_id: str) -> tuple[Path, dict]:
     Raises
     ------
     InputError
-        If there is no such run, or its manifest is damaged; the message says what to do.
+        There is no such run, or its manifest is damaged. The message says what to do.
     """
     path = base / SNAPSHOTS / run_id
     if not RUN_ID.fullmatch(run_id) or not os.path.lexists(path):
@@ -257,17 +260,17 @@ def find(base: Path, run_id: str) -> tuple[Path, dict]:
 
 
 def restore(output_root: Path, run_id: str) -> BaseException | None:
-    """Publish an earlier run again, once its files are known to be whole.
+    """Publish an earlier run again after its files are verified.
 
     Returns
     -------
     BaseException or None
-        What went wrong once the link named the run, which it then does all the same.
+        An error after the link was switched; the run is published nevertheless.
 
     Raises
     ------
     InputError
-        If the run was never fit to publish, belongs to another output root, or has changed.
+        The run was never publishable, belongs to another output root, or has changed.
     """
     run, manifest = find(output_root.parent, run_id)
     if manifest["status"] != PASSED:
