@@ -22,13 +22,15 @@ SCHEMA = pa.schema(
 )
 SHARES_PER_LOT, CNY_PER_UNIT = 100.0, 1000.0
 
-# A unit error is a factor of 10 or more. All 694,968 bars of the market to 2023-06 lie within 0.71
-# to 1.53 of volume * close, and the median of a fund is within 1% of 1.
+# amount / (volume * close). A wrong unit is a factor of 10 or more. All 694,968 bars of
+# the market to 2023-06 lie within 0.71 to 1.53, and each fund's median within 1% of 1.
 UNIT_BAR, UNIT_MEDIAN = (0.4, 2.5), (0.9, 1.1)
-# amount / (volume * mean price), the median of so many bars: on the market to 2023-06 within 0.991
-# to 1.008 for 60 bars, 0.980 to 1.016 for 20, 0.951 to 1.038 for 5.
+# Allowed deviation from 1 of the median of amount / (volume * mean price), by number of
+# bars. Measured on the market to 2023-06: 0.991 to 1.008 for 60 bars, 0.980 to 1.016
+# for 20, 0.951 to 1.038 for 5.
 BASIS_BOUNDS = ((60, 0.01), (20, 0.03), (5, 0.07))
-# Eastmoney rounds to whole lots. With fewer lots the volume is too coarse for the comparison.
+# Eastmoney rounds to whole lots. With fewer lots the volume is too coarse for the
+# comparison.
 FEWEST_LOTS = 100
 # The longest gap in the rows of a real fund is 20 sessions.
 LONGEST_GAP = 60
@@ -53,13 +55,14 @@ class Answer:
     Attributes
     ----------
     bars : pa.Table
-        `SCHEMA`, by date; no row after the last session that was wanted.
+        `SCHEMA`, by date; no row after the last requested session.
     later : tuple of date
-        Dates of the rows that were left out because they come after it.
+        Dates of later rows, which are left out.
     tolerance : np.ndarray or None
-        By row: how far another answer's `pre_close` may lie from this one, CNY. None: nowhere.
+        Per row, the allowed difference of another answer's `pre_close`, CNY. None: no
+        difference is allowed.
     actions : dict
-        What the source knows of its ex-days, by date.
+        Corporate actions that the source reveals, by date.
     is_end_empty : bool
         Whether the newest of several pages has no row, although older ones do.
     """
@@ -130,7 +133,7 @@ def split_at(bars: pa.Table, last: dt.date) -> tuple[pa.Table, tuple[dt.date, ..
 def judge_dates(
     answer: Answer, *, first: dt.date, today: dt.date, is_session: Callable[[dt.date], bool]
 ) -> None:
-    """Refuse duplicate rows, rows outside the request, future rows, and rows on no session.
+    """Reject duplicate, unrequested and future rows, and rows on dates without a session.
 
     Raises
     ------
@@ -152,9 +155,9 @@ def judge_dates(
 
 
 def judge_values(bars: pa.Table) -> None:
-    """Refuse bars with contradictory values, wrong units or adjusted prices.
+    """Reject bars with contradictory values, wrong units or adjusted prices.
 
-    Rows without volume are suspensions, and their prices are not looked at.
+    Rows without volume are suspensions; their prices are not checked.
 
     Raises
     ------
@@ -243,13 +246,15 @@ def adjusted_block(columns: Mapping[str, np.ndarray]) -> tuple[int, int, float] 
     Parameters
     ----------
     columns : mapping
-        open, high, low, close in CNY, vol in lots, amount in thousand CNY, of traded sessions.
+        open, high, low, close in CNY, vol in lots, amount in thousand CNY, of traded
+        sessions.
 
     Returns
     -------
     tuple or None
-        The block whose median of amount / (volume * mean price) is furthest from 1; None where
-        all are within the bounds for their length, or where there are too few bars to tell.
+        The block whose median of amount / (volume * mean price) is furthest from 1.
+        None if all blocks are within the bounds for their length, or if there are too
+        few bars.
     """
     rows = np.flatnonzero(columns["vol"] >= FEWEST_LOTS)
     mean = sum(columns[name] for name in PRICES) / len(PRICES)
@@ -266,12 +271,12 @@ def adjusted_block(columns: Mapping[str, np.ndarray]) -> tuple[int, int, float] 
 
 
 def judge_history(bars: pa.Table, sessions: Sequence[dt.date]) -> None:
-    """Refuse a whole history with missing rows in the middle, because a page was cut.
+    """Reject a whole history with missing rows in the middle: a page was cut.
 
     Parameters
     ----------
     bars : pa.Table
-        All rows of the file to be, by date.
+        All rows of the future file, by date.
     sessions : sequence of date
         The exchange's sessions over the same years.
 
@@ -287,7 +292,7 @@ def judge_history(bars: pa.Table, sessions: Sequence[dt.date]) -> None:
 
 
 def judge_adjustment(bars: pa.Table) -> None:
-    """Refuse a `pre_close` that is missing on some bars or has another basis than the prices.
+    """Reject a `pre_close` that is missing on some bars or inconsistent with prices.
 
     Raises
     ------

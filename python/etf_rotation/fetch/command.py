@@ -32,9 +32,9 @@ from etf_rotation.staging.trading_calendar import sessions_between
 Default = TypeVar("Default", float, None)
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 DONE, NOT_ALL, COULD_NOT_BEGIN = 0, 1, 2
-AFTER = "17:30"  # Shanghai: when the vendors have the day
-# Sessions without a row of the fund but with rows of others, after which it has ended, and the
-# number of sessions between two requests for an ended fund.
+AFTER = "17:30"  # Shanghai: when vendors have the bars of the day
+# A fund has ended after so many sessions on which others have rows and it has none. It
+# is then requested once in so many sessions.
 ENDED_SESSIONS, ASK_ENDED_AGAIN = 60, 20
 
 
@@ -74,10 +74,10 @@ def fetch(
     environment : mapping
         The settings (docs/run.md).
     token : str
-        Of Tushare, empty for none.
+        Tushare's token, empty for none.
     progress : Progress, optional
     clock : callable
-        Tells the time in Shanghai.
+        Returns the time in Shanghai.
     client : Client, optional
         Sends the requests.
     """
@@ -140,7 +140,7 @@ def prepare(
     Raises
     ------
     RefusedError
-        A setting or an option that means nothing.
+        A setting or an option is invalid.
     """
     source = environment.get("ETF_FETCH_SOURCE", "").strip()
     source = source or (tushare.SOURCE.name if token else eastmoney.SOURCE.name)
@@ -262,7 +262,7 @@ def _rests(job: Job, before: Result | None, path: Path | None) -> bool:
 
 
 def _find_ended(job: Job, results: dict[str, Result]) -> None:
-    """Separate ended funds from late ones: others had rows on 60 sessions and they had none."""
+    """Separate ended funds from late ones: they have no row on 60 sessions of others."""
     late = [s for s, result in results.items() if result.kind == LATE and s not in job.unproven]
     files = store.find_files(job.root)
     last = {}
@@ -312,7 +312,7 @@ def lock(root: Path, command: str, started_at: dt.datetime) -> Iterator[None]:
     Raises
     ------
     RefusedError
-        Names who holds it.
+        Another process holds the lock; the message names it.
     """
     store.daily(root).mkdir(parents=True, exist_ok=True)
     folder = root / state.FOLDER

@@ -1,7 +1,8 @@
 """Eastmoney's daily lines, unadjusted and forward-adjusted; the pair gives the previous close.
 
-The addresses are those of its public chart pages, without documentation or license. Each line is
-date, open, close, high, low, volume in whole lots, amount in CNY: the close comes second.
+The addresses are those of its public chart pages. They have no documentation or
+license. Each line is date, open, close, high, low, volume in whole lots, amount in CNY:
+the close comes second.
 """
 
 from __future__ import annotations
@@ -60,13 +61,14 @@ def requests(url: str, symbol: str, first: dt.date, last: dt.date) -> list[Reque
 def answer(symbol: str, payloads: Sequence[object], last: dt.date) -> Answer:
     """Return the bars in lots and thousand CNY, with the derived `pre_close`.
 
-    The first row has no `pre_close`. Rows after `last` are left out before anything is derived:
-    today's row moves between the two requests until the session is over.
+    The first row has no `pre_close`. Rows after `last` are dropped first: today's row
+    changes between the two requests until the session is over.
 
     Raises
     ------
     RefusedError
-        An answer that is none, another fund's, or two series that do not fit together.
+        The answer is invalid, belongs to another fund, or its two series contradict
+        each other.
     """
     raw, adjusted = (_lines(symbol, payload) for payload in payloads)
     if [day for day in raw if day <= last] != [day for day in adjusted if day <= last]:

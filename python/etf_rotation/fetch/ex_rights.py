@@ -1,10 +1,11 @@
 """Previous closes from a pair of price series, one unadjusted and one forward-adjusted.
 
-Eastmoney subtracts a dividend from all earlier prices, divides them by the ratio of a split, and
-rounds to three decimals. Between two corporate actions the adjusted price is therefore a straight
-line of the unadjusted one, adjusted = slope * raw + offset, and after the last action the two are
-equal. A dividend changes the offset, a split the slope. The line that holds from an ex-day on,
-applied to the adjusted close of the day before, gives the exchange's ex-rights previous close.
+Eastmoney subtracts a dividend from all earlier prices, divides them by the ratio of a
+split, and rounds to three decimals. Between two corporate actions the adjusted price is
+therefore linear in the unadjusted one: adjusted = slope * raw + offset. After the last
+action both are equal. A dividend changes the offset, a split the slope. The line from
+an ex-day on, applied to the adjusted close of the day before, gives the exchange's
+ex-rights previous close.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ FLOAT_NOISE = 1e-6
 # A single row that deviates by one tick is a rounding error and not a corporate action.
 ROUNDING = 0.0015
 SANE_RATIO = (0.01, 100.0)
-# More actions than any fund has: the two series belong to different funds (docs/data.md).
+# More actions than any fund has: the two series belong to different funds
+# (docs/data.md).
 MOST_EVENTS, EVENT_ROWS = 15, 250
 # Ratios of issuers: new shares per old share, or old shares per new share.
 COMMON_RATIOS = np.array([*range(2, 21), *(1 / n for n in range(2, 21))])
@@ -37,8 +39,8 @@ class ContradictionError(Exception):
 class Event:
     """A corporate action with `row` as its ex-day.
 
-    `share_ratio` is the number of new shares for one old, where the action is a split. `kind` is
-    unknown where the rows before the ex-day fit a dividend and a split alike.
+    `share_ratio` is the number of new shares per old share of a split. `kind` is
+    unknown if the rows before the ex-day fit both a dividend and a split.
     """
 
     row: int
@@ -73,16 +75,16 @@ def previous_closes(
     raw, adjusted : np.ndarray
         Closes in CNY by session, oldest first, of the same sessions.
     is_anchored : bool
-        Whether the last row is the vendor's newest, on which both prices are equal. Otherwise a
-        corporate action after the last row is allowed for.
+        Whether the last row is the vendor's newest, on which both prices are equal.
+        Otherwise a corporate action may follow the last row.
 
     Returns
     -------
     pre_close : np.ndarray
-        CNY. The raw close of the row before; on an ex-day the derived price, rounded to 0.001.
-        The first value is NaN.
+        CNY. The previous row's raw close; on an ex-day the derived price, rounded to
+        0.001. The first value is NaN.
     tolerance : np.ndarray
-        By row: how far another estimate of the same price may lie from it, CNY.
+        Per row, the allowed difference of another estimate of the same price, CNY.
     events : list of Event
         Oldest first.
 
@@ -124,7 +126,8 @@ def _last_departure(line: _Line, raw: np.ndarray, adjusted: np.ndarray) -> int:
     """Return the last row off the line, -1 if there is none."""
     distance = line.distance(raw, adjusted)
     is_off = distance > HALF_TICK + line.error + 2 * FLOAT_NOISE
-    # Actions accumulate and never cancel. If the line continues before the row, the row is noise.
+    # Actions accumulate and never cancel. If the line continues before the row, the row
+    # is noise.
     is_alone = is_off[1:] & ~is_off[:-1]
     noise = is_alone & (distance[1:] <= ROUNDING + line.error)
     is_off[1:] &= ~noise
@@ -142,7 +145,7 @@ def _line_before(
 ) -> tuple[_Line, str, float | None]:
     """Return the line of the rows up to the last one, its change, and the ratio of a split.
 
-    A dividend and a split are both tried; the one that explains more rows is what happened.
+    A dividend and a split are both tried. The one that explains more rows is chosen.
     """
     by_dividend, dividend_rows = _shifted(after, raw, adjusted)
     by_split, split_rows = _tilted(after, raw, adjusted)

@@ -1,8 +1,9 @@
 """Daily bars of the two exchanges, for comparison with another source.
 
-Shanghai gives the last n sessions of a fund in shares and CNY, without a previous close. Shenzhen
-gives at most five days a query, as text, in 10,000 shares and 10,000 CNY, with the previous close.
-Their terms allow reading for non-commercial use and no redistribution (docs/data.md).
+Shanghai returns the last n sessions of a fund in shares and CNY, without a previous
+close. Shenzhen returns at most five days per query, as text, in 10,000 shares and
+10,000 CNY, with the previous close. Their terms allow reading for non-commercial use
+and no redistribution (docs/data.md).
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def _szse_rows(payload: object) -> list[dict]:
     tabs = payload if isinstance(payload, list) else [payload]
     if not all(isinstance(tab, Mapping) for tab in tabs):
         raise RefusedError("not_the_vendors", source=SZSE.name)
-    # A refused query has status 200 and a text in this field.
+    # A rejected query has status 200 and a message in this field.
     error = next((tab["error"] for tab in tabs if tab.get("error")), None)
     if error:
         raise RefusedError("vendor_code", code="error", message=error)

@@ -1,6 +1,6 @@
-"""All requests to vendors: spacing, retries, and the end after a ban.
+"""All requests to vendors: spacing, retries, and the stop after a ban.
 
-No message of a library is passed on, for it may quote an address or a header.
+Messages of libraries are never passed on: they may quote an address or a header.
 """
 
 from __future__ import annotations
@@ -24,27 +24,29 @@ from etf_rotation.fetch.sources import Request, Source
 from etf_rotation.fetch.texts import RefusedError
 
 TIMEOUT = 20.0  # seconds without a byte
-WHOLE_ANSWER = 120.0  # seconds for one answer, however it trickles
+WHOLE_ANSWER = 120.0  # seconds for a whole answer, even if it trickles
 MOST_BYTES = 64 * 2**20
 WAITS = (2.0, 4.0, 8.0)  # seconds before each further attempt
 LONGEST_WAIT = 60.0
-JITTER = 0.3  # of the spacing, so that requests do not come like clockwork
+JITTER = 0.3  # random fraction of the spacing: requests must not be periodic
 # A vendor that bans an address closes the connection without a response.
 CLOSED_IN_A_ROW = 3
-# After the same refusal for this many funds in a row, the other funds would be refused too.
+# After the same refusal for this many funds in a row, the other funds would be refused
+# too.
 REFUSED_IN_A_ROW = 3
 LATER_STATUS = (408, 429)
 SERVER_ERROR = 500
-# Tushare's words for "at most n calls per minute", and the seconds before the next attempt.
+# Tushare's words for "at most n calls per minute", and the seconds before the next
+# attempt.
 MINUTE_LIMIT, MINUTE = "每分钟", 61.0
 HEADERS = {"User-Agent": "etf-rotation", "Accept": "application/json"}
 
-# Its debug level logs addresses, which may hold a token.
+# At debug level urllib3 logs addresses, which may contain a token.
 logging.getLogger("urllib3").setLevel(logging.INFO)
 
 
 class SourceStoppedError(RefusedError):
-    """A vendor that gets no more requests in this run."""
+    """A vendor receives no more requests in this run."""
 
 
 @dataclass
@@ -62,13 +64,13 @@ class Client:
     Parameters
     ----------
     token : str
-        Added to the body of requests that need it, and shown nowhere.
+        Added to the body of requests that need it; never shown.
     spacing : float or None
-        Seconds between two requests to one host; None for each vendor's own.
+        Seconds between two requests to one host; None for each vendor's default.
     timeout : float
-        Seconds without a byte before an attempt is given up.
+        Seconds without a byte after which an attempt is abandoned.
     say : callable
-        Gets a line when the client waits for long.
+        Receives a line before a long wait.
     clock, sleep : callable
         As in the module `time`.
     """
@@ -91,7 +93,7 @@ class Client:
         self._sleep = sleep
         self._session = requests.Session()
         self._session.headers.update(HEADERS)
-        # Otherwise requests would send the credentials of ~/.netrc for the host.
+        # Without it, requests would send the host's credentials from ~/.netrc.
         self._session.auth = _no_authentication
         self._vendors: dict[str, _Vendor] = {}
         self._free_at: dict[str, float] = {}
@@ -103,12 +105,13 @@ class Client:
         ----------
         request : Request
         spacing : float
-            The vendor's own seconds between two requests.
+            The vendor's default seconds between two requests.
 
         Raises
         ------
         SourceStoppedError
-            The vendor is out of reach, has closed the door, or refuses everything.
+            The vendor is unreachable, has banned this address, or rejects every
+            request.
         RefusedError
             This request has no usable answer.
         """
@@ -226,11 +229,11 @@ class Client:
                     raise requests.Timeout
                 parts.append(part)
         content = b"".join(parts)
-        # A vendor may quote the request in its refusal.
+        # Masked, because a vendor may quote the request in its error.
         return content.replace(self._token.encode(), b"***") if self._token else content
 
     def _lost(self, error: Exception, vendor: _Vendor, name: str) -> Exception:
-        """Return the consequence of a lost connection: another attempt, or the end."""
+        """Return the error for a lost connection: another attempt, or the vendor's stop."""
         causes = tuple(type(cause) for cause in _causes(error))
         if _is_any(causes, _CLOSED):
             vendor.closed += 1
@@ -322,7 +325,7 @@ def address(source: Source, environment: Mapping[str, str]) -> tuple[str, bool]:
     Raises
     ------
     RefusedError
-        If the address that the user sets is none.
+        The user's setting is no valid address.
     """
     given = environment.get(source.setting, "").strip()
     url = given.rstrip("/") or source.url

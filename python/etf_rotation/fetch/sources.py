@@ -16,7 +16,7 @@ FIRST_DATE = dt.date(2005, 1, 1)
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request, without the secret: the client adds the token where `needs_token`."""
+    """One HTTP request without secrets; the client adds the token if `needs_token`."""
 
     source: str
     url: str
@@ -39,11 +39,11 @@ class Source:
     spacing : float
         Seconds between two requests to its host.
     context_rows : int
-        Sessions before the first wanted one that the answer must cover.
+        Sessions before the first requested one that the answer must cover.
     requests : callable
-        (url, symbol, first, last) to the requests that cover these dates.
+        Maps (url, symbol, first, last) to the requests that cover these dates.
     answer : callable
-        (symbol, payloads, last) to the bars up to `last`; raises `RefusedError`.
+        Maps (symbol, payloads, last) to the bars up to `last`; raises `RefusedError`.
     """
 
     name: str

@@ -37,9 +37,9 @@ class Result:
     kind : str
         One of `KINDS`.
     asked : str
-        The session up to which the fund was asked for, ISO.
+        Last session of the request, ISO.
     reason : dict
-        Why, by language; empty where there is nothing to say.
+        The reason by language; empty if there is none.
     rows : int
         Rows gained.
     """
@@ -70,7 +70,8 @@ def save(root: Path, results: Mapping[str, Result]) -> None:
     entries = {}
     for symbol, result in sorted(results.items()):
         entry = asdict(result)
-        # The file does not record whether the rows came with this call or an earlier one.
+        # The file does not record whether the rows came with this call or an earlier
+        # one.
         del entry["rows"]
         entry["kind"] = UP_TO_DATE if result.kind == GAINED else result.kind
         entries[symbol] = entry

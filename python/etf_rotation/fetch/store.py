@@ -26,7 +26,7 @@ TEMPORARY = "[.]*.parquet.tmp"
 DATE_TEXT = r"^(\d{4})-?(\d{2})-?(\d{2})( 00:00:00(\.0+)?|\.0)?$"
 # Tolerance for doubles that were converted from the same decimals in different ways.
 FLOAT_NOISE = 1e-9
-ROW = "row"  # stands for a column where the whole row is gone
+ROW = "row"  # in place of a column: the whole row is missing
 
 
 def daily(root: Path) -> Path:
@@ -72,11 +72,12 @@ class Change:
     Attributes
     ----------
     rows : pa.Table
-        The rows to be: the stored ones and the new, or the answer's where they differ.
+        The future rows: stored and new ones; if accepted, the answer's where they
+        differ.
     gained : list of date
         New rows.
     differences : list of Difference
-        By date; rows that the answer does not have any more among them.
+        By date, including stored rows that the answer lacks.
     """
 
     rows: pa.Table
@@ -87,12 +88,13 @@ class Change:
 def find_files(root: Path) -> dict[str, list[Path]]:
     """Return the files of each fund, by symbol.
 
-    The code is the beginning of the name; where there is none, the rows decide.
+    The code is the beginning of the file's name. Without a code, the rows decide.
 
     Raises
     ------
     RefusedError
-        The folder holds files of one session, the synthetic sample, or a file of several funds.
+        The folder holds files of one session, the synthetic sample, or a file of
+        several funds.
     """
     if (root / MARKER).exists():
         raise RefusedError("synthetic_root", root=root)
@@ -130,8 +132,8 @@ def read(path: Path) -> Stored:
     Raises
     ------
     RefusedError
-        No parquet file, a column that is missing, a date that cannot be read, two rows of a
-        date, or columns of an adjustment that fetch cannot continue.
+        The file is no parquet file, lacks a column, has an unreadable or duplicate
+        date, or has an adjustment column that fetch cannot continue.
     """
     try:
         content = pq.read_table(path)
@@ -163,7 +165,7 @@ def read(path: Path) -> Stored:
 
 
 def _normal(content: pa.Table, names: Mapping[str, str], file: str) -> pa.Table:
-    """Return the rows with the types of the schema; other columns follow unchanged."""
+    """Cast rows to the types of the schema; other columns follow unchanged."""
     columns: dict[str, pa.ChunkedArray | pa.Array] = {}
     for item in SCHEMA:
         if item.name not in names:
@@ -189,7 +191,7 @@ def _dates(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_date(kind):
         return column.cast(pa.date32())
     if pa.types.is_timestamp(kind):
-        # Only midnight is a date. The cast refuses to lose any other time.
+        # The cast fails if a time of day other than midnight would be lost.
         return column.cast(pa.timestamp("ms")).cast(pa.date32())
     text = column.cast(pa.string())
     if not pc.all(pc.match_substring_regex(text, DATE_TEXT)).as_py():
@@ -215,17 +217,17 @@ def compare(
         None for a fund without a file.
     answer : Answer
     first, last : date
-        The dates that the answer covers: stored rows outside of them stay.
+        The dates that the answer covers. Stored rows outside them are kept.
     is_accepted : bool
-        Whether rows that differ are taken from the answer.
+        Whether differing rows are taken from the answer.
     is_whole : bool
         Whether the answer covers the whole history.
 
     Raises
     ------
     RefusedError
-        The file has no `pre_close` on rows for which the answer has one, and the answer is not
-        the accepted whole: the column cannot begin in the middle of a history.
+        The file lacks `pre_close` where the answer has it, and the answer is no
+        accepted whole history: the column cannot begin in the middle of a history.
     """
     if stored is None:
         return Change(answer.bars, dates(answer.bars), [])

@@ -1,4 +1,4 @@
-"""The sentences of fetch and import, in the language that the user chose."""
+"""The sentences of fetch and import in the user's language."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from etf_rotation.errors import InputError
 
 TEXTS = Path(__file__).with_name("texts.toml")
 LANGUAGES = ("en", "zh")
-LIST_LENGTH = 8  # names in one line; the rest is counted
+LIST_LENGTH = 8  # names per line; the rest is counted
 
 
 class RefusedError(InputError):
-    """Something that is not taken as it is; `key` names the sentence, `facts` fill it."""
+    """An unusable input or answer; `key` names the sentence, `facts` fill it in."""
 
     def __init__(self, key: str, **facts: object):
         super().__init__(Texts("en").text(key, **facts))
@@ -35,7 +35,7 @@ class Texts:
         self.language = language
 
     def text(self, key: str, **facts: object) -> str:
-        """Return a sentence; a refusal or a list among the facts is said in the same language."""
+        """Return a sentence; errors and lists among the facts use the same language."""
         said = {name: self._fact(fact) for name, fact in facts.items()}
         return sentences()[key][self.language].format(**said)
 
@@ -45,13 +45,13 @@ class Texts:
         return self.names(fact) if isinstance(fact, list) else fact
 
     def refusal(self, error: Exception) -> str:
-        """Return why something was refused."""
+        """Return the message of an error."""
         if isinstance(error, RefusedError):
             return self.text(error.key, **error.facts)
         return " ".join(str(error).split())
 
     def names(self, names: list[str]) -> str:
-        """Return names in one line, of many the first."""
+        """Return the first names in one line, and the number of the others."""
         shown = ", ".join(names[:LIST_LENGTH])
         if len(names) > LIST_LENGTH:
             shown += self.text("and_more", count=len(names) - LIST_LENGTH)
@@ -59,7 +59,7 @@ class Texts:
 
 
 def in_each_language(error: Exception) -> dict[str, str]:
-    """Return why something was refused, by language."""
+    """Return the message of an error by language."""
     return {language: Texts(language).refusal(error) for language in LANGUAGES}
 
 

@@ -1,7 +1,8 @@
 """Tushare Pro, interface `fund_daily`: bars with the exchange's ex-rights previous close.
 
-Documentation: https://tushare.pro/document/2?doc_id=127. The client library is not used: it turns
-HTTP 403 and 500 into an empty table, and sends the token over plain http.
+Documentation: https://tushare.pro/document/2?doc_id=127. The client library is not
+used: it turns HTTP 403 and 500 into an empty table, and sends the token over plain
+http.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ YEARS = 5
 
 
 def requests(url: str, symbol: str, first: dt.date, last: dt.date) -> list[Request]:
-    """Return one request for each span of five years, oldest first."""
+    """Return one request per span of five years, oldest first."""
     spans, end = [], last
     while end >= first:
         start = max(first, end.replace(year=end.year - YEARS, day=1))
@@ -53,8 +54,8 @@ def answer(symbol: str, payloads: Sequence[object], last: dt.date) -> Answer:
     Raises
     ------
     RefusedError
-        `code` other than 0, a field that is missing, a full page, another fund's row, a value that
-        is no number.
+        `code` is not 0, a field is missing, a page is full, a row belongs to another
+        fund, or a value is no number.
     """
     pages = [_rows(symbol, payload) for payload in payloads]
     rows = [row for page in pages for row in page]

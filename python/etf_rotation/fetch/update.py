@@ -29,12 +29,13 @@ from etf_rotation.fetch.store import Change, Stored
 from etf_rotation.fetch.texts import RefusedError, in_each_language
 
 SOURCES = {source.name: source for source in (tushare.SOURCE, eastmoney.SOURCE)}
-OVERLAP = 30  # sessions that are asked for again
+OVERLAP = 30  # stored sessions that are requested again
 CHECKED_AT_LEAST, CHECKED_AT_MOST = 5, 30  # rows that a second source confirms
 SHOWN_DIFFERENCES = 10
-# A larger move in one session is impossible: the vendor does not know a corporate action yet.
+# A larger move in one session is impossible: the vendor does not yet know of a
+# corporate action.
 IMPOSSIBLE_MOVE = 0.25
-# Refusals that concern the vendor and not this fund.
+# Errors that concern the vendor, not one fund.
 OF_THE_VENDOR = ("vendor_code", "not_the_vendors")
 
 
@@ -45,9 +46,9 @@ class Job:
     Attributes
     ----------
     until : date
-        The last session that is wanted.
+        The last requested session.
     completed : date
-        The last session that is over, `until` or later.
+        The last completed session, `until` or later.
     today : date
         In Shanghai.
     sessions : list of date
@@ -55,7 +56,7 @@ class Job:
     source : str
         The source that the user chose, empty for none.
     default : str
-        The source of new files where the user chose none.
+        The source of new files if the user chose none.
     urls : dict
         The address of each source by name.
     accepted : set of str
@@ -65,11 +66,12 @@ class Job:
     say : callable
         Prints a sentence of `texts.toml`.
     unchecked : dict
-        Why a fund could not be checked, by symbol.
+        By symbol, the reason why a fund could not be checked.
     unfinished : list of str
-        Funds of which a row of the session in progress was left out.
+        Funds whose row of the session in progress was dropped.
     unproven : set of str
-        New funds whose newest page had no row: whether they ended, the next run tells.
+        New funds whose newest page had no row. The next run decides whether they have
+        ended.
     """
 
     root: Path
@@ -111,7 +113,7 @@ def update(job: Job, symbol: str, path: Path | None) -> Result:
     Raises
     ------
     SourceStoppedError
-        The vendor is not asked any more.
+        The vendor receives no more requests.
     """
     asked = job.until.isoformat()
     try:
@@ -148,12 +150,12 @@ def update(job: Job, symbol: str, path: Path | None) -> Result:
 
 
 def readable(error: Exception) -> Exception:
-    """Convert an error of the file system to a refusal; return any other error unchanged."""
+    """Convert a file system error to a `RefusedError`; return other errors unchanged."""
     return no_access(error) if isinstance(error, OSError) else error
 
 
 def no_access(error: OSError) -> RefusedError:
-    """Return an error of the file system as a refusal."""
+    """Return a file system error as a `RefusedError`."""
     return RefusedError("no_access", file=error.filename or "", reason=error.strerror or "")
 
 
@@ -163,9 +165,9 @@ def choose(job: Job, symbol: str, stored: Stored | None) -> Source:
     Raises
     ------
     RefusedError
-        The user chose another one than the file names.
+        The user chose another source than the one named in the file.
     SourceStoppedError
-        The source needs a token and has none.
+        The source needs a token, and there is none.
     """
     name = job.source or job.default
     if stored is not None and stored.source in SOURCES and stored.source != name:
@@ -178,7 +180,8 @@ def choose(job: Job, symbol: str, stored: Stored | None) -> Source:
 
 
 def _overlap(job: Job, stored: Stored, source: Source) -> dt.date:
-    # Other programs write rows for sessions without trades. A vendor may lack them.
+    # From the last bar, not the last row: other programs store sessions without trades,
+    # which a vendor may lack.
     base = min(stored.last_bar, job.until)
     known = [day for day in job.sessions if day <= base]
     return known[max(0, len(known) - OVERLAP - source.context_rows)] if known else FIRST_DATE
@@ -190,7 +193,7 @@ def ask(job: Job, source: Source, symbol: str, first: dt.date) -> Answer:
     Raises
     ------
     RefusedError
-        An answer that is not believed.
+        The answer fails a check.
     SourceStoppedError
     """
     requests = source.requests(job.urls[source.name], symbol, first, job.until)
@@ -215,7 +218,7 @@ def ask(job: Job, source: Source, symbol: str, first: dt.date) -> Answer:
 
 
 def parsed(source: Source, symbol: str, payloads: list[object], last: dt.date) -> Answer:
-    """Return the bars of a response; refuse JSON that is not in the vendor's format.
+    """Return the bars of a response; reject JSON that is not in the vendor's format.
 
     Raises
     ------
@@ -233,7 +236,7 @@ def _tail(rows: pa.Table) -> pa.Table:
 
 
 def _without_impossible_end(job: Job, symbol: str, answer: Answer, stored: Stored | None) -> Answer:
-    """Drop a new last row with an impossible move, because its adjustment is late."""
+    """Drop a new last row with an impossible move: its adjustment is late."""
     last, before = (bars.numbers(answer.bars, name)[-1] for name in ("close", "pre_close"))
     day = bars.dates(answer.bars)[-1]
     is_new = stored is None or day > stored.last

@@ -1,1 +1,1 @@
-"""Import files of other programs into the raw layout."""
+"""Import files from other programs into the raw layout."""

@@ -1,4 +1,4 @@
-"""The command `import`: judge every row of the files, then write the raw layout."""
+"""The command `import`: check every row of the files, then write the raw layout."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from etf_rotation.staging.trading_calendar import sessions_between
 
 DONE, NOT_ALL, NOTHING = 0, 1, 2
 SOURCE = "import"
-# The column to name if the refusal names none.
+# Column to name if the error names none.
 COLUMN_OF = {
     "units": "amount",
     "unit_of_bar": "amount",
@@ -60,7 +60,7 @@ def import_files(
     clock: Callable[[], dt.datetime] = now,
     say: Callable[[str], None] = print,
 ) -> int:
-    """Import files, and return the exit code: 0 all of them, 1 some, 2 nothing.
+    """Import files; return the exit code: 0 all imported, 1 some, 2 none.
 
     Parameters
     ----------
@@ -71,9 +71,9 @@ def import_files(
     raw_root : str or None
         As on the command line.
     is_dry : bool
-        Whether only to show what would be written.
+        Whether to show the result without writing it.
     clock : callable
-        Tells the time in Shanghai.
+        Returns the time in Shanghai.
     say : callable
         Prints a line.
     """
@@ -176,7 +176,7 @@ def _table(part: Fund) -> pa.Table:
 
 
 def _joined(parts: list[Fund], today: dt.date, sessions: set[dt.date]) -> tuple[pa.Table, int]:
-    """Return the rows of all files, once each, and how many were there more than once."""
+    """Return the distinct rows of all files, and the number of duplicates."""
     seen: dict[dt.date, tuple[Fund, int]] = {}
     for part in parts:
         for row, day in enumerate(part.dates):
@@ -226,7 +226,7 @@ def _same(old: float, new: float) -> bool:
 
 
 def _with_stored(parts: list[Fund], rows: pa.Table, stored: Stored) -> tuple[pa.Table, int]:
-    """Add the new dates to the file; a stored value that is given otherwise is refused."""
+    """Add new dates to the stored rows; reject a value that differs from a stored one."""
     days = bars.dates(rows)
     try:
         change = store.compare(stored, Answer(rows), first=days[0], last=days[-1])
@@ -251,7 +251,7 @@ def _with_stored(parts: list[Fund], rows: pa.Table, stored: Stored) -> tuple[pa.
 
 
 def _judge(part: Fund, judge: Callable[[], None], parts: list[Fund] | None = None) -> None:
-    """Say a refusal with file, line and column."""
+    """Run a check; add file, line and column to its error."""
     try:
         judge()
     except RefusedError as error:
@@ -273,7 +273,7 @@ def _at(part: Fund, row: int, column: str, reason: RefusedError) -> RefusedError
 
 
 def _write(one: Imported, refused: list[RefusedError]) -> bool:
-    """Write a fund's file if it gains rows; return whether it is as it should be."""
+    """Write a fund's file if it gains rows; return whether it is complete."""
     if not one.gained:
         return True
     described = store.describe(

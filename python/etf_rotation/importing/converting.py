@@ -19,15 +19,16 @@ CODE = re.compile(r"(?<!\d)([15]\d{5})(?!\d)")
 NUMBER_COLUMNS = (*PRICES, "pre_close", "vol", "amount", "adj_factor", "adj_close")
 DATE = re.compile(
     r"(\d{4})(?:(\d{2})(\d{2})|[-/.年](\d{1,2})[-/.月](\d{1,2})日?)"
-    r"(?:[ T]00:00(?::00(?:\.0+)?)?|\.0)?"  # midnight is no time of day
+    r"(?:[ T]00:00(?::00(?:\.0+)?)?|\.0)?"  # midnight counts as no time of day
 )
 ADJUSTED_TITLE = ("前复权", "后复权", "等比复权")
 UNADJUSTED_FLAG = "3"
-# (shares, CNY) that one of a file's numbers may stand for, with the usual first where two
-# combinations cannot be told apart by amount / (volume * close).
+# Shares or CNY per unit of a file's numbers. The usual one comes first if amount /
+# (volume * close) cannot distinguish two combinations.
 VOLUME_UNITS = {1.0: "unit_share", 100.0: "unit_lot", 10_000.0: "unit_10000_shares"}
 AMOUNT_UNITS = {1.0: "unit_cny", 1000.0: "unit_1000_cny", 10_000.0: "unit_10000_cny"}
-# pre_close and adj_factor may differ by so much, a split over a suspended session by more.
+# Allowed relative difference of pre_close and adj_factor; more for a split over a
+# suspended session.
 SAME_LINK, SAME_SPLIT = 0.01, 0.10
 
 
@@ -35,8 +36,8 @@ SAME_LINK, SAME_SPLIT = 0.01, 0.10
 class Fund:
     """Rows of a fund in one file, in lots and thousand CNY.
 
-    `numbers` holds an array by column, NaN where a cell is empty; `lines` are those of the file;
-    `volume_unit` and `amount_unit` name a text.
+    `numbers` maps a column to an array, NaN for an empty cell. `lines` are line numbers
+    in the file. `volume_unit` and `amount_unit` are keys of texts.
     """
 
     symbol: str
@@ -56,7 +57,7 @@ def convert(sheet: Sheet) -> list[Fund]:
     Raises
     ------
     RefusedError
-        Names file, line and column of the first cell that cannot be taken.
+        The message names file, line and column of the first unusable cell.
     """
     _refuse_adjusted(sheet)
     symbols = _symbols(sheet)
@@ -105,7 +106,7 @@ def _refuse_adjusted(sheet: Sheet) -> None:
 
 
 def _symbols(sheet: Sheet) -> list[str]:
-    """Return the symbol of each row, from the column or else from the file's name or title."""
+    """Return each row's symbol, from the column, else from the file's name or title."""
     named = set(CODE.findall(sheet.file)) or set(CODE.findall(sheet.title))
     own = next(iter(named)) if len(named) == 1 else None
     if "ts_code" not in sheet.columns:
@@ -168,9 +169,9 @@ def _is_number(cell: Any) -> bool:
 def _units(sheet: Sheet, numbers: dict[str, np.ndarray]) -> tuple[float, float]:
     """Return the file's volume unit in shares, and its amount unit in CNY.
 
-    amount / (volume * close) must be 1 in the units that are meant. Two pairs of units give the
-    same ratio: shares with CNY, and 10,000 shares with 10,000 CNY. The headings decide there;
-    without units in them, volumes that are whole numbers are shares.
+    In the right units amount / (volume * close) is about 1. Two pairs of units give the
+    same ratio: shares with CNY, and 10,000 shares with 10,000 CNY. The headings then
+    decide; without units in them, whole volumes are shares.
     """
     traded = (numbers["vol"] > 0) & (numbers["close"] > 0) & (numbers["amount"] > 0)
     if not traded.any():
@@ -196,7 +197,7 @@ def _units(sheet: Sheet, numbers: dict[str, np.ndarray]) -> tuple[float, float]:
 
 
 def _settle_adjustment(fund: Fund) -> None:
-    """Leave `pre_close` as the only source of adjustments, made from `adj_factor` if need be."""
+    """Make `pre_close` the only source of adjustments, if need be from `adj_factor`."""
     numbers = fund.numbers
     factor, adjusted = numbers.pop("adj_factor", None), numbers.pop("adj_close", None)
     has_pre_close = "pre_close" in numbers and not np.isnan(numbers["pre_close"][1:]).all()

@@ -21,7 +21,7 @@ PARQUET, ZIP, OLE, UTF16 = b"PAR1", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", (b"\xff\
 SEPARATORS = ("\t", ",", ";", None)  # None: spaces
 TITLE_LINES = 10  # above the headings, at most
 REQUIRED = ("trade_date", "open", "high", "low", "close", "vol", "amount")
-ENOUGH = 4  # columns by which the line of headings is known
+ENOUGH = 4  # known columns that identify the line of headings
 UNIT = re.compile(r"(.+?)[(（\[]([^)）\]]+)[)）\]]")
 EMPTY = ("", "-", "--", "nan", "none", "null", "n/a")
 
@@ -35,15 +35,15 @@ class Sheet:
     file : str
         The file's name.
     columns : dict
-        Cells by column of the raw layout; texts, None where there is nothing.
+        Cells by column of the raw layout; text, None if empty.
     headings : dict
         The file's own heading by column.
     units : dict
-        The unit in the heading of `vol` and `amount`, in shares and CNY, where there is one.
+        Units stated in the headings of `vol` and `amount`, in shares and CNY.
     lines : list of int
         The line of each row in the file; of a parquet file the row, counted from 1.
     title : str
-        What stands above the headings.
+        Text above the headings.
     notes : list of str
         Lines without a row, such as a footer.
     """
@@ -63,7 +63,7 @@ def read(path: Path) -> Sheet:
     Raises
     ------
     RefusedError
-        Names the file and what is wrong with it.
+        The message names the file and its fault.
     """
     try:
         content = path.read_bytes()
@@ -158,7 +158,7 @@ def _cells(line: str, separator: str | None) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """Return the content of a cell: spreadsheets write ="510300" to keep a code's zeros."""
+    """Return the content of a cell without the ="510300" of spreadsheets."""
     text = text.strip()
     if text.startswith('="') and text.endswith('"'):
         text = text[2:-1]
@@ -166,12 +166,12 @@ def _cell(text: str) -> str:
 
 
 def match(file: str, headings: list[str]) -> tuple[dict[str, int], dict[str, float]]:
-    """Return the place of each column, and the units that headings of vol and amount state.
+    """Return each column's position, and the units in the headings of vol and amount.
 
     Raises
     ------
     RefusedError
-        A column that is missing, or that two headings stand for.
+        A column is missing, or two headings match it.
     """
     places: dict[str, int] = {}
     units: dict[str, float] = {}
