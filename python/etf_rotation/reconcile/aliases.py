@@ -33,7 +33,7 @@ _UNIT = re.compile(r"\((元|股|份|人民币|人民币元)\)$")
 
 
 def heading(text: str) -> str:
-    """Return a header in the spelling of the seed: lower case, no blanks, no unit in brackets."""
+    """Normalize a header as in the seed: lower case, no blanks, no unit in brackets."""
     return _UNIT.sub("", re.sub(r"\s", "", clean(text))).casefold()
 
 
@@ -51,11 +51,10 @@ class Seeds:
 
     Attributes
     ----------
-    fields : dict of statement to dict of heading to field
-    kinds : dict of business word to its kind, one of `KINDS`
-    pool_of, name_of : dict of symbol to pool and to the fund's name
-    weights : dict of pool to its share of the portfolio, for every pool of `pool_constraints`
-    actions : dict of ISO date to the splits of that session
+    fields : dict of statement to dict of heading to field kinds : dict of business word
+    to its kind, one of `KINDS` pool_of, name_of : dict of symbol to pool and to the
+    fund's name weights : dict of pool to its fraction of the portfolio, for all of
+    `pool_constraints` actions : dict of ISO date to the splits of that session
     """
 
     fields: dict[str, dict[str, str]]

@@ -106,8 +106,9 @@ def by_weight(weights: Mapping[str, Decimal]) -> list[str]:
 def transfers(cash: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """Return the transfers that leave no pool below zero; they sum to zero.
 
-    All pools share one cash account, so a pool can spend another pool's cash. The pool with the
-    most cash lends first. No transfer is made if the account as a whole is below zero.
+    All pools share one cash account, so a pool can spend another pool's cash. The pool
+    with the most cash lends first. No transfer is made if the account as a whole is
+    below zero.
     """
     moved = dict.fromkeys(cash, ZERO)
     if sum(cash.values(), ZERO) < 0:

@@ -76,8 +76,8 @@ def money(text: str) -> Decimal:
 def moment(text: str) -> tuple[dt.date | None, str | None]:
     """Return the date and the time of day (`HH:MM:SS`) in a cell; a missing part is None.
 
-    Reads dates (20230601, 2023-06-01, 2023/6/1), times (09:30:00, 93000), both together, and
-    seconds or milliseconds since 1970, which are read in Shanghai's time.
+    Reads dates (20230601, 2023-06-01, 2023/6/1), times (09:30:00, 93000), both
+    together, and seconds or milliseconds since 1970, which are read in Shanghai's time.
 
     Raises
     ------
@@ -131,8 +131,8 @@ def symbol(text: str, symbol_of_code: Mapping[str, str]) -> str | None:
     Parameters
     ----------
     text : str
-        Six digits with an optional exchange before or after them. Lost leading zeros are restored;
-        no fund is affected, because fund codes begin with 1 or 5.
+        Six digits with an optional exchange before or after them. Lost leading zeros
+        are restored; no fund is affected, because fund codes begin with 1 or 5.
     symbol_of_code : mapping
         The funds of the pools, by their six digits.
 

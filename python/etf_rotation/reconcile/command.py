@@ -39,7 +39,8 @@ from etf_rotation.reconcile.texts import RefusedError, text
 from etf_rotation.reconcile.tracking import Tracked
 
 HELD, BROKEN, UNREADABLE = 0, 1, 2
-# A trade without an order is compared with the open orders of this many earlier sessions.
+# A trade without an order is compared with the open orders of this many earlier
+# sessions.
 SESSIONS_BACK = 5
 
 
@@ -62,15 +63,15 @@ def reconcile(
         The folder above `ETF/daily`, and the output root.
     environment : mapping
     say : callable
-        Gets the text.
+        Receives the text.
     clock : callable
-        Tells the time in Shanghai.
+        Returns the time in Shanghai.
 
     Returns
     -------
     int
-        0 if all identities hold and every order is filled, 1 after a break or a missed order, 2 if
-        an input cannot be used; in that case nothing is written.
+        0 if all identities hold and every order is filled, 1 after a break or a missed
+        order, 2 if an input cannot be used; in that case nothing is written.
     """
     spoken = language({}, environment)
     try:
@@ -245,7 +246,8 @@ def _keep(result: Result, store: Store, now: dt.datetime) -> None:
     try:
         kept = store.read_tracking()
     except RefusedError:
-        # The day files hold everything except the model's part, which the next run restores.
+        # The day files hold everything except the model's part, which the next run
+        # restores.
         kept = []
         result.findings.append(note("tracking_rebuilt"))
     missing = set(store.sessions()) - {row.trade_date for row in kept} - set(days)

@@ -22,8 +22,9 @@ EXACT = Decimal("0.0001")
 class Cost:
     """The cost of one match.
 
-    Prices are CNY per share. Slippage and fees are basis points of the traded value. The shortfall
-    is CNY. Positive values are costs. Fields that need the open are None without a bar.
+    Prices are CNY per share. Slippage and fees are basis points of the traded value.
+    The shortfall is CNY. Positive values are costs. Fields that need the open are None
+    without a bar.
     """
 
     price: Decimal | None
@@ -45,7 +46,8 @@ def decision_price(
 ) -> Decimal | None:
     """Return the ex-rights close at which the order was decided, None if unknown.
 
-    The raw `pre_close` is used if present, otherwise the last close divided by a split ratio.
+    The raw `pre_close` is used if present, otherwise the last close divided by a split
+    ratio.
     """
     bar, before = prices.bar(symbol, session), prices.before(symbol, session)
     if bar and bar.pre_close is not None:
@@ -67,11 +69,12 @@ def cost_of(
 
     Notes
     -----
-    With s = 1 for a buy and -1 for a sell, Q shares ordered, q filled at the mean price P, the
-    decision's close D, the session's open O and close C: delay = s Q (O - D), execution =
-    s q (P - O), missed = s (Q - q) (C - O). With the fees they add up to the paper result
-    s Q (C - D) less the actual one, s q (C - P) - fees (Perold's implementation shortfall).
-    Trades without an order have no decision and therefore no delay.
+    With s = 1 for a buy and -1 for a sell, Q shares ordered, q filled at the mean price
+    P, the decision's close D, the session's open O and close C: delay = s Q (O - D),
+    execution = s q (P - O), missed = s (Q - q) (C - O). With the fees they add up to
+    the paper result s Q (C - D) less the actual one, s q (C - P) - fees (Perold's
+    implementation shortfall). Trades without an order have no decision and therefore no
+    delay.
     """
     bar = prices.bar(match.symbol, session)
     decided = decision_price(match.symbol, session, prices, actions)

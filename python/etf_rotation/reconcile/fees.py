@@ -32,7 +32,8 @@ def of_trade(
     sums : sequence of Decimal
         Columns that hold a part or the sum, such as 手续费.
     implied : Decimal or None
-        Difference between the cash moved and the value, if the file states the cash. It decides.
+        Difference between the cash moved and the value, if the file states the cash. It
+        decides.
 
     Returns
     -------
@@ -41,8 +42,8 @@ def of_trade(
 
     Notes
     -----
-    Three readings are tried: all columns are parts; one of `sums` is the total; one of `sums`
-    repeats the other parts. The last two require another nonzero column.
+    Three readings are tried: all columns are parts; one of `sums` is the total; one of
+    `sums` repeats the other parts. The last two require another nonzero column.
     """
     parts, sums = [abs(part) for part in parts], [abs(part) for part in sums]
     total = sum([*parts, *sums], Decimal(0))

@@ -12,7 +12,8 @@ from etf_rotation.reconcile.texts import text
 class Finding:
     """One finding. A break sets exit code 1; any other finding is a note.
 
-    `blocks_holdings` is true if the holdings file must not be written without `--accept`.
+    `blocks_holdings` is true if the holdings file must not be written without
+    `--accept`.
     """
 
     key: str

@@ -130,13 +130,14 @@ def settle(day: Day, seeds: Seeds, prices: Prices) -> Settled:
     Returns
     -------
     Settled
-        Lines sorted by symbol and by pool, the account's cash last. Without acceptance the closing
-        books are the expected ones, so a difference appears again on the next session.
+        Lines sorted by symbol and by pool, the account's cash last. Without acceptance
+        the closing books are the expected ones, so a difference appears again on the
+        next session.
 
     Notes
     -----
-    opening + bought - sold + split = closing, and opening + flows - buys + sells - fees +
-    dividends (+ unknown) = closing.
+    opening + bought - sold + split = closing, and opening + flows - buys + sells - fees
+    + dividends (+ unknown) = closing.
     """
     findings: list[Finding] = []
     positions = _positions(day, seeds, prices, findings)

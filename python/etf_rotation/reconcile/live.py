@@ -1,6 +1,7 @@
 """Copy `reconcile/` into the schema `live` of a run, and record publications and tracking.
 
-Production calls this after the gate. A file that cannot be read causes a warning, not a failure.
+Production calls this after the gate. A file that cannot be read causes a warning, not a
+failure.
 """
 
 from __future__ import annotations
@@ -74,8 +75,8 @@ def copy_into(database: Path, base: Path, run_id: str) -> LiveCopy:
 
     Notes
     -----
-    Sessions after the build's last session are skipped, so `as_of` hides them. A partial build
-    without `gate.run_metadata` gets no schema.
+    Sessions after the build's last session are skipped, so `as_of` hides them. A
+    partial build without `gate.run_metadata` gets no schema.
     """
     copy = LiveCopy()
     store = Store(base)
@@ -208,7 +209,8 @@ def keep_tracking(base: Path, filled: Sequence[Tracked], now: dt.datetime) -> No
         days, _ = store.read_days(store.sessions())
         rows = {row.trade_date: row for row in tracked_days(days, _kept(store, LiveCopy()))}
         for row in filled:
-            # If the session was reconciled again in the meantime, the next run fills it in.
+            # If the session was reconciled again in the meantime, the next run fills it
+            # in.
             if row.trade_date in rows and rows[row.trade_date].day_sha256 == row.day_sha256:
                 rows[row.trade_date] = row
         store.write_tracking(rows[session] for session in sorted(rows))
@@ -217,8 +219,9 @@ def keep_tracking(base: Path, filled: Sequence[Tracked], now: dt.datetime) -> No
 def catch_up(base: Path, project: Path, published: Path | None) -> None:
     """Record the orders of the published run if they are not recorded yet.
 
-    A run that was killed right after publishing did not record its orders. The manifest's finish
-    time, shortly before publication, stands in for the time of publication.
+    A run that was killed right after publishing did not record its orders. The
+    manifest's finish time, shortly before publication, stands in for the time of
+    publication.
     """
     manifest = manifests.read(published) if published else None
     if published is None or manifest is None:
@@ -232,7 +235,8 @@ def catch_up(base: Path, project: Path, published: Path | None) -> None:
         published_at = dt.datetime.fromisoformat(manifest["finished_at"])
         variables = project_vars() | manifest["vars"]
     except (duckdb.Error, KeyError, TypeError, ValueError):
-        # A damaged run has no orders that could be recorded; reconcile then reports none.
+        # A damaged run has no orders that could be recorded; reconcile then reports
+        # none.
         return
     keep_publication(
         base,

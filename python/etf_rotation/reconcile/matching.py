@@ -25,8 +25,8 @@ class Match:
     pool, symbol, side : str
     status : str
     order : Order or None
-        None for trades without an order. For the wrong side or day, `order_id` names the order
-        that they resemble.
+        None for trades without an order. For the wrong side or day, `order_id` names
+        the order that they resemble.
     order_id : str or None
     filled : int
         Shares.
@@ -87,12 +87,13 @@ def match(
     Returns
     -------
     list of Match
-        The orders in the given order, then trades without an order by symbol, side and status.
+        The orders in the given order, then trades without an order by symbol, side and
+        status.
 
     Notes
     -----
-    A trade with our order id belongs to that order. A trade without an id fills the order of its
-    symbol and side; any excess is not ordered.
+    A trade with our order id belongs to that order. A trade without an id fills the
+    order of its symbol and side; any excess is not ordered.
     """
     by_key = {
         (order.symbol, order.side): Match(

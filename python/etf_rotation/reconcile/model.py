@@ -17,7 +17,8 @@ TABLES = (
     "backtest.int_portfolio_members",
 )
 
-# A sleeve over its pool's equity is constant within a month: it scales the pool's amounts.
+# The ratio of a sleeve to its pool's equity is constant within a month. It scales the
+# pool's amounts.
 SCALES = """
     create or replace temp table live_scales as
     select
@@ -40,8 +41,8 @@ RETURNS = """
         and strategy in (select portfolio from backtest.int_portfolio_members where is_live)
 """
 
-# Profit by fund before costs: value at the close, less value at the last close, less purchases
-# (plus sales) at the open. This includes corporate actions.
+# Profit by fund before costs: value at the close, less value at the last close, less
+# purchases (plus sales) at the open. This includes corporate actions.
 MADE = """
     with
     sessions as (

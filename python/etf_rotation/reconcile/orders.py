@@ -1,4 +1,4 @@
-"""Orders in the form in which they are sent: whole shares, order ids, batches and parts."""
+"""Orders ready to send: whole shares, order ids, batches and parts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COLUMNS = (
     "reason",
 )
 FORMULA = ("=", "+", "-", "@", "\t")
-NEARLY_WHOLE = 1e-6  # of a share: what doubles lose
+NEARLY_WHOLE = 1e-6  # of a share: the rounding error of doubles
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def sendable(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str], langua
     Parameters
     ----------
     rows : sequence of mapping
-        Rows of `marts.next_session_orders`. Simulated pools and rows without a symbol are skipped.
+        Rows of `marts.next_session_orders`. Simulated pools and rows without a symbol
+        are skipped.
     names : mapping of symbol to name
     language : str
         Language of the reason.
@@ -113,7 +114,8 @@ def sendable(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str], langua
 def parts(shares: int, largest: int) -> list[int]:
     """Split shares into orders of at most `largest`.
 
-    Less than a lot can only be sold in one order, so the last part is never below a lot.
+    Less than a lot can only be sold in one order, so the last part is never below a
+    lot.
     """
     sizes = [largest] * (shares // largest)
     rest = shares % largest
@@ -141,7 +143,8 @@ def as_csv(
     dialect : str
         `plain` (UTF-8 with a byte order mark) or `qmt` (ASCII, so no Chinese names).
     largest : int
-        The exchange's maximum order size in shares; larger orders are split into numbered parts.
+        The exchange's maximum order size in shares; larger orders are split into
+        numbered parts.
     side_words : mapping of side to word
         For people; scripts read `side_code`.
     is_synthetic : bool

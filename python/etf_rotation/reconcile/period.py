@@ -26,8 +26,8 @@ class Period:
     ----------
     sessions : list of date
     opening : Books or None
-        At the close before the first session. None if nothing is known and the broker's statement
-        is accepted; the opening is then derived from it.
+        At the close before the first session. None if nothing is known and the broker's
+        statement is accepted; the opening is then derived from it.
     entries, flows : dict of session to rows
     findings : list of Finding
         Rows outside the period.
@@ -43,13 +43,14 @@ class Period:
 def period_of(inputs: Inputs, store: Store, *, is_accepted: bool) -> Period:
     """Determine the sessions to reconcile.
 
-    The period runs from the last stored session to the requested one. Without a stored session it
-    covers the dates of the file and opens with `--opening`.
+    The period runs from the last stored session to the requested one. Without a stored
+    session it covers the dates of the file and opens with `--opening`.
 
     Raises
     ------
     RefusedError
-        The date is not a session, the opening is unknown, or the last stored day is damaged.
+        The date is not a session, the opening is unknown, or the last stored day is
+        damaged.
     """
     last = inputs.session
     kept = [session for session in store.sessions() if session < last]
@@ -88,7 +89,8 @@ def _first_opening(
     inputs: Inputs, store: Store, sessions: list[dt.date], *, is_accepted: bool
 ) -> tuple[Books | None, list[dt.date]]:
     if inputs.opening is not None:
-        # With --date the opening belongs to that session, otherwise to the first date of the file.
+        # With --date the opening belongs to that session, otherwise to the first date
+        # of the file.
         return inputs.opening, [inputs.session] if inputs.is_dated else sessions
     if store.day_path(inputs.session).is_file():
         return Books.from_dict(store.read_day(inputs.session)["opening"]), [inputs.session]

@@ -16,8 +16,8 @@ from etf_rotation.reconcile.texts import RefusedError
 from etf_rotation.staging import raw_files, raw_rows
 from etf_rotation.staging.seed_checks import Universe
 
-# As in the build, a bar has positive volume and prices and is unique for its session. The last bar
-# before the first session is included, however old.
+# As in the build, a bar has positive volume and prices and is unique for its session.
+# The last bar before the first session is included, however old.
 BARS = """
     with
     rows as (

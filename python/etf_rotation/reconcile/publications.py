@@ -82,7 +82,8 @@ class Publications:
     def of(self, session: dt.date) -> tuple[Published | None, list[Finding]]:
         """Return the orders of a session and findings about them.
 
-        If every publication is later than the auction, the first one is used and a note says so.
+        If every publication is later than the auction, the first one is used and a note
+        says so.
         """
         auction = dt.datetime.combine(session, AUCTION, SHANGHAI)
         kept = [one for one in self._kept if session.isoformat() in one["trade_dates"]]

@@ -111,7 +111,8 @@ def read_table(path: str, aliases: dict[str, str], required: Sequence[str]) -> T
     Parameters
     ----------
     path : str
-        UTF-8 (with or without a byte order mark) or GB18030, separated by tabs or commas.
+        UTF-8 (with or without a byte order mark) or GB18030, separated by tabs or
+        commas.
     aliases : dict of heading to field
         From the seed `broker_headers`, for this kind of statement.
     required : sequence of str
@@ -120,8 +121,8 @@ def read_table(path: str, aliases: dict[str, str], required: Sequence[str]) -> T
     Raises
     ------
     RefusedError
-        The file is unreadable, not text or a spreadsheet; a required column is missing; a field
-        has two columns; or a line has too many or too few cells.
+        The file is unreadable, not text or a spreadsheet; a required column is missing;
+        a field has two columns; or a line has too many or too few cells.
     """
     try:
         content = Path(path).read_bytes()

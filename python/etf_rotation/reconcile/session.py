@@ -185,8 +185,8 @@ def opening_from_closing(
 ) -> Books:
     """Derive the opening books from an accepted close if no earlier session is stored.
 
-    Trades are reversed, and so is `moves`, the net cash moved. Cash is divided so that each traded
-    pool comes as close to its portfolio weight as its holdings allow.
+    Trades are reversed, and so is `moves`, the net cash moved. Cash is divided so that
+    each traded pool comes as close to its portfolio weight as its holdings allow.
     """
     held = {symbol: Decimal(n) for symbol, n in shares.items() if symbol in seeds.pool_of}
     ratios = {action.symbol: action.ratio for action in seeds.actions.get(str(session), ())}

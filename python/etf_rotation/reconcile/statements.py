@@ -30,8 +30,8 @@ YUAN = ("", "人民币", "人民币元", "cny", "rmb", "元")
 class Entry:
     """One row of the fills. `cash` is the cash moved, CNY, positive for inflows.
 
-    `symbol` is None for a row without a fund; `pool` is None for a symbol outside the pools.
-    `order_id` is our order id from the remark, without a part number.
+    `symbol` is None for a row without a fund; `pool` is None for a symbol outside the
+    pools. `order_id` is our order id from the remark, without a part number.
     """
 
     line: int
@@ -98,8 +98,8 @@ def read_fills(path: str, seeds: Seeds, default: dt.date | None) -> Fills:
     Raises
     ------
     RefusedError
-        The file or a cell cannot be read, a sign contradicts the business word, the fees are
-        ambiguous, or no date is known.
+        The file or a cell cannot be read, a sign contradicts the business word, the
+        fees are ambiguous, or no date is known.
     """
     table = read_table(path, seeds.fields["fills"], ("symbol", "word", "price", "shares"))
     if default is None and not (table.has("date") or table.has("time")):

@@ -1,7 +1,7 @@
 """Store days, published orders and the tracking table in `reconcile/`.
 
-Every file is written beside its target and renamed. Day files and publications contain their own
-checksum, so damage is detected.
+Every file is written beside its target and renamed. Day files and publications contain
+their own checksum, so damage is detected.
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ class Store:
         finally:
             lock.__exit__(None, None, None)
 
-    # -- days ----------------------------------------------------------------------------------
+    # -- days
+    # ----------------------------------------------------------------------------------
 
     def day_path(self, session: dt.date) -> Path:
         """Return the path of a day file."""
@@ -167,7 +168,8 @@ class Store:
         replace_file(self.day_path(session), document)
         return seal
 
-    # -- published orders ----------------------------------------------------------------------
+    # -- published orders
+    # ----------------------------------------------------------------------
 
     def write_publication(self, content: Mapping[str, Any]) -> Path:
         """Store the orders of a published run and return the path."""
@@ -180,7 +182,8 @@ class Store:
         """Return the paths of all publications, oldest first."""
         return sorted((self.folder / ORDERS).glob("[!.]*.json"))
 
-    # -- tracking ------------------------------------------------------------------------------
+    # -- tracking
+    # ------------------------------------------------------------------------------
 
     @property
     def tracking_path(self) -> Path:

@@ -26,15 +26,18 @@ class Live:
     Attributes
     ----------
     opening_value, closing_value : Decimal
-        Cash, dividends receivable and shares at the close (or last close, if not traded).
+        Cash, dividends receivable and shares at the close (or last close, if not
+        traded).
     flows : Decimal
-        Net inflow: deposits, cash of symbols outside the pools, and unknown business rows.
+        Net inflow: deposits, cash of symbols outside the pools, and unknown business
+        rows.
     cost : Decimal
         Execution cost against the session's open plus all fees; positive.
     missed : Decimal
         Profit that the unfilled shares would have made between open and close.
     made : dict of symbol to Decimal
-        Profit of each fund at the session's prices if all orders had been filled at the open.
+        Profit of each fund at the session's prices if all orders had been filled at the
+        open.
     """
 
     opening_value: Decimal
@@ -138,8 +141,8 @@ def live_of(
 class Model:
     """The model's figures for one session, as ratios of its equity at the last close.
 
-    `made` is the profit by fund at the session's prices before costs; `cost` is positive; `run_id`
-    names the build.
+    `made` is the profit by fund at the session's prices before costs; `cost` is
+    positive; `run_id` names the build.
     """
 
     daily_return: float
@@ -152,9 +155,10 @@ class Model:
 class Tracked:
     """One row of the tracking table: exact CNY, and ratios of `base`.
 
-    `difference` is the live return less the model's. `cost`, `missed`, `holdings` and `rest` sum to
-    it, as ratios and to the fen in CNY. They are None until a run fills in the model. `day_sha256`
-    is the checksum of the day file that the row was computed from.
+    `difference` is the live return less the model's. `cost`, `missed`, `holdings` and
+    `rest` sum to it, as ratios and to the fen in CNY. They are None until a run fills
+    in the model. `day_sha256` is the checksum of the day file that the row was computed
+    from.
     """
 
     trade_date: dt.date
@@ -197,10 +201,11 @@ def fill(row: Tracked, live: Live, model: Model) -> Tracked:
 
     Notes
     -----
-    With B the base, L and M the account's and the model's profit by fund at the session's prices:
-    cost = -(live cost / B - model cost), missed = -(missed / B), holdings = Σ (L / B - M), which
-    is Σ (live weight - model weight) × fund return, evaluated before and after the open. The rest
-    holds interest, rounding of dividends and accepted differences.
+    With B the base, L and M the account's and the model's profit by fund at the
+    session's prices: cost = -(live cost / B - model cost), missed = -(missed / B),
+    holdings = Σ (L / B - M), which is Σ (live weight - model weight) × fund return,
+    evaluated before and after the open. The rest holds interest, rounding of dividends
+    and accepted differences.
     """
     if row.live_return is None:
         return row
