@@ -1,5 +1,5 @@
--- Every fill with the fund's ADV20 and volatility of the close before; where the fund had no bar
--- then, of its last one.
+-- Every fill with the fund's ADV20 and volatility at the previous close, or at its last
+-- bar if it had none on that session.
 
 with
 
@@ -14,7 +14,7 @@ trades as (
 
     select * from {{ ref('trades') }}
     semi join live using (strategy, pool)
-    -- A payout moves no price.
+    -- A payout has no market impact.
     where reason <> 'ended'
 
 ),

@@ -1,5 +1,5 @@
--- Target weights of every rebalance, and what is held on the last session, with the ADV20 of the
--- close at which equity was counted.
+-- Target weights of every rebalance and holdings of the last session, with the ADV20 of
+-- the close at which equity is measured.
 
 with
 
@@ -50,7 +50,7 @@ funds as (
 
 ),
 
--- Sector and broad limits see the nominal weights, the ADV limit the capped one.
+-- Sector and broad limits apply to nominal weights, the ADV limit to capped weights.
 rebalanced as (
 
     select
@@ -61,7 +61,8 @@ rebalanced as (
         rebalances.symbol,
         coalesce(targets.target_weight, rebalances.target_weight) as weight,
         rebalances.target_weight as order_weight,
-        -- The whole strategy in the size of the tranche: each may take its part of the limit.
+        -- Scaled to the whole strategy, because each tranche may use its part of the
+        -- limit.
         live.tranches * rebalances.equity_as_of as equity,
         targets.adv20
     from rebalances

@@ -6,7 +6,8 @@ weights as (
 
 ),
 
--- The largest capital at which this fund stays within the limit; unknown without an ADV20.
+-- The largest capital at which this fund stays within its limit; unknown without an
+-- ADV20.
 holdings as (
 
     select
@@ -17,7 +18,7 @@ holdings as (
 
 ),
 
--- What is unknown binds.
+-- An unknown capacity ranks first: it binds.
 ranked as (
 
     select

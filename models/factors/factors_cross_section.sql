@@ -1,4 +1,4 @@
--- A fund against the mean of its pool.
+-- A fund relative to the mean of its pool.
 
 with
 
@@ -72,7 +72,8 @@ residuals as (
 
     select
         *,
-        -- Σ(r - α - βm)² of the least-squares line. Rounding can make it slightly negative.
+        -- Σ(r - α - βm)² of the least-squares line. Rounding can make it slightly
+        -- negative.
         case
             when m_sd > 0 and r_dev_60 > pow(r_m_cov_60, 2) / m_dev_60
                 then r_dev_60 - pow(r_m_cov_60, 2) / m_dev_60

@@ -56,7 +56,8 @@ weighed as (
         *,
         100 * abs(plus_di_14 - minus_di_14)
         / case when plus_di_14 + minus_di_14 > 1e-14 then plus_di_14 + minus_di_14 end as dx_14,
-        -- Kaufman's constant: the efficiency ratio interpolates between averages of 30 and 2 bars.
+        -- Kaufman's constant: the efficiency ratio interpolates between averages of 30
+        -- and 2 bars.
         pow(
             case
                 when moved_sum_10 <= moved_over_10 or moved_sum_10 <= 1e-14 then 1.0
@@ -74,7 +75,8 @@ links as (
         *,
         case when bar_number > 10 then 1 - kama_constant else 0.0 end as kama_10_kept,
         case when bar_number > 10 then kama_constant * c when bar_number = 10 then c else 0.0 end as kama_10_added,
-        -- The mean of the first 14 DX, then Wilder's average. A bar without direction is skipped.
+        -- The mean of the first 14 DX, then Wilder's average. A bar without direction
+        -- is skipped.
         case
             when bar_number <= 15 then 0.0
             when bar_number < 28 then 1.0

@@ -23,7 +23,8 @@ lines as (
         100 * (c - l_min_{{ n }}) / nullif(h_max_{{ n }} - l_min_{{ n }}, 0) as stoch_k_{{ n }},
         {% endfor %}
         {% for n in [14, 20] %}
-        -- One lag per bar of the window: doubling does not work for deviations from a moving mean.
+        -- One lag per bar of the window: doubling does not work for deviations from a
+        -- moving mean.
         (
             abs(typical - typical_sum_{{ n }} / {{ n }})
             {% for age in range(1, n) %}

@@ -1,4 +1,5 @@
--- Inputs of the Bollinger bands. band_factors() computes the factors from these columns.
+-- Inputs of the Bollinger bands. band_factors() computes the factors from these
+-- columns.
 
 with
 

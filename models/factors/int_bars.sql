@@ -1,8 +1,9 @@
 -- A view, because computing it for each family costs less than storing it.
 {{ config(materialized='view') }}
 
--- The input of every factor in the catalog's notation. The families stream, so the rows must be
--- ordered by fund and session. stg_etf_daily is stored in this order, and a test checks it.
+-- The input of every factor in the catalog's notation. The families stream, so the rows
+-- must be ordered by fund and session. stg_etf_daily is stored in this order, and a
+-- test checks it.
 
 with
 

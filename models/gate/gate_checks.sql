@@ -56,7 +56,8 @@ located as (
     select
         *,
         coalesce(since = 'new', false) as is_new,
-        -- A check with new and unchanged findings lists the new ones first and marks them.
+        -- A check with new and unchanged findings lists the new ones first and marks
+        -- them.
         case
             when
                 since = 'new'

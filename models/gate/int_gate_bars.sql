@@ -45,7 +45,8 @@ select
     bars.pre_close,
     bars.ratio,
     bars.adjustment_source,
-    -- The seed overrides single ratios of pre_close. With another source it can only agree.
+    -- The seed overrides single ratios of pre_close. With another source it can only
+    -- agree.
     actions.symbol is not null and (
         bars.adjustment_source = 'pre_close'
         or coalesce(abs(bars.ratio / actions.share_ratio - 1) <= 0.01, false)

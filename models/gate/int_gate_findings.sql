@@ -1,7 +1,7 @@
 {{ config(materialized='ephemeral') }}
 
--- Findings of this build and of the published one; is_in_both is true if both have it. The column
--- compared_by of the seed gate_thresholds defines the same finding.
+-- Findings of this build and of the published one; is_in_both is true if both have it.
+-- The column compared_by of the seed gate_thresholds defines the same finding.
 
 with
 
@@ -77,8 +77,8 @@ keyed as (
 
 ),
 
--- Several findings can share a key. Those with the same words match first; of the others, as many
--- match as both builds have.
+-- Several findings can share a key. Those with the same words match first; of the
+-- others, as many match as both builds have.
 twinned as (
 
     select

@@ -1,5 +1,6 @@
--- The observations of every check: at least one row per check and pool. The value is null if there
--- is nothing to measure. It is a count if the check sums its findings, else a measure.
+-- The observations of every check: at least one row per check and pool. The value is
+-- null if there is nothing to measure. It is a count if the check sums its findings,
+-- else a measure.
 
 {% set checks = [
     'adjustment_count', 'adjustment_sources', 'adjustments', 'amounts', 'calendar',

@@ -29,7 +29,7 @@ last_sessions as (
 
 ),
 
--- What the purchases still count for: each sale takes its part of everything bought before it.
+-- The remaining cost of purchases: each sale removes its part of all earlier purchases.
 costs as (
 
     select

@@ -1,5 +1,6 @@
--- Each fund with a bar before the session to trade, as each tranche of its pool's live strategy sees
--- it: last price, limits, holding, targets, open order, and whether it has ended.
+-- One row per fund with a bar and tranche of its pool's live strategy, before the
+-- session to trade: last price, limits, holding, targets, open order, and whether the
+-- fund has ended.
 
 with
 
@@ -34,7 +35,7 @@ targets as (
 
 ),
 
--- An order without any fill is a row of every session on which it was tried.
+-- An unfilled order has one row per session on which it was tried.
 open_orders as (
 
     select * from {{ ref('rejected_orders') }}
@@ -126,8 +127,8 @@ select
     referenced.last_close,
     referenced.sessions_without_row >= {{ var('max_no_row_sessions') }} as has_ended,
     referenced.sessions_without_row + 1 = {{ var('max_no_row_sessions') }} as ends_next,
-    -- No corporate action of the session to come is known; where there is one, the limits start from
-    -- the ex-rights close instead.
+    -- The last close, because corporate actions of the next session are unknown. With
+    -- one, the exchange's limits start from the ex-rights close.
     {{ limit_price('referenced.last_close', 'referenced.price_limit', '+') }} as limit_up,
     {{ limit_price('referenced.last_close', 'referenced.price_limit', '-') }} as limit_down,
     coalesce(positions.shares, 0) as shares,

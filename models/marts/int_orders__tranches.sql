@@ -1,5 +1,5 @@
--- The tranches of each pool's live strategy before the session to trade, the one after the pool's
--- last bar.
+-- The tranches of each pool's live strategy before the session to trade, which follows
+-- the pool's last bar.
 
 with
 

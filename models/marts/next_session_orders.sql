@@ -17,7 +17,7 @@ next_sessions as (
 
 ),
 
--- The same of every tranche.
+-- Tranche 0 stands for all: prices are equal.
 prices as (
 
     select * from {{ ref('int_orders__funds') }}

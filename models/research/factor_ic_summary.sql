@@ -59,9 +59,10 @@ deviations as (
 
 ),
 
--- Forward returns overlap if the horizon exceeds their distance, so rank ICs are correlated. Newey
--- and West (1987) account for that. The Bartlett weights use twice as many lags as overlap, because
--- with equal lags they would miss a third of the correlation.
+-- Forward returns overlap if the horizon exceeds their distance, so rank ICs are
+-- correlated. Newey and West (1987) account for that. The Bartlett weights use twice as
+-- many lags as overlap, because with equal lags they would miss a third of the
+-- correlation.
 lags as (
 
     select

@@ -1,5 +1,6 @@
--- The scored factors and the score in score form, for pools with a strategy. Ranks are doubled:
--- equal values share a mean rank, which may be a half, and sums of integers are exact.
+-- The scored factors and the score in score form, for pools with a strategy. Ranks are
+-- doubled: equal values share a mean rank, which may be a half, and sums of integers
+-- are exact.
 with
 
 scored as (

@@ -1,6 +1,6 @@
--- The return of a fund from the open of trade_date to the open some sessions later. That open is
--- the first price at which one can trade on the row's factors. These rows look ahead: only the
--- report reads them.
+-- The return of a fund from the open of trade_date to the open some sessions later.
+-- That open is the first price at which one can trade on the row's factors. These rows
+-- look ahead: only the report reads them.
 
 with
 

@@ -1,5 +1,5 @@
--- One row per factor value and forward return, ranked within pool, session and factor. Ranks are
--- doubled as in int_research__factors, but only over funds with a return.
+-- One row per factor value and forward return, ranked within pool, session and factor.
+-- Ranks are doubled as in int_research__factors, but only over funds with a return.
 with
 
 factors as (
@@ -73,8 +73,9 @@ select
     funds,
     doubled_factor_rank,
     doubled_return_rank,
-    -- The interval between two interpolated quantiles of the cross-section that contains the value,
-    -- closed above: the one of k quantiles at position rank - 1 of 0…funds - 1.
+    -- The interval between two interpolated quantiles of the cross-section that
+    -- contains the value, closed above: the one of k quantiles at position rank - 1 of
+    -- 0…funds - 1.
     case
         when funds >= quantiles
             then cast(greatest(1, ((factor_rank - 1) * quantiles + funds - 2) // (funds - 1)) as integer)

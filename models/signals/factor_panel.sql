@@ -1,9 +1,9 @@
--- A view, because the families store each value once and a reader pays only for the columns it
--- reads.
+-- A view, because the families store each value once and a reader pays only for the
+-- columns it reads.
 {{ config(materialized='view') }}
 
--- The columns have the order of the seed factor_catalog. int_factor_summary__statistics stops the
--- build if formulas, seed and this list differ.
+-- The columns have the order of the seed factor_catalog. int_factor_summary__statistics
+-- stops the build if formulas, seed and this list differ.
 
 select
     symbol,

@@ -1,5 +1,6 @@
--- The only model that shifts dates. Values known after the session as_of_date apply at the open of
--- the exchange's next session, trade_date, whether or not the fund trades on it.
+-- The only model that shifts dates. Values known after the session as_of_date apply at
+-- the open of the exchange's next session, trade_date, whether or not the fund trades
+-- on it.
 
 with
 

@@ -9,8 +9,8 @@
 {% set tables = {'bands': ref('int_bands')} %}
 {% for family in families %}{% do tables.update({family: ref('factors_' ~ family)}) %}{% endfor %}
 
--- A positional join, because it is ten times faster than a join by key. Every family has one row
--- per bar in the same order. The build stops here if one is out of step.
+-- A positional join, because it is ten times faster than a join by key. Every family
+-- has one row per bar in the same order. The build stops here if one is out of step.
 select
     lagged.symbol,
     lagged.trade_date,

@@ -8,9 +8,9 @@
 -- depends_on: {{ ref('etf_pools') }}
 -- depends_on: {{ ref('pool_constraints') }}
 
--- The funds of every pool and session, ranked by each model of models/strategies. The code of
--- such a model stands here as it is in its file: a new file is found without being named, and may
--- read the relations above and no other.
+-- The funds of every pool and session, ranked by each model of models/strategies. The
+-- code of these models is included here, so a new file needs no registration. It may
+-- read only the relations above.
 
 {% set rankings = {} %}
 {% if execute %}
@@ -39,7 +39,8 @@ pools as (
 ranked as (
 
     {% for name, code in rankings.items() %}
-    -- Under the model's name, so that the error about a column that it lacks names both.
+    -- Aliased by the model's name, so that an error about a missing column names the
+    -- model.
     select
         '{{ name }}' as ranking,
         {{ name }}.pool,

@@ -1,4 +1,5 @@
--- The sessions at whose open a tranche is rebalanced, up to the one after the pool's last bar.
+-- The sessions at whose open a tranche is rebalanced, up to the one after the pool's
+-- last bar.
 
 with
 

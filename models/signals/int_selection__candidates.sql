@@ -1,4 +1,5 @@
--- Every fund of the pool on every session on which a tranche of a strategy is rebalanced.
+-- Every fund of the pool on every session on which a tranche of a strategy is
+-- rebalanced.
 
 with
 

@@ -1,4 +1,5 @@
--- Every fund with a bar before a session, as each strategy of its pool sees it.
+-- Every fund with a bar before a session, with its figures for each strategy of its
+-- pool.
 
 {% set windows = [5, 10, 20, 30, 60, 120] %}
 

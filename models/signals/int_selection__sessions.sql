@@ -1,4 +1,4 @@
--- Every rebalance of a tranche with the number of funds that it may choose from.
+-- Every rebalance of a tranche, with its number of eligible funds.
 
 with
 

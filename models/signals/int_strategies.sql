@@ -1,4 +1,5 @@
--- The strategies of the pools in this build, each with its rules and the limits of its pool.
+-- The strategies of the pools in this build, each with its rules and the limits of its
+-- pool.
 
 with
 
@@ -44,7 +45,8 @@ select
     cast(strategies.rebalance_offset as integer) as rebalance_offset,
     cast(strategies.tranches as bigint) as tranches,
     strategies.min_weight_change,
-    -- A strategy that holds every fund begins when the live one of its pool could.
+    -- A strategy that holds every fund starts when its pool's live strategy could
+    -- start.
     cast(coalesce(strategies.top_n, live.top_n, 2) as bigint) as start_funds,
     pools.target_capital,
     pools.portfolio_weight,

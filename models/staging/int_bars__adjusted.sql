@@ -1,7 +1,8 @@
 -- A view, because only one model reads it and stores the result.
 {{ config(materialized='view') }}
 
--- One row per bar with its cumulative adjustment factor `adj`, 1 on the fund's first bar.
+-- One row per bar with its cumulative adjustment factor `adj`, 1 on the fund's first
+-- bar.
 
 with recursive
 
@@ -147,7 +148,8 @@ select
     from_first.volume,
     from_first.amount,
     from_first.adjustment_source,
-    -- Clipped, because prices on two bases would overflow before the gate names the fund.
+    -- Clipped, because prices on two bases would overflow before the gate names the
+    -- fund.
     least(
         greatest(
             case

@@ -1,7 +1,7 @@
 {% set whole_sessions = at_least_one('max_no_row_sessions') %}
 
--- Sessions on which a fund has no row: one row per gap, and one for the sessions after its last
--- row. The latter has length 0 if the last row is on the pool's last session.
+-- Sessions on which a fund has no row: one row per gap, and one for the sessions after
+-- its last row. The latter has length 0 if the last row is on the pool's last session.
 
 with
 

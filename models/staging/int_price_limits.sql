@@ -1,5 +1,5 @@
--- A view of about fifty rows: the daily price limit of every fund and its first date. Read it with
--- an asof join.
+-- A view of about fifty rows: the daily price limit of every fund and its first date.
+-- Read it with an asof join.
 {{ config(materialized='view') }}
 
 with

@@ -1,7 +1,7 @@
--- A table: four models read it, and to classify the rows costs more than to store them.
+-- A table, because four models read it and classifying costs more than storing.
 
--- The destination of every raw row: `kind` for suspensions, `reason` for quarantine, neither for
--- bars.
+-- The destination of every raw row: `kind` for suspensions, `reason` for quarantine,
+-- neither for bars.
 
 with
 
@@ -59,7 +59,8 @@ value_checked as (
             when {{ price }} is null then 'null_{{ price }}'
             when not isfinite({{ price }}) then 'not_finite_{{ price }}'
             when {{ price }} <= 0 then 'non_positive_{{ price }}'
-            -- No exchange quotes such prices, and derived numbers could become infinite.
+            -- No exchange quotes such prices, and derived numbers could become
+            -- infinite.
             when {{ price }} not between 0.0005 and 1e6 then 'out_of_range_{{ price }}'
             {% endfor %}
             when amount is null then 'null_amount'
@@ -71,7 +72,8 @@ value_checked as (
             when volume > 1e12 then 'out_of_range_vol'
             when amount < 0 then 'negative_amount'
             when amount > 1e15 then 'out_of_range_amount'
-            -- Vendors write 0 for a fund without a previous close; other values are faults.
+            -- Vendors write 0 for a fund without a previous close; other values are
+            -- faults.
             when not isfinite(pre_close) then 'not_finite_pre_close'
             when pre_close < 0 then 'non_positive_pre_close'
             when pre_close > 0 and close / pre_close not between 0.01 and 100 then 'out_of_range_pre_close'
@@ -80,8 +82,8 @@ value_checked as (
 
 ),
 
--- The first valid bar decides the fund's source of the adjustment, so later rows cannot change it.
--- Some programs write NaN for a missing value.
+-- The first valid bar decides the fund's source of the adjustment, so later rows cannot
+-- change it. Some programs write NaN for a missing value.
 first_bars as (
 
     select

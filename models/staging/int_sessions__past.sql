@@ -1,4 +1,5 @@
--- The sessions up to today. Rows dated later are in quarantine and must not add sessions.
+-- The sessions up to today. Rows dated later are in quarantine and must not add
+-- sessions.
 {{ config(materialized='view') }}
 
 select calendar.*

@@ -15,7 +15,8 @@ select
     cast({{ at_least_one('min_metrics_sessions') }} as integer) as min_metrics_sessions,
     nullif({{ sql_text(holdings_file()) }}, '') as holdings_file,
     {{ sql_text(raw_root()) }} as raw_root,
-    -- The sample must not replace a folder that the user named: an empty one is an error.
+    -- The sample must not replace a folder that the user named: an empty one is an
+    -- error.
     nullif({{ sql_text(in_project('sample') if raw_root() == in_project('raw')) }}, '') as sample_root,
     nullif('{{ as_of() }}', '') as as_of,
     cast({{ var('max_rows_per_file') }} as bigint) as max_rows_per_file,

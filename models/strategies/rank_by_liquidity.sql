@@ -1,4 +1,4 @@
--- The mean amount of the last 20 bars: the funds that are easiest to trade first.
+-- Ranks by the mean amount of the last 20 bars: the most liquid funds first.
 
 select
     pool,

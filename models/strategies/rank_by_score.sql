@@ -1,4 +1,4 @@
--- The score of the scored factors: the best funds first.
+-- Ranks by score, the highest first.
 
 select
     pool,

@@ -1,6 +1,6 @@
--- A fund that is held when it has had no row for max_no_row_sessions sessions is paid out on that
--- session, whole, at its last close and without costs, and nothing else is ever paid out. The rows
--- are counted anew, apart from the model that tells the walk.
+-- A held fund without a row for max_no_row_sessions sessions is paid out on that
+-- session: in full, at its last close, without costs. There is no other payout. This
+-- test counts the rows itself, independently of int_backtest__endings.
 
 {{ after_the_gate() }}
 
@@ -55,8 +55,8 @@ last_sessions as (
 
 ),
 
--- What is held when a session begins, how long the fund has been without a row at its close, and
--- what it would be paid out at.
+-- Holdings before each session, the number of sessions without a row at its close, and
+-- the price of a payout.
 held as (
 
     select

@@ -1,5 +1,5 @@
--- Promise 2: what a session changes is price moves and corporate actions, less costs. Each part is
--- recomputed from positions, trades and bars, and the change must be the sum of the parts.
+-- Promise 2: a session's change in equity is price moves plus corporate actions less
+-- costs. Each part is recomputed from positions, trades and bars.
 
 {{ after_the_gate() }}
 

@@ -1,4 +1,4 @@
--- Promise 2: shares at the close of the bar, or of the last one where the fund has none.
+-- Promise 2: shares are valued at the close, or at the last close without a bar.
 
 {{ after_the_gate() }}
 
@@ -44,7 +44,7 @@ valued as (
             positions.symbol = bars.symbol
             and positions.trade_date >= bars.trade_date
     group by positions.strategy, positions.pool, positions.trade_date
-    -- A position without any bar has no value, and the session must not pass.
+    -- A session with a position without any bar must not pass: its value is unknown.
     having count(bars.close) = count(*)
 
 ),

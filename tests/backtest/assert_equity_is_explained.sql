@@ -1,4 +1,4 @@
--- Promise 2 for every row, PORTFOLIO's too.
+-- Promise 2 for every row, including PORTFOLIO.
 
 {{ after_the_gate() }}
 

@@ -1,4 +1,4 @@
--- Three of each kind, or all months where there are fewer.
+-- Three months of each kind, or all months if there are fewer.
 
 {{ after_the_gate() }}
 

@@ -1,4 +1,4 @@
--- The four parts of each session's excess add up to it, and it is the return beyond the benchmark.
+-- The four parts of each session add up to its excess: the return beyond the benchmark.
 
 {{ after_the_gate() }}
 

@@ -1,4 +1,5 @@
--- Funds and costs make the month's return; exposure and selection make the funds' sum.
+-- Funds and costs add up to the month's return, exposure and selection to the funds'
+-- sum.
 
 {{ after_the_gate() }}
 

@@ -8,7 +8,7 @@ trades as (
         *,
         case when side = 'buy' then 1 else -1 end as sign
     from {{ ref('trades') }}
-    -- Payouts have rules of their own: assert_ended_funds_are_paid_out.
+    -- Not payouts: assert_ended_funds_are_paid_out checks them.
     where reason <> 'ended'
 
 ),

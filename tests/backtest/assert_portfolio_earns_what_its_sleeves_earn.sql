@@ -1,5 +1,5 @@
--- Within a month each weight grows with its pool: recomputed from the pools' equity, apart from
--- the walk that PORTFOLIO comes from.
+-- Within a month each weight grows with its pool. This test recomputes it from the
+-- pools' equity, independently of the sleeves.
 
 {{ after_the_gate() }}
 

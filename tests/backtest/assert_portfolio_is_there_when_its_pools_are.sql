@@ -1,4 +1,4 @@
--- On every session on which all members of a PORTFOLIO have equity, and on no other.
+-- A PORTFOLIO has exactly the sessions on which all its members have equity.
 
 {{ after_the_gate() }}
 

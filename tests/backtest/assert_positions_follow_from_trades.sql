@@ -1,4 +1,4 @@
--- Shares at a close are those of the close before, times the corporate action, plus what was traded.
+-- Shares at a close are the previous shares times the corporate action, plus trades.
 
 {{ after_the_gate() }}
 

@@ -1,5 +1,5 @@
--- From the published tables alone, apart from the model that checks capacity. Without enforce_adv the
--- limit informs.
+-- Uses published tables only, independently of the model that checks capacity. Without
+-- enforce_adv the limit does not apply.
 
 {{ after_the_gate() }}
 
@@ -31,7 +31,7 @@ shares as (
         rebalances.pool,
         rebalances.trade_date,
         rebalances.symbol,
-        -- Each tranche may take its part of the limit.
+        -- Each tranche may use its part of the limit.
         strategies.tranches * rebalances.target_weight * rebalances.equity_as_of / targets.adv20 as adv_share,
         strategies.max_adv_pct
     from rebalances

@@ -1,4 +1,4 @@
--- What the positions of a strategy gained is what its account gained.
+-- The gains of a strategy's positions add up to the gain of its account.
 
 {{ after_the_gate() }}
 

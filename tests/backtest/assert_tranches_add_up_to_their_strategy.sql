@@ -1,4 +1,4 @@
--- Promise 2 for every tranche, and the strategy is their sum.
+-- Promise 2 for every tranche; a strategy is the sum of its tranches.
 
 {{ after_the_gate() }}
 

@@ -1,5 +1,5 @@
--- With capacity_cny, every holding is within max_adv_pct of its ADV20 and the binding one is at it;
--- a pool that holds something has a capacity.
+-- At capacity_cny, every holding is within max_adv_pct of its ADV20, and the binding
+-- one is at the limit. A pool with holdings has a capacity.
 
 {{ after_the_gate() }}
 
@@ -75,5 +75,5 @@ where
     adv_share > max_adv_pct * (1 + 1e-12)
     or (symbol = binding_symbol and abs(adv_share / max_adv_pct - 1) > 1e-12)
     or binding_symbol is null
-    -- Unknown only where an ADV20 is.
+    -- The capacity is unknown only if an ADV20 is unknown.
     or (symbol = binding_symbol and capacity_cny is null and adv20 is not null)

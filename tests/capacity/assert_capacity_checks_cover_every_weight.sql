@@ -1,5 +1,5 @@
--- Every target of a rebalance and every holding of the last session is checked against the single
--- weight and against its ADV20, and nothing else is.
+-- Exactly the targets of rebalances and the holdings of the last session are checked
+-- against the single weight and the ADV20.
 
 {{ after_the_gate() }}
 

@@ -1,5 +1,5 @@
--- The families read windows without partition and order: as the bars are stored, the row before a
--- bar must be its fund's previous one.
+-- The families use windows without partition and order. The row before a bar must
+-- therefore be the fund's previous bar.
 
 {{ after_the_gate() }}
 

@@ -1,4 +1,4 @@
--- A check that nobody computes, twice, or that nobody asked for, is a gate with a hole.
+-- Every check of the index is computed exactly once, and no other check exists.
 
 {{ after_the_gate() }}
 

@@ -1,6 +1,6 @@
 {{ config(severity='error') }}
 
--- Waits for every model that nothing else waits for: it runs last and skips none.
+-- Depends on all leaf models: it runs last, so its failure skips none of them.
 {% for leaf in gate_leaves() %}
 -- depends_on: {{ ref(leaf) }}
 {% endfor %}

@@ -1,5 +1,6 @@
--- Every pool has orders for the session after its last one, or one row that says why there are none;
--- an order can be sent as it stands: whole lots, no more than is held, a price within the limits.
+-- Every pool has orders for its next session, or one row with the reason for none. An
+-- order can be sent unchanged: whole lots, at most the holding, a price within the
+-- limits.
 
 {{ after_the_gate() }}
 

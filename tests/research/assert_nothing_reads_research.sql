@@ -1,4 +1,5 @@
--- Research looks ahead by its nature. A model outside its folder that read it would trade on the future.
+-- Research looks ahead by design. A model outside its folder must not read it, because
+-- it would trade on the future.
 
 {% set readers = [] %}
 {% if execute %}

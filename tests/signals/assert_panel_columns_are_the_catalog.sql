@@ -34,7 +34,8 @@ expected as (
 
     union all
 
-    -- The seed is loaded in the order of its lines. Rendered whole: --empty would leave no rowid.
+    -- rowid is the order of the seed's lines. Rendered in full, because --empty would
+    -- drop rowid.
     select
         factor_id as column_name,
         4 + row_number() over (order by rowid) as place,

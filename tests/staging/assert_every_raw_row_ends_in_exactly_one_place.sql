@@ -29,7 +29,8 @@ raw_rows as (
 
 ),
 
--- A surplus duplicate has the key of the row that stayed: only the others are looked up by key.
+-- A surplus duplicate shares its key with the kept row, so only other rows are matched
+-- by key.
 placed as (
 
     select
@@ -56,7 +57,7 @@ placed as (
 
 ),
 
--- What is there, and how many raw rows it has.
+-- Destinations and their numbers of raw rows.
 accounted as (
 
     select

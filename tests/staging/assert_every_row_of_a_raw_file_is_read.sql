@@ -1,5 +1,6 @@
--- The rows that the files' footers promise; with as_of there may be fewer, and none is later. A file
--- that is not named after a fund may hold rows of funds outside the build, which are not read.
+-- Compares row counts with the files' footers. With as_of there may be fewer rows, but
+-- none later. A file that is not named after a fund may have rows of funds outside the
+-- build.
 
 with
 

@@ -1,4 +1,4 @@
--- A row here stops the build before anything is computed: staging is made of the tested rows.
+-- A row here stops the build at once, because staging depends on this test.
 select
     table_name,
     expectation,

@@ -31,7 +31,7 @@ where
 
 union all
 
--- The row for the next session is what a trader acts on: the calendar must reach beyond the data.
+-- The calendar must reach beyond the data: a trader acts on the next session.
 select
     'a bar without a session after it' as fault,
     bars.trade_date,

@@ -26,7 +26,8 @@ counted as (
 
 ),
 
--- Session 0 is the close at which the pool still held its initial capital, the first peak.
+-- Session 0 is the close at which the pool still held its initial capital, the first
+-- peak.
 dated as (
 
     select

@@ -18,7 +18,8 @@ members as (
 
 ),
 
--- A sleeve over its pool's equity is the same all month: what the pool did, in the sleeve's size.
+-- The ratio of a sleeve to its pool's equity is constant within a month. It scales the
+-- pool's amounts to the sleeve's size.
 scaled as (
 
     select

@@ -1,5 +1,5 @@
--- Where a session's return beyond the benchmark came from. A holding counts at the previous close,
--- as far as it was bought today at the open, after the session's fills.
+-- The sources of a session's return beyond the benchmark. A holding counts at the
+-- previous close; the part bought today counts at the open, after the session's fills.
 
 with
 
@@ -49,7 +49,7 @@ held as (
         positions.symbol,
         positions.market_value,
         case
-            -- A suspended fund is worth what it was.
+            -- A suspended fund keeps its value.
             when bars.symbol is null then positions.market_value
             else
                 coalesce((positions.shares - coalesce(bought.shares, 0)) / bars.ratio * bars.previous_close, 0)

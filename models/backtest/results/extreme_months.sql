@@ -1,5 +1,6 @@
--- A fund's gain over a month: what it is worth at the end and was sold for, less what it was worth
--- before and was bought for, at the open. What the fills lost against the open is the slippage.
+-- A fund's gain over a month: value at the end plus sales, less value before the month
+-- and purchases, all trades at the open. The difference between fills and the open is
+-- slippage.
 
 with
 
@@ -30,7 +31,7 @@ trades as (
 
 ),
 
--- Each month of PORTFOLIO begins with its sleeves at their weights.
+-- PORTFOLIO's sleeves start every month at their weights.
 members as (
 
     select

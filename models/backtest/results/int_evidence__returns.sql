@@ -1,6 +1,6 @@
 {% set holdout_start = holdout_start() %}
 
--- Each strategy beside equal_weight of the same pool, on the sessions that both have.
+-- Returns of each strategy and of equal_weight in the same pool, on common sessions.
 
 with
 

@@ -1,4 +1,5 @@
--- The strategy that each pool trades, and the name of the PORTFOLIO that these make.
+-- The strategy that each pool trades, and the name of the PORTFOLIO of these
+-- strategies.
 
 select
     strategy,

@@ -1,5 +1,5 @@
--- The eligible funds of every session, best first, for the strategies whose rebalances have an
--- offset: what they would choose from if they were rebalanced on that session.
+-- The eligible funds of every session, best first, for strategies with a rebalance
+-- offset. They would select from these funds if that session were their rebalance.
 
 with
 

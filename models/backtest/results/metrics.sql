@@ -1,6 +1,7 @@
 {% set min_sessions = at_least_one('min_metrics_sessions') %}
 
--- Sums in date order, variances in two passes: no bit depends on threads or on another pool.
+-- Sums in date order, variances in two passes: no bit depends on threads or on another
+-- pool.
 
 with
 
@@ -107,10 +108,11 @@ yearly as (
     select
         totals.*,
         totals.n >= {{ min_sessions }} as is_long_enough,
-        -- Null for a short life, and so is every figure that uses one of these two.
+        -- Null for a short life. Every figure that uses one of these two is then null
+        -- as well.
         case when is_long_enough then {{ var('sessions_per_year') }} / totals.n end as per_year,
         case when is_long_enough then sqrt({{ var('sessions_per_year') }}) end as root_year,
-        -- Over constant returns what is left of a deviation is rounding.
+        -- A smaller deviation is the rounding error of constant returns.
         case when spreads.sd_r <= 1e-15 then 0.0 else spreads.sd_r end as sd_r,
         case when spreads.sd_b <= 1e-15 then 0.0 else spreads.sd_b end as sd_b,
         case when spreads.sd_active <= 1e-15 then 0.0 else spreads.sd_active end as sd_active,

@@ -1,8 +1,9 @@
 {% set holdout_start = holdout_start() %}
 {% set min_sessions = at_least_one('min_metrics_sessions') %}
 
--- Returns, drawdown and Sharpe ratio of a strategy, of its pool's benchmark and of equal_weight, by
--- calendar period. Sums in date order, variances in two passes, as in metrics.
+-- Returns, drawdown and Sharpe ratio of a strategy, its pool's benchmark and
+-- equal_weight, by calendar period. Sums in date order, variances in two passes, as in
+-- metrics.
 
 with
 
@@ -116,7 +117,7 @@ sessions as (
 
 ),
 
--- One row per session and curve: the strategy's, the benchmark's, and that of equal_weight.
+-- One row per session and curve: strategy, benchmark and equal_weight.
 curves as (
 
     select

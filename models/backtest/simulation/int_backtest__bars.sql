@@ -1,5 +1,5 @@
--- What a fill needs of a session: unadjusted prices, the adjustment factor, the limit prices. What a
--- benchmark needs: the adjusted return since the fund's previous bar.
+-- Inputs of fills: unadjusted prices, the adjustment factor, the limit prices. Input of
+-- benchmarks: the adjusted return since the fund's previous bar.
 
 with
 
@@ -37,7 +37,7 @@ referenced as (
         bars.close,
         bars.adj,
         bars.adj_close / bars.previous_adj_close - 1 as adj_return,
-        -- Where the vendor gives no ex-rights close, what was paid out is taken off here.
+        -- Without the vendor's ex-rights close, subtract the distribution here.
         coalesce(bars.pre_close, bars.previous_close / (bars.adj / bars.previous_adj)) as reference_close,
         limits.price_limit
     from bars

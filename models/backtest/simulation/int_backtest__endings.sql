@@ -1,4 +1,4 @@
--- The sessions of a pool's walk on which a fund counts as ended, and is paid out where it is held.
+-- Sessions on which a fund counts as ended. A holding is then paid out.
 
 with
 

@@ -1,4 +1,5 @@
--- The sessions of strategies in pools, with the equity before each and what the pool's funds made.
+-- Sessions of each strategy and pool, with the previous equity and the benchmark's
+-- return.
 
 with
 
@@ -24,7 +25,7 @@ benchmark as (
 trades as (
 
     select * from {{ ref('trades') }}
-    -- Nobody trades a payout: it is no turnover.
+    -- A payout is no trade and adds no turnover.
     where reason <> 'ended'
 
 ),
@@ -52,7 +53,7 @@ select
     sessions.equity,
     sessions.cash,
     sessions.holdings_value,
-    -- On a session without a bar no fund has moved; the next bar's return spans it.
+    -- 0 if no fund has a bar: the return of the next bar spans this session.
     coalesce(benchmark.benchmark_return, 0) as benchmark_return,
     sessions.price_pnl,
     sessions.corporate_action_value,

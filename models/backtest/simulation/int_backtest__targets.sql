@@ -1,4 +1,4 @@
--- The funds selected for each rebalance, with what their weights are shared out by.
+-- The funds selected for each rebalance, with the inputs of their weights.
 
 with
 

@@ -1,5 +1,6 @@
--- The accounts that each PORTFOLIO is made of: one PORTFOLIO per strategy that every pool with a
--- weight has, and one of the live strategies, under `live` where they differ by pool.
+-- The members of each PORTFOLIO. There is one PORTFOLIO per strategy that every pool
+-- with a weight has, and one of the live strategies, named `live` if they differ by
+-- pool.
 
 with
 
@@ -10,7 +11,7 @@ strategies as (
 
 ),
 
--- In a build of some pools PORTFOLIO is not whole.
+-- All weighted pools: in a build without some of them PORTFOLIO would be incomplete.
 weighted as (
 
     select pool from {{ ref('pool_constraints') }}

@@ -1,5 +1,5 @@
--- Strategies of a pool begin on different sessions. They are compared from the first one that all of
--- them have, and to the last.
+-- Strategies of a pool begin on different sessions. They are compared from the first
+-- session that all of them have.
 
 with
 

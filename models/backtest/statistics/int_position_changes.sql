@@ -1,5 +1,5 @@
--- Every session on which a strategy traded a fund, with the shares before and after, and what of the
--- money paid for them is still in the position (average cost).
+-- Every session on which a strategy traded a fund, with the shares before and after and
+-- the remaining cost of the position (average cost).
 
 with
 
@@ -25,8 +25,8 @@ changes as (
 
     select
         fills.*,
-        -- Sales come before purchases, so this is what the sales left. Corporate actions changed the
-        -- shares before the open: the closing position counts, not yesterday's.
+        -- Sales come before purchases, so this is the remainder after sales. Not
+        -- yesterday's shares: corporate actions changed them before the open.
         coalesce(positions.shares, 0) - fills.bought_shares as kept_shares
     from fills
     left join {{ ref('positions_daily') }} as positions
@@ -40,7 +40,8 @@ changes as (
 
 select
     *,
-    -- Odd parts of a share are real; what rounding leaves of a closed position is not.
+    -- Fractions of a share are real, but the rounding error of a closed position is
+    -- not.
     kept_shares <= 1e-6 and bought_shares > 0 as is_entry,
     case when kept_shares > 1e-6 then kept_shares / (kept_shares + sold_shares) else 0 end as kept_part,
     count(*) filter (where kept_shares <= 1e-6 and bought_shares > 0) over (

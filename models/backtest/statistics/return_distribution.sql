@@ -1,5 +1,5 @@
--- How often returns of a size were seen: daily in steps of 0.5%, monthly in steps of 2%. What lies
--- beyond 5% a day and 20% a month falls into the outermost step.
+-- Histograms of returns: daily in steps of 0.5%, monthly in steps of 2%. The outermost
+-- steps contain all returns beyond 5% per day and 20% per month.
 
 with
 
@@ -59,7 +59,7 @@ steps as (
         frequency,
         width,
         curve,
-        -- A return of 0.015 is 2.9999999999999996 steps of 0.005.
+        -- Rounded first: 0.015 is 2.9999999999999996 steps of 0.005.
         cast(greatest(-most, least(most - 1, floor(round(r / width, 9)))) as integer) as step
     from curves
 

@@ -1,7 +1,8 @@
 {% set window = at_least_one('rolling_sessions') | int %}
 {% set year = var('sessions_per_year') %}
 
--- Sums of whole numbers: a rolling sum of doubles depends on what left the window long ago.
+-- Sums of whole numbers, because a rolling sum of doubles depends on rows that left the
+-- window.
 
 with
 

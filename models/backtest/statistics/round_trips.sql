@@ -1,5 +1,5 @@
--- A sale that closes a position and a purchase that opens the next may fall on one session (two
--- tranches): the sale belongs to the trip before.
+-- With two tranches, one session may have a closing sale and an opening purchase. The
+-- sale belongs to the earlier trip.
 
 with
 

@@ -1,4 +1,4 @@
--- Turnover and costs over the whole life and by calendar year.
+-- Turnover and costs over the whole period and by calendar year.
 
 with
 

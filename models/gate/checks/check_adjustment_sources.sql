@@ -1,6 +1,7 @@
 {{ config(materialized='ephemeral') }}
 
--- Compares the columns that a fund's adjustment may come from. Most funds have only one.
+-- Compares the columns that a fund's adjustment may come from. Most funds have only
+-- one.
 
 {# A ratio further than this from 1 is a split. #}
 {% set split = 0.15 %}
@@ -115,7 +116,8 @@ pairs as (
         greatest({{ one }} / {{ other }}, {{ other }} / {{ one }}) - 1 as distance,
         abs({{ one }} - 1) > {{ split }} or abs({{ other }} - 1) > {{ split }} as is_split
     from links
-    -- The cleaning quarantines non-finite values of the source that is used. Skip them here.
+    -- The cleaning quarantines non-finite values of the source that is used. Skip them
+    -- here.
     where isfinite({{ one }}) and isfinite({{ other }}) and {{ one }} > 0 and {{ other }} > 0
     {{ 'union all' if not loop.last }}
     {% endfor %}
@@ -138,7 +140,8 @@ lost_rows as (
 
 ),
 
--- After lost rows pre_close includes the moves of those sessions, up to the price limit on each.
+-- After lost rows pre_close includes the moves of those sessions, up to the price limit
+-- on each.
 differing as (
 
     select

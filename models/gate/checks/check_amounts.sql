@@ -1,6 +1,7 @@
 {{ config(materialized='ephemeral') }}
 
--- Compares the amount with volume and prices: on each bar, and as a median over 60 bars.
+-- Compares the amount with volume and prices: on each bar, and as a median over 60
+-- bars.
 
 {% set window = 60 %}
 
@@ -45,7 +46,8 @@ bars as (
         greatest(
             amount / value_at_close, 1 / greatest(amount / value_at_close, 1e-9)
         ) as unit_distance,
-        -- A median is an order statistic: its bits depend on the bars of the window alone.
+        -- A median is an order statistic: its bits depend on the bars of the window
+        -- alone.
         case
             when bar_number >= {{ window }}
                 then median(price_paid / mean_price) over (

@@ -1,6 +1,7 @@
 {{ config(materialized='ephemeral') }}
 
--- Funds without any row for max_no_row_sessions sessions up to the last session of the data.
+-- Funds without any row for max_no_row_sessions sessions up to the last session of the
+-- data.
 
 with
 

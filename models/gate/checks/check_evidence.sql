@@ -1,6 +1,6 @@
 {{ config(materialized='ephemeral') }}
 
--- The live strategies against equal_weight of the same pool.
+-- Compares each live strategy with equal_weight in the same pool.
 
 with
 

@@ -26,7 +26,8 @@ repeated as (
 
 ),
 
--- Session files hold rows of every fund. Rows with another fund's symbol are in quarantine.
+-- Session files hold rows of every fund. Rows with another fund's symbol are in
+-- quarantine.
 several as (
 
     select

@@ -1,6 +1,7 @@
 {{ config(materialized='ephemeral') }}
 
--- The lag of one session: the permitted edges of the manifest, and the panel against its sources.
+-- The lag of one session: the permitted edges of the manifest, and the panel against
+-- its sources.
 
 {#
     Which folders a model may read from. Signals and strategies read nothing from before the lag, what

@@ -142,7 +142,8 @@ gaps as (
         suspensions.trade_date,
         suspensions.trade_date > first_bars.first_date
         and suspensions.trade_date < fund_ends.last_date as is_inside,
-        -- A fund that ends on the last session is not late; the check fund_ended names it.
+        -- A fund that ends on the last session is not late; the check fund_ended names
+        -- it.
         suspensions.trade_date = spans.last_date and endings.symbol is null as is_last_session
     from {{ ref('suspensions') }} as suspensions
     inner join fund_ends
@@ -247,7 +248,8 @@ select
     case when gaps.symbol is null then 0 else 1 / alive.n end as value,
     'no row on the last session' as detail,
     '最后交易日无数据行' as detail_zh,
-    -- One fund of a small pool is above the threshold by itself, and is suspended now and then.
+    -- One fund of a small pool is above the threshold by itself, and is suspended now
+    -- and then.
     case when count(gaps.symbol) over (partition by pools.pool) = 1 then 'warn' end as max_status
 from pools
 left join alive
