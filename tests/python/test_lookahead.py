@@ -132,7 +132,7 @@ def test_a_peek_is_found_and_named(peek, builds, tmp_path):
     assert "2021-" in message or "2022-01-04" in message
 
 
-def test_the_telling_dates_are_a_rebalance_its_eve_a_split_and_an_end(builds):
+def test_the_truncation_dates_are_a_rebalance_its_eve_a_split_and_an_ending(builds):
     assert lookahead.telling_dates(builds["whole"]) == [
         dt.date(2021, 6, 1),
         AS_OF,

@@ -23,6 +23,6 @@ def test_example_runs_and_returns_rows(sample, line, query):
     assert rows or line in MAY_BE_EMPTY
 
 
-def test_money_adds_up_as_the_example_says(sample):
+def test_equity_adds_up_as_in_the_example(sample):
     query = next(query for number, _, query in EXAMPLES if number == "12")
     assert all(gap < 0.01 for _, gap in sample.connection.execute(query).fetchall())

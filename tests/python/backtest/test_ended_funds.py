@@ -72,7 +72,7 @@ def rows(ended, query, *values):
 
 
 @pytest.mark.parametrize("name", ["gone", "back"])
-def test_a_holding_is_paid_out_on_the_session_that_makes_the_count_full(name, ended):
+def test_a_holding_is_paid_out_after_max_no_row_sessions_without_a_row(name, ended):
     symbol = getattr(ended, name)
     (payout,) = rows(
         ended,
@@ -91,7 +91,7 @@ def test_a_holding_is_paid_out_on_the_session_that_makes_the_count_full(name, en
 
 
 @pytest.mark.parametrize("name", ["gone", "back"])
-def test_nothing_is_held_or_tried_once_it_was_paid_out(name, ended):
+def test_a_paid_out_fund_has_no_position_and_no_order(name, ended):
     symbol = getattr(ended, name)
     until = ended.following if name == "back" else dt.date.max
     for table in ("positions_daily", "rejected_orders", "trades"):
@@ -115,7 +115,7 @@ def test_a_fund_that_comes_back_can_be_bought_again(ended):
     assert eligible > 0
 
 
-def test_the_fund_that_ended_is_named_and_the_one_that_came_back_is_not(ended):
+def test_the_gate_names_an_ended_fund_but_not_one_that_came_back(ended):
     found = rows(
         ended,
         "select symbol, trade_date, detail, detail_zh from gate.gate_violations "
@@ -160,5 +160,5 @@ def test_the_payout_depends_only_on_rows_up_to_the_session(ended):
             assert not {ended.gone, ended.back} & {symbol for symbol, _ in reasons}
 
 
-def test_a_sweep_pays_out_as_the_build_does(ended):
+def test_a_sweep_makes_the_same_payouts_as_the_build(ended):
     sweep.check(read_build(ended.database, "A_SHARE"))

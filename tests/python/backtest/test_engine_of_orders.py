@@ -108,7 +108,7 @@ def result(prices, ledger):
     )
 
 
-def test_every_fill_has_the_price_and_the_commission_of_akquant(ledger, result):
+def test_every_fill_has_akquants_price_and_commission(ledger, result):
     fills = {
         (at.tz_convert("Asia/Shanghai").date(), symbol): (side, shares, price, commission)
         for at, symbol, side, shares, price, commission in result.executions_df[
@@ -129,7 +129,7 @@ def test_every_fill_has_the_price_and_the_commission_of_akquant(ledger, result):
     assert min(commissions) == MIN_COMMISSION < max(commissions)
 
 
-def test_equity_at_the_closes_is_that_of_akquant(ledger, result):
+def test_equity_at_every_close_equals_akquants(ledger, result):
     curve = {
         at.tz_convert("Asia/Shanghai").date(): value for at, value in result.equity_curve.items()
     }

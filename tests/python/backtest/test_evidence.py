@@ -50,7 +50,9 @@ def autocorrelated(seed, sessions=900):
     return own, rival
 
 
-def test_every_strategy_but_equal_weight_is_judged_in_every_pool_and_portfolio(equity, published):
+def test_every_strategy_except_equal_weight_has_evidence_in_every_pool_and_portfolio(
+    equity, published
+):
     judged = {(row["strategy"], row["pool"], row["period"]) for row in published}
     strategies = equity[["strategy", "pool"]].drop_duplicates().itertuples(index=False)
     rivals = {pool for strategy, pool in strategies if strategy == "equal_weight"}
@@ -63,7 +65,7 @@ def test_every_strategy_but_equal_weight_is_judged_in_every_pool_and_portfolio(e
     }
 
 
-def test_the_excess_and_its_t_are_those_of_statsmodels(equity, published):
+def test_excess_return_and_t_value_equal_statsmodels(equity, published):
     for row in published:
         returns = together(equity, row["strategy"], row["pool"])
         assert row["sessions"] == len(returns)
@@ -74,7 +76,7 @@ def test_the_excess_and_its_t_are_those_of_statsmodels(equity, published):
         assert row["excess_t"] == pytest.approx(fit.tvalues.iloc[0], rel=1e-9)
 
 
-def test_alpha_and_its_t_are_those_of_statsmodels(equity, published):
+def test_alpha_and_t_value_equal_statsmodels(equity, published):
     for row in published:
         returns = together(equity, row["strategy"], row["pool"]) - RATE
         fit = sm.OLS(returns["own"], sm.add_constant(returns["equal_weight"])).fit(**HAC)
@@ -82,7 +84,7 @@ def test_alpha_and_its_t_are_those_of_statsmodels(equity, published):
         assert row["alpha_t"] == pytest.approx(fit.tvalues["const"], rel=1e-9)
 
 
-def test_the_verdict_is_that_of_a_two_sided_test_at_the_level_of_5_percent(published):
+def test_the_verdict_is_a_two_sided_test_at_the_5_percent_level(published):
     for row in published:
         is_significant = 2 * stats.norm.sf(abs(row["excess_t"])) < 0.05
         sides = {True: "better", False: "worse"}
@@ -100,7 +102,7 @@ def test_a_clear_difference_is_significant(shift, verdict):
     assert evidence.judge(own, rival, **SETTINGS)["verdict"] == verdict
 
 
-def test_the_difference_of_the_sharpe_ratios_lies_in_its_interval(equity, published):
+def test_the_interval_contains_the_difference_of_the_sharpe_ratios(equity, published):
     for row in published:
         returns = together(equity, row["strategy"], row["pool"]) - RATE
         expected = sharpe(returns["own"]) - sharpe(returns["equal_weight"])
@@ -109,7 +111,7 @@ def test_the_difference_of_the_sharpe_ratios_lies_in_its_interval(equity, publis
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_the_interval_is_that_of_arch(seed):
+def test_the_bootstrap_interval_equals_archs(seed):
     own, rival = autocorrelated(seed)
 
     def difference(own, rival):
@@ -125,7 +127,7 @@ def test_the_interval_is_that_of_arch(seed):
     assert abs(high - expected_high) < 0.06 * width
 
 
-def test_a_draw_is_the_sharpe_ratio_of_blocks_strung_together():
+def test_a_draw_is_the_sharpe_ratio_of_joined_blocks():
     own, rival = autocorrelated(5, sessions=100)
     begins = np.random.default_rng(evidence.SEED).integers(0, 100, size=(evidence.DRAWS, 3))
     offsets = np.arange(42)
@@ -137,7 +139,7 @@ def test_a_draw_is_the_sharpe_ratio_of_blocks_strung_together():
     assert evidence.sharpe_interval(own, rival, YEAR) == pytest.approx(expected, rel=1e-9)
 
 
-def test_too_short_a_period_is_not_judged():
+def test_a_short_period_has_no_evidence():
     own, rival = autocorrelated(7, sessions=59)
     assert evidence.judge(own, rival, **SETTINGS) == {
         "sessions": 59,
@@ -145,7 +147,7 @@ def test_too_short_a_period_is_not_judged():
     }
 
 
-def test_figures_of_periods_are_those_of_pandas(sample, equity):
+def test_figures_of_periods_equal_pandas(sample, equity):
     rows = sample.connection.execute("from backtest.metrics_by_period").df()
     rows = rows.to_dict("records")
     curves = {key: own.set_index("trade_date") for key, own in equity.groupby(["strategy", "pool"])}
@@ -209,7 +211,7 @@ def test_the_periods_are_the_whole_life_the_years_and_those_to_the_last_session(
     assert not periods & {"before_holdout", "since_holdout"}
 
 
-def test_the_excess_of_every_session_is_explained_as_the_specification_says(sample, equity):
+def test_the_excess_of_every_session_is_explained_by_its_parts(sample, equity):
     query = sample.connection.execute
     found = query("from backtest.excess_attribution").df()
     positions = query("from backtest.positions_daily").df()

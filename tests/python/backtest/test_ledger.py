@@ -247,7 +247,7 @@ def test_a_sell_at_limit_down_is_rejected_then_carried_over_and_filled():
     assert shares_held(ledger, 4) == {}
 
 
-def test_limits_stop_only_the_side_they_are_meant_for():
+def test_limit_up_stops_buys_only_and_limit_down_stops_sells_only():
     funds = {
         "A": [bar(1.0), bar(0.9, up=1.1, down=0.9), bar(0.99, up=0.99, down=0.81)],
     }
@@ -255,7 +255,7 @@ def test_limits_stop_only_the_side_they_are_meant_for():
     assert orders(ledger) == [(1, "A", "buy", 55_500, None), (2, "A", "sell", 55_500, None)]
 
 
-def test_a_null_price_limit_stops_nothing():
+def test_a_null_price_limit_stops_no_order():
     funds = {"A": [bar(1.0, up=None, down=None), bar(9.0), bar(0.1)]}
     ledger = simulate(funds, {1: {"A": 0.5}, 2: {}})
     assert [reason for *_, reason in orders(ledger)] == [None, None]
@@ -286,7 +286,7 @@ def test_a_held_fund_that_is_suspended_keeps_its_last_close():
     ]
 
 
-def test_a_split_doubles_the_shares_and_leaves_the_equity():
+def test_a_split_doubles_the_shares_and_keeps_the_equity():
     funds = {"A": [bar(2.0), bar(2.0), bar(1.0, adj=2.0)]}
     ledger = simulate(funds, {1: {"A": 0.5}})
     assert shares_held(ledger, 1) == {"A": 25_000}
@@ -335,20 +335,20 @@ def test_the_target_of_a_pending_partial_sell_follows_a_split_like_the_shares():
     assert shares_held(ledger, 3) == {"A": 9_800}
 
 
-def test_a_pending_buy_that_a_dividend_makes_uneven_is_floored_to_lots():
+def test_a_pending_buy_is_floored_to_lots_after_a_dividend():
     funds = {"A": [bar(2.0), None, bar(1.9, adj=2.0 / 1.9)]}
     ledger = simulate(funds, {1: {"A": 0.5}})
     # 25,000 * 2.00 / 1.90 = 26,315.8
     assert orders(ledger)[1] == (2, "A", "buy", 26_300, None)
 
 
-def test_a_pending_buy_that_a_consolidation_makes_less_than_a_lot_is_no_order():
+def test_a_pending_buy_lapses_if_a_consolidation_makes_it_less_than_a_lot():
     funds = {"A": [bar(10.0), None, bar(100.0, adj=0.1), bar(10.0, adj=1.0)]}
     ledger = simulate(funds, {1: {"A": 0.05}})
     assert orders(ledger) == [(1, "A", "buy", 500, "suspended")]
 
 
-def test_a_sell_includes_the_odd_part_and_a_buy_is_whole_lots():
+def test_a_sell_includes_the_odd_lot_and_a_buy_is_whole_lots():
     odd = 2.0 / 1.9
     flat = [bar(2.0), bar(2.0), bar(1.9, adj=odd), bar(1.9, adj=odd)]
     ledger = simulate({"A": flat}, {1: {"A": 0.5}, 2: {"A": 0.3}, 3: {"A": 0.6}})
@@ -359,7 +359,7 @@ def test_a_sell_includes_the_odd_part_and_a_buy_is_whole_lots():
     assert bought % 100 == 0
 
 
-def test_a_sell_to_zero_leaves_no_odd_part():
+def test_a_sell_to_zero_leaves_no_odd_lot():
     odd = 2.0 / 1.9
     funds = {"A": [bar(2.0), bar(2.0), bar(1.9, adj=odd)]}
     ledger = simulate(funds, {1: {"A": 0.5}, 2: {}})
@@ -374,7 +374,7 @@ def test_a_buy_shrinks_by_lots_until_cash_covers_it_and_leaves_no_rejection():
     assert session(ledger, 1).cash == pytest.approx(100_000 - 99_899.80 - 24.97495)
 
 
-def test_a_buy_that_shrank_is_done():
+def test_a_shrunk_buy_is_not_retried():
     ledger = simulate({"A": [bar(1.0), bar(1.0), bar(0.5)]}, {1: {"A": 1.0}})
     assert orders(ledger) == [(1, "A", "buy", 99_800, None)]
 
@@ -404,7 +404,7 @@ def test_a_target_of_less_than_one_lot_is_no_order():
     assert orders(ledger) == []
 
 
-def test_a_sell_that_its_commission_would_make_cost_more_than_the_cash_is_rejected():
+def test_a_sell_is_rejected_if_its_commission_exceeds_proceeds_and_cash():
     # A consolidation leaves 1 share worth 1.00; the commission is 5.00, the cash 0.00.
     funds = {"A": [bar(1.0), bar(1.0), bar(1.0, adj=0.01), bar(9.0, adj=0.01)]}
     free = {"target_capital": 105.1, "min_weight_change": 0.0}
@@ -438,14 +438,14 @@ def test_a_tiny_position_is_sold_to_zero_however_small():
     assert orders(ledger) == [(1, "A", "buy", 1_100, None), (2, "A", "sell", 1_100, None)]
 
 
-def test_a_weight_is_capped_at_its_share_of_the_turnover():
+def test_a_weight_is_capped_at_max_adv_pct_of_adv20():
     ledger = simulate({"A": [bar(1.0), bar(1.0)]}, {1: {"A": 0.5}}, adv20=400_000.0)
     (target,) = entries(ledger, "rebalance")
     assert target.target_weight == pytest.approx(0.2)  # 0.05 * 400,000 / 100,000
     assert target.target_shares == 20_000
 
 
-def test_the_cap_uses_the_equity_of_the_close_before():
+def test_the_cap_uses_the_equity_at_the_previous_close():
     funds = {"A": [bar(1.0), bar(1.0, 2.0), bar(4.0)]}
     ledger = simulate(funds, {1: {"A": 0.5}, 2: {"A": 0.5}}, adv20=900_000.0)
     capped = entries(ledger, "rebalance", 2)[0]
@@ -455,7 +455,7 @@ def test_the_cap_uses_the_equity_of_the_close_before():
     assert capped.target_weight == pytest.approx(45_000 / equity_as_of)
 
 
-def test_an_ample_turnover_leaves_the_weight_as_it_is():
+def test_a_liquid_fund_keeps_its_weight():
     ledger = simulate({"A": [bar(1.0), bar(1.0)]}, {1: {"A": 0.5}}, adv20=1_000_001.0)
     assert entries(ledger, "rebalance")[0].target_weight == 0.5
 
@@ -612,7 +612,7 @@ def test_the_end_of_a_fund_that_is_not_held_changes_nothing():
     ("ending", "message"),
     [((9, "A"), "2021-03-10, symbol A: not a session"), ((2, "A"), "symbol A: the fund has a bar")],
 )
-def test_an_end_that_cannot_be_is_refused(ending, message):
+def test_an_impossible_ending_is_rejected(ending, message):
     with pytest.raises(ValueError, match=message):
         simulate({"A": [bar(1.0)] * 3}, {1: {"A": 0.5}}, endings=[ending])
 
@@ -924,6 +924,6 @@ def test_a_missing_column_is_named(name):
         run(*inputs)
 
 
-def test_the_small_tables_are_good_as_they_are():
+def test_the_unchanged_test_tables_are_valid():
     assert run(*small_tables()).num_rows > 0
     assert asdict(Parameters(**PARAMETERS)) == PARAMETERS

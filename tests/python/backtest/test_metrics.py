@@ -224,7 +224,7 @@ def test_the_ten_deepest_drawdowns_are_kept():
     )
 
 
-def test_of_drawdowns_as_deep_the_earliest_come_first():
+def test_drawdowns_of_equal_depth_are_sorted_by_date():
     sessions = [(day, 100.0 if n % 2 else 50.0, 0.0, {}) for n, day in enumerate(DAYS[:60])]
     drawdowns = rows_of(measured({"A": (100.0, sessions)}), "drawdowns")
     assert [row["trough_date"] for row in drawdowns] == DAYS[:20:2]

@@ -17,13 +17,13 @@ ONLY_THE_WALK = ["--select", *(f"+{table}" for table in (*TABLES, "tranches_dail
 ONLY_THE_WALK += ["--exclude-resource-type", "test", "unit_test"]
 
 
-def test_the_sample_is_walked_as_the_specification_says(sample):
+def test_the_sample_equals_the_reference_simulation(sample):
     faults, compared = differences(sample.connection)
     assert faults[:5] == []
     assert all(compared.values())
 
 
-def test_the_real_pools_are_walked_as_the_specification_says(tmp_path):
+def test_the_real_pools_equal_the_reference_simulation(tmp_path):
     if not REAL_DATA.is_dir():
         pytest.skip(f"real data is not at {REAL_DATA}: set ETF_REAL_DATA to compare with it")
     database = build(tmp_path, REAL_DATA, *ONLY_THE_WALK)
@@ -34,7 +34,7 @@ def test_the_real_pools_are_walked_as_the_specification_says(tmp_path):
 
 
 @pytest.mark.parametrize("strategy", ["rotation", "steady_rotation", "risk_weighted"])
-def test_the_luck_of_the_date_is_that_of_walks_begun_at_each_offset(strategy, sample):
+def test_rebalance_luck_equals_reference_simulations_at_each_offset(strategy, sample):
     markets, funds, pools, rules = load(sample.connection)
     (rule,) = [r for r in rules if (r["strategy"], r["pool"]) == (strategy, "QDII")]
     returns = {

@@ -119,7 +119,7 @@ class TradeToShares(bt.Algo):
         return True
 
 
-def test_without_costs_equity_is_that_of_bts_own_rebalancing(market):
+def test_without_costs_equity_equals_bts_rebalancing(market):
     bars, prices, plan = market
     weights = pd.DataFrame({_at(day, 9): row for day, row in plan.items()}).T
     algos = [bt.algos.WeighTarget(weights), bt.algos.Rebalance()]
@@ -127,7 +127,7 @@ def test_without_costs_equity_is_that_of_bts_own_rebalancing(market):
     assert walked_equity(bars, plan, 0.0, 0.0) == pytest.approx(expected, rel=1e-9)
 
 
-def test_with_slippage_and_commission_equity_is_that_of_bts_accounts(market):
+def test_with_slippage_and_commission_equity_equals_bts_accounts(market):
     bars, prices, plan = market
 
     def costs(shares, price):

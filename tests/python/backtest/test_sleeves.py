@@ -98,12 +98,12 @@ def test_portfolio_is_missing_without_all_of_its_pools(missing):
     assert combined({pool: curve for pool, curve in CURVES.items() if pool != missing}) == []
 
 
-def test_a_pool_that_is_no_member_changes_nothing():
+def test_a_pool_outside_the_portfolio_changes_nothing():
     without = {pool: CURVES[pool] for pool in "AB"}
     assert combined(without) == combined()
 
 
-def test_a_strategy_that_is_not_followed_changes_nothing():
+def test_a_strategy_outside_the_portfolio_changes_nothing():
     other = {pool: [(JAN_29, 9.0, 9.0)] for pool in "AB"}
     rows = sessions(CURVES) + sessions(other, strategy="equal_weight")
     assert combine(rows, MEMBERS) == combined()

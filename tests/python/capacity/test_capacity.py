@@ -43,7 +43,7 @@ def test_the_weights_of_a_category_add_up_and_broad_funds_are_counted_instead():
     assert violations(checks) == set()
 
 
-def test_what_exceeds_its_limit_is_a_violation():
+def test_a_value_above_its_limit_is_a_violation():
     checks = check(
         *(holding(s, 0.1, category="broad", is_broad=True) for s in "ABCD"),
         holding("E", 0.26),
@@ -56,12 +56,12 @@ def test_what_exceeds_its_limit_is_a_violation():
     }
 
 
-def test_the_adv_share_is_of_the_capped_weight():
+def test_the_adv_check_uses_the_capped_weight():
     (share,) = values(check(holding("A", 0.2, order_weight=0.1, adv20=20e6)), "adv_pct").values()
     assert share == pytest.approx(0.05)  # 0.1 * 10,000,000 / 20,000,000
 
 
-def test_a_limit_is_met_within_a_share_of_1e_9_and_broken_beyond():
+def test_a_limit_tolerates_a_relative_excess_of_1e_9_and_no_more():
     met = holding("A", order_weight=0.1 * (1 + 0.9e-9), adv20=20e6)
     broken = holding("B", order_weight=0.1 * (1 + 1.1e-9), adv20=20e6)
     assert violations(check(met, broken)) == {("adv_pct", "B")}
@@ -173,7 +173,7 @@ def test_four_times_the_capital_pays_twice_the_share():
     assert (one.max_order_share, four.max_order_share) == (0.25, 1.0)
 
 
-def test_no_coefficient_is_no_impact_and_a_large_one_takes_everything_but_not_more():
+def test_a_zero_coefficient_means_no_impact_and_a_huge_one_loses_everything_at_most():
     (free,) = curve([fill(0, 250_000)], [1e6, 1.1e6, 1.21e6], coefficient=0.0)
     assert free.net_annual_return == pytest.approx(free.annual_return, abs=1e-15)
     (ruined,) = curve([fill(0, 250_000)], [1e6, 1.1e6, 1.21e6], coefficient=1e3)
@@ -227,7 +227,7 @@ def test_pools_that_traded_have_a_curve_dated_on_their_last_session():
 
 
 @pytest.mark.parametrize("capitals", [(), (1e6, 0.0), (-1.0,), (float("inf"),)])
-def test_capitals_that_are_none_are_refused(capitals):
+def test_invalid_capitals_are_rejected(capitals):
     with pytest.raises(InputError, match="capacity_capitals"):
         curves(capitals)
 

@@ -75,7 +75,7 @@ def breadth(line):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("columns", [80, 140])
-def test_the_end_of_a_run_fits_the_terminal(sample, columns, language):
+def test_the_summary_of_a_run_fits_the_terminal(sample, columns, language):
     text = on_terminal(columns, [sys.executable, "-c", CLOSING, str(sample.database), language])
     assert "\x1b[" in text  # in color
     lines = ANSI.sub("", text).replace("\r", "").split("\n")
@@ -126,7 +126,7 @@ def test_a_closed_pipe_is_silent(sample, command):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_waiting_shows_the_time_left_once_a_run_is_known(monkeypatch, tmp_path):
+def test_progress_shows_the_time_left_if_the_last_duration_is_known(monkeypatch, tmp_path):
     with (tmp_path / "log").open("w+") as stream:
         progress = Progress(stream)
         progress.stage("files")

@@ -141,7 +141,7 @@ def found(statement):
 
 
 @pytest.mark.parametrize("number", range(len(FUNDS)))
-def test_every_statistic_is_that_of_a_direct_window(number, found):
+def test_every_rolling_statistic_equals_a_direct_computation(number, found):
     of_fund = found["symbol"] == f"F{number}"
     # Of a constant only rounding is left.
     residue = 1e-14 if number == 4 else 1e-300

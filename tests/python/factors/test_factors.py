@@ -183,7 +183,7 @@ def test_the_ragged_histories_have_the_intended_shapes(ragged):
     assert panel.loc["513100.SH"]["market_beta_60"].notna().any()
 
 
-def test_the_first_value_comes_with_min_history(ragged):
+def test_the_first_value_is_on_bar_min_history(ragged):
     """On a fund whose prices move, in a pool of three from the first session on."""
     _, panel = ragged
     has_value = panel.loc["510050.SH"][CATALOG["factor_id"]].notna()

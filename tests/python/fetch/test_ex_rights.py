@@ -71,7 +71,7 @@ def reference(raw, row, action):
     ],
 )
 @pytest.mark.parametrize("later_rows", [0, 1, 40])
-def test_real_ex_days_come_out(before, action, close, pre_close, later_rows):
+def test_real_ex_days_are_recovered(before, action, close, pre_close, later_rows):
     history = walk(60, start=before)
     history = np.array([rounded(value * before / history[-1]) for value in history])
     later = walk(later_rows, start=close, seed=2)
@@ -93,13 +93,13 @@ def test_without_an_action_the_previous_close_is_the_raw_one():
     assert events == []
 
 
-def test_a_common_share_ratio_comes_out_exactly():
+def test_a_common_share_ratio_is_recovered_exactly():
     raw = with_actions(walk(300, start=6.0), {150: ("split", 3)})
     (event,) = previous_closes(raw, forward_adjusted(raw, {150: ("split", 3)}))[2]
     assert event.share_ratio == 3
 
 
-def test_adjusted_prices_below_zero_give_the_previous_close_all_the_same():
+def test_the_previous_close_is_recovered_from_negative_adjusted_prices():
     """An old fund that paid out more than it cost in its early years."""
     actions = {row: ("dividend", 0.21) for row in range(40, 400, 40)}
     raw = np.concatenate([[rounded(0.9 + 0.004 * row) for row in range(400)]])
@@ -111,7 +111,7 @@ def test_adjusted_prices_below_zero_give_the_previous_close_all_the_same():
         assert found[row] == pytest.approx(reference(raw, row, action), abs=TICK)
 
 
-def test_actions_of_each_month_and_a_split_between_them_come_out():
+def test_monthly_dividends_and_a_split_between_them_are_recovered():
     actions = {row: ("dividend", 0.005 + row / 20_000) for row in range(21, 400, 21)}
     actions[200] = ("split", 2)
     raw = with_actions(walk(420, start=4.0), actions)
@@ -128,13 +128,13 @@ def test_an_action_on_the_newest_bar_is_seen():
     assert [event.row for event in events] == [30]
 
 
-def test_an_action_that_the_vendor_does_not_know_yet_is_not_seen():
+def test_an_action_unknown_to_the_vendor_is_not_detected():
     raw = with_actions(walk(31), {30: ("dividend", 0.02)})
     found, _, events = previous_closes(raw, forward_adjusted(raw, {}))
     assert (found[30], events) == (raw[29], [])
 
 
-def test_an_action_after_the_last_row_is_allowed_for():
+def test_an_action_after_the_last_row_is_tolerated():
     """Today is an ex-day whose own row is left out, for the session is not over."""
     actions = {50: ("dividend", 0.03), 80: ("split", 2)}
     raw = with_actions(walk(81), actions)
@@ -146,7 +146,7 @@ def test_an_action_after_the_last_row_is_allowed_for():
         previous_closes(raw[:80], adjusted[:80])
 
 
-def test_a_row_rounded_otherwise_is_no_action():
+def test_a_row_with_different_rounding_is_no_action():
     raw = walk(60)
     adjusted = raw.copy()
     adjusted[30] += TICK
@@ -193,7 +193,7 @@ def histories(draw):
 
 @given(histories())
 @settings(max_examples=120, deadline=None, derandomize=True)
-def test_every_action_comes_out_within_its_tolerance(history):
+def test_every_action_is_recovered_within_its_tolerance(history):
     raw, actions = history
     if raw.min() < 0.3:  # smaller than any fund's price
         return

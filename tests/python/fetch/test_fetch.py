@@ -155,7 +155,7 @@ def test_a_dry_run_writes_nothing(place):
     ],
 )
 @pytest.mark.parametrize("token", ["", TOKEN])
-def test_todays_row_is_taken_once_the_day_is_complete(place, now, setting, last, token):
+def test_todays_row_is_stored_only_after_the_session_is_complete(place, now, setting, last, token):
     code, said = place.fetch(now=now, settings={"ETF_FETCH_AFTER": setting}, token=token)
     assert code == 0, said
     assert max(column(place, "510300.SH", "close")) == last
@@ -163,7 +163,7 @@ def test_todays_row_is_taken_once_the_day_is_complete(place, now, setting, last,
         assert ("left out (3): the row of 2024-06-28" in said) is (last != LAST)
 
 
-def test_a_row_of_today_that_comes_unasked_is_left_out(place):
+def test_an_unrequested_row_of_today_is_dropped(place):
     place.faults["tushare", "510300.SH"] = [None, None, None, "no_end"]
     code, said = place.fetch(now="2024-06-28T12:00", token=TOKEN)
     assert code == 0, said
@@ -189,7 +189,7 @@ def test_half_a_day_on_an_ex_day_leaves_the_history_right(place):
     )
 
 
-def test_nothing_after_the_session_that_is_named(place):
+def test_no_row_after_the_requested_session_is_stored(place):
     assert place.fetch(to=str(DAYS[100]))[0] == 0
     assert max(column(place, "510300.SH", "close")) == DAYS[100]
     place.fetch()
@@ -201,7 +201,7 @@ def test_nothing_after_the_session_that_is_named(place):
     assert place.fetch(to="tomorrow")[0] == 2
 
 
-def test_a_late_row_is_late_and_comes_the_next_time(place):
+def test_a_late_row_is_reported_and_fetched_the_next_time(place):
     place.faults["eastmoney", "159915.SZ"] = "no_today"
     code, said = place.fetch()
     assert code == 1
@@ -211,7 +211,7 @@ def test_a_late_row_is_late_and_comes_the_next_time(place):
     assert (code, "gained (1): rows 1" in said) == (0, True)
 
 
-def test_a_day_that_the_vendor_does_not_have_is_said_once(place):
+def test_a_day_missing_at_the_vendor_is_reported_once(place):
     place.faults["eastmoney", "all"] = "no_today"
     code, said = place.fetch()
     assert code == 1
@@ -227,7 +227,7 @@ def test_a_session_without_a_row_is_named(place):
     assert "gained (1): rows 1" in place.fetch(token=TOKEN)[1]
 
 
-def test_an_ended_fund_is_named_and_rests(place):
+def test_an_ended_fund_is_reported_and_requested_rarely(place):
     place.market.bars["159915.SZ"] = place.market.bars["159915.SZ"][:90]
     code, said = place.fetch()
     assert code == 0, said
@@ -329,7 +329,7 @@ def test_a_restatement_that_may_reach_further_back_says_so(place):
     assert f"510300.SH (from {DAYS[0]}, rows {len(DAYS)})" in place.fetch(full=True)[1]
 
 
-def test_a_row_that_vanished_is_a_restatement(place):
+def test_a_vanished_row_is_a_restatement(place):
     place.fetch()
     place.faults["eastmoney", "510300.SH"] = "gone"
     code, said = place.fetch()
@@ -378,7 +378,7 @@ def test_a_derived_price_stays_while_it_is_within_its_rounding(place):
     assert after[LAST] == pytest.approx(place.market.bars["159915.SZ"][-2].close / 5, abs=0.0005)
 
 
-def test_another_source_needs_to_be_asked_for_outright(place):
+def test_another_source_must_be_requested_explicitly(place):
     place.fetch()
     code, said = place.fetch(token=TOKEN, source="tushare")
     assert code == 1
@@ -478,7 +478,7 @@ def test_bars_that_the_exchanges_confirm_are_written(place, token):
 
 
 @pytest.mark.parametrize(("exchange", "symbol"), [("sse", "510300.SH"), ("szse", "159915.SZ")])
-def test_a_bar_that_the_exchange_has_otherwise_is_not_written(place, exchange, symbol):
+def test_a_bar_that_contradicts_the_exchange_is_not_written(place, exchange, symbol):
     place.fetch(now=f"{DAYS[-2]}T18:00")
     close = place.market.bars[symbol][-1].close
     place.faults[exchange, symbol] = "close"
@@ -511,7 +511,7 @@ def test_the_exchanges_previous_close_is_compared(place):
 
 
 @pytest.mark.parametrize("fault", [403, "closed", "html", "no_today", "slow"])
-def test_a_check_that_cannot_be_had_is_one_warning(place, fault):
+def test_an_unavailable_check_is_one_warning(place, fault):
     place.faults["szse", "all"] = fault
     place.faults["sse", "all"] = fault
     code, said = place.fetch(check="exchange")
@@ -576,7 +576,7 @@ def test_a_broken_file_is_named_and_left(place):
     assert "up to date (2)" in said
 
 
-def test_what_a_killed_fetch_left_is_removed(place):
+def test_the_remains_of_a_killed_fetch_are_removed(place):
     place.fetch()
     left = store.daily(place.root) / ".510300.SH_daily.parquet.tmp"
     left.write_bytes(b"half")
@@ -587,7 +587,7 @@ def test_what_a_killed_fetch_left_is_removed(place):
     assert other.exists()
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(place):
+def test_a_folder_that_cannot_be_created_is_a_one_line_error(place):
     place.root.parent.mkdir(exist_ok=True)
     place.root.write_text("a file")
     code, said = place.fetch()
@@ -596,7 +596,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(place):
 
 
 @pytest.mark.parametrize("symbols", ["510300.XX", "999999", "51030", "sh510300"])
-def test_a_symbol_that_is_none_is_refused(place, symbols):
+def test_an_invalid_symbol_is_rejected(place, symbols):
     code, said = place.fetch(symbols=symbols)
     assert code == 2
     assert "is not a fund's symbol" in said

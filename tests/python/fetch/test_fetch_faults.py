@@ -204,7 +204,7 @@ def test_shenzhens_error_with_status_200_is_no_answer():
 
 
 @pytest.mark.parametrize("fault", [500, 502, 429, "half", "slow", "closed"])
-def test_what_passes_is_tried_again(place, fault):
+def test_a_temporary_error_is_retried(place, fault):
     place.faults["eastmoney", ODD] = [fault]
     code, said = place.fetch()
     assert code == 0, said
@@ -219,14 +219,14 @@ def test_what_passes_is_tried_again(place, fault):
         ("half", "127.0.0.1 broke off in the middle of its response"),
     ],
 )
-def test_what_does_not_pass_is_given_up_after_four_attempts(place, fault, words):
+def test_a_lasting_error_is_given_up_after_four_attempts(place, fault, words):
     place.faults["eastmoney", ODD] = fault
     odd_fund_is_refused(place, "", words)
     assert place.slept == [2.0, 4.0, 8.0]
     assert len([call for call in place.vendors.calls if call.symbol == ODD]) == 4
 
 
-def test_a_closed_door_is_not_knocked_at(place):
+def test_a_vendor_that_closes_connections_gets_no_more_requests(place):
     place.faults["eastmoney", ODD] = "closed"
     code, said = place.fetch()
     assert code == 1
@@ -246,7 +246,7 @@ def test_a_ban_from_the_first_call_is_exit_code_2(place):
 
 
 @pytest.mark.parametrize("fault", [403, "html", "code"])
-def test_three_funds_refused_alike_are_enough(place, fault):
+def test_the_same_error_for_three_funds_stops_the_source(place, fault):
     place.faults["tushare", "all"] = fault
     code, said = place.fetch(token=TOKEN, symbols=None)
     assert code == 2
@@ -316,7 +316,7 @@ def _query(code):
     return {"secid": f"1.{code}", "fqt": "0", "beg": "20240601", "end": "20500101"}
 
 
-def test_requests_to_a_host_are_spaced_whichever_vendor_it_plays(place):
+def test_requests_to_one_host_are_spaced_across_vendors(place):
     now, slept = [0.0], []
 
     def sleep(seconds):
@@ -368,7 +368,7 @@ def test_plain_http_warns_unless_it_stays_on_this_machine(url, warns):
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "api.tushare.pro", "https://", "file:///etc/passwd"])
-def test_an_address_that_is_none_is_refused(place, url):
+def test_an_invalid_address_is_rejected(place, url):
     code, said = place.fetch(settings={"ETF_TUSHARE_URL": url})
     assert code == 2
     assert "ETF_TUSHARE_URL is not an address" in said
@@ -402,14 +402,14 @@ def test_the_token_goes_to_tushare_only_and_is_kept_nowhere(place, monkeypatch):
         assert not path.is_file() or TOKEN.encode() not in path.read_bytes()
 
 
-def test_an_answer_without_end_is_given_up(place, monkeypatch):
+def test_an_endless_answer_is_abandoned(place, monkeypatch):
     monkeypatch.setattr(http, "MOST_BYTES", 1000)
     code, said = place.fetch(symbols="510300.SH")
     assert code == 1
     assert "sent more than any fund has" in said
 
 
-def test_an_answer_that_trickles_is_given_up(place):
+def test_a_trickling_answer_is_abandoned(place):
     ticks = iter(range(0, 100_000, 200))
     client = Client(clock=lambda: float(next(ticks)), sleep=lambda seconds: None, spacing=0)
     request = Request("eastmoney", f"{place.vendors.url}/api/qt/stock/kline/get", _query("510300"))

@@ -137,7 +137,7 @@ def test_fetch_then_run_publishes_from_an_empty_folder(story):
     assert story.output.is_symlink()
 
 
-def test_what_fetch_wrote_is_neither_quarantined_nor_doubted(story, market):
+def test_fetched_rows_pass_the_quarantine_and_the_gate(story, market):
     database = story.output / "etf_rotation.duckdb"
     with duckdb.connect(str(database), read_only=True) as connection:
         assert connection.sql("select count(*) from staging.quarantine").fetchall() == [(0,)]
@@ -223,7 +223,7 @@ def wait_for(condition, seconds=60):
         time.sleep(0.02)
 
 
-def test_a_killed_fetch_leaves_whole_files_and_the_next_one_goes_on(market, tmp_path):
+def test_a_killed_fetch_leaves_complete_files_and_the_next_one_continues(market, tmp_path):
     last = last_days(market)[-1]
     root = tmp_path / "raw"
     vendors = Vendors(market)

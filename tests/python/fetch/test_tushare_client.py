@@ -27,7 +27,7 @@ def test_the_client_library_sees_the_rows_that_fetch_wrote(place, symbol):
 
 
 @pytest.mark.parametrize("status", [403, 500])
-def test_where_the_client_library_gives_an_empty_table_fetch_refuses(place, status):
+def test_fetch_rejects_answers_that_the_client_library_turns_into_empty_tables(place, status):
     """Its silence is why fetch does not use it."""
     place.faults["tushare", "510300.SH"] = status
     client = tushare.pro_api(TOKEN)

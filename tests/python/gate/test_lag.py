@@ -51,7 +51,7 @@ def found(connection, families=("volumes", "returns")):
     return [tuple(row.values()) for row in table.to_pylist()]
 
 
-def test_a_right_lag_has_no_difference(connection):
+def test_a_correct_lag_has_no_difference(connection):
     assert found(connection) == []
 
 

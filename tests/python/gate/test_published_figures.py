@@ -46,7 +46,7 @@ def test_before_the_first_run_there_is_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("table", QUERIES)
-def test_a_bad_block_takes_no_more_than_its_table(table, copy):
+def test_a_bad_block_loses_only_its_table(table, copy):
     whole = published_figures.read(str(copy))
     damage(copy, table)
     read = published_figures.read(str(copy))
@@ -66,7 +66,7 @@ def test_a_table_that_is_not_there_is_named(copy):
     assert kinds(published_figures.read(str(copy))) == {("fault", "gate.gate_violations")}
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path):
+def test_an_error_names_a_file_that_is_no_database(tmp_path):
     path = tmp_path / "published.duckdb"
     path.write_text("no database")
     (row,) = published_figures.read(str(path)).to_pylist()
@@ -156,7 +156,7 @@ def since(found, **wanted):
     ]
 
 
-def test_the_same_findings_stand_and_nothing_is_gone(judged):
+def test_equal_findings_are_unchanged_and_none_is_resolved(judged):
     found = judged()
     assert {row["since"] for row in found["gate_violations"]} == {"unchanged"}
     for row in found["gate_checks"]:
@@ -200,7 +200,7 @@ def test_resolved_findings_are_named_unless_later_than_the_data(judged):
     assert since(found, check_name="no_row", pool="QDII") == ["unchanged"]
 
 
-def test_of_findings_with_one_key_as_many_stand_as_were_published(judged):
+def test_findings_that_share_a_key_are_matched_one_to_one(judged):
     twice = row("no_row", "513100.SH", "2024-03-04", detail="found otherwise")
     found = judged(f"insert into gate.gate_violations by name {twice}")
     # The one with the same words stands; the other is gone.

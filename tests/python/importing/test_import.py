@@ -271,7 +271,7 @@ def test_files_of_years_that_overlap_become_one(place):
     assert "510300.SH: 20 rows appear more than once with equal values" in said
 
 
-def test_a_refused_file_keeps_none_of_the_others_out(place):
+def test_a_rejected_file_does_not_stop_the_others(place):
     place.write("good.csv", tushare("510300.SH"))
     place.write("159915.csv", "nothing\nhere\n")
     code, said = place.run("good.csv", "159915.csv", "absent.csv")
@@ -370,7 +370,7 @@ def test_units_that_contradict_the_headings_are_refused(place):
     assert "510300.csv, line 2, column 成交额: amount / (volume × close) has the median" in said
 
 
-def test_units_that_the_data_cannot_tell_are_asked_for(place):
+def test_ambiguous_units_are_rejected_with_a_request_to_state_them(place):
     place.write("x.csv", szse("159915.SZ").replace("(万份)", "").replace("(万元)", ""))
     code, said = place.run("x.csv")
     assert code == 2
@@ -388,7 +388,7 @@ def test_units_that_the_data_cannot_tell_are_asked_for(place):
         ("510300.parquet", b"PAR1 and no more", "is not a readable parquet file"),
     ],
 )
-def test_what_is_no_table_is_named(place, name, content, words):
+def test_a_file_without_a_table_is_named(place, name, content, words):
     place.write(name, content)
     code, said = place.run(name)
     assert (code, words in said) == (2, True), said
@@ -401,7 +401,7 @@ def test_what_is_no_table_is_named(place, name, content, words):
         (("换手率", "收盘价"), "the headings 收盘 and 收盘价 both mean close"),
     ],
 )
-def test_headings_that_do_not_do_are_named(place, change, words):
+def test_insufficient_headings_are_named(place, change, words):
     place.write("510300.csv", akshare("510300.SH").replace(*change, 1))
     code, said = place.run("510300.csv")
     assert (code, words in said) == (2, True), said
@@ -429,7 +429,7 @@ def test_a_code_unlike_the_files_name_is_refused(place):
     )
 
 
-def test_values_that_two_files_give_otherwise_are_refused(place):
+def test_contradictory_values_in_two_files_are_rejected(place):
     place.write("a.csv", tushare("510300.SH", DAYS[:60]))
     text = tushare("510300.SH", DAYS[40:])
     old = list(csv.DictReader(io.StringIO(text)))[-1]["low"]
@@ -440,7 +440,7 @@ def test_values_that_two_files_give_otherwise_are_refused(place):
     assert f"b.csv, line 51, column low: {DAYS[40]} is {new} here and {old} in a.csv, line" in said
 
 
-def test_a_history_that_is_told_otherwise_is_refused(place):
+def test_a_value_that_contradicts_the_stored_history_is_rejected(place):
     place.write("a.csv", tushare("510300.SH"))
     place.run("a.csv")
     before = (store.daily(place.root) / "510300.SH_daily.parquet").read_bytes()
@@ -455,7 +455,7 @@ def test_a_history_that_is_told_otherwise_is_refused(place):
     assert (store.daily(place.root) / "510300.SH_daily.parquet").read_bytes() == before
 
 
-def test_a_fund_that_fetch_keeps_is_left_to_it(place):
+def test_import_rejects_a_fund_that_fetch_maintains(place):
     facts = MARKET.bars["510300.SH"]
     table = pa.table(
         {

@@ -137,7 +137,7 @@ def test_before_the_first_rebalance_the_pool_begins_with_its_target_capital():
     assert order.shares == 25_000
 
 
-def test_too_few_eligible_funds_begin_nothing():
+def test_too_few_eligible_funds_start_no_strategy():
     waiting = REBALANCE._replace(has_begun=False, n_eligible=2)
     (row,) = plan(selected("A", 0.5), session=waiting, start_funds=3)
     assert (row.symbol, row.sequence) == (None, 0)
@@ -147,7 +147,7 @@ def test_too_few_eligible_funds_begin_nothing():
     )
 
 
-def test_between_rebalances_there_is_no_order_but_the_next_session_to_expect_one():
+def test_between_rebalances_there_is_no_order_but_the_next_rebalance_date():
     (row,) = plan(fund("A", shares=10.0), session=NO_REBALANCE)
     assert (row.symbol, row.side, row.shares, row.target_weight) == (None, None, None, None)
     assert row.reason == "no order: next rebalance on 2021-04-05"
@@ -185,12 +185,12 @@ def test_without_carry_over_nothing_is_tried_again():
     assert row.symbol is None
 
 
-def test_a_rebalance_supersedes_what_had_no_fill():
+def test_a_rebalance_replaces_unfilled_orders():
     found = plan(unfilled("A", "buy", 700.0), selected("B", 0.5))
     assert [o.symbol for o in found] == ["B"]
 
 
-def test_what_cash_did_not_cover_is_tried_again_and_says_so():
+def test_a_buy_without_cash_is_retried_with_that_reason():
     (order,) = plan(
         unfilled("A", "buy", 100.0, why="cash"), session=NO_REBALANCE._replace(cash=150.0)
     )
@@ -254,7 +254,7 @@ def test_an_order_for_a_fund_that_may_end_on_the_session_says_so():
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_orders_are_what_the_walk_does_where_funds_open_at_their_last_close(seed):
+def test_orders_equal_the_simulation_if_funds_open_at_their_last_close(seed):
     rng = random.Random(seed)
     symbols = "ABCDEF"
     days = [date(2021, 3, 1) + timedelta(days=n) for n in range(8)]
@@ -402,7 +402,7 @@ def test_orders_of_two_tranches_that_cancel_out_are_none():
     assert row.reason.startswith("no order: the rebalance on 2021-04-02 finds nothing to change")
 
 
-def test_own_holdings_want_the_mean_of_the_tranches_weights():
+def test_own_holdings_target_the_mean_of_the_tranches_weights():
     own = Holdings(50_000.0, {"B": 5_000.0, "C": 10_000.0, "D": 10_000.0})  # equity 100,000
     funds = [
         *of_tranche(0, selected("A", 0.4), wanted_before("B", 0.4), fund("C"), fund("D")),

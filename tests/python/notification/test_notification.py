@@ -235,14 +235,14 @@ def test_a_backlog_does_not_cost_the_new_message(robot, tmp_path):
 
 
 @pytest.mark.parametrize("answer", [500, 503, 429, -1, 130101, "drop", "html"])
-def test_a_passing_fault_is_tried_again(robot, tmp_path, answer):
+def test_a_temporary_fault_is_retried(robot, tmp_path, answer):
     robot.answers = [answer, answer, "ok"]
     assert send(HELLO, [DingTalk(robot.webhook)], tmp_path) == ["Notification by dingtalk: sent."]
     assert len(robot.requests) == 3
 
 
 @pytest.mark.parametrize("answer", [400, 403, 404, 302, 300001])
-def test_a_lasting_fault_is_not_tried_again(robot, tmp_path, answer):
+def test_a_permanent_fault_is_not_retried(robot, tmp_path, answer):
     robot.answers = [answer]
     lines = send(HELLO, [DingTalk(robot.webhook)], tmp_path)
     assert f"{answer}" in lines[0]
@@ -275,7 +275,7 @@ def test_a_robot_that_hangs_ends_at_the_time_limit(robot, tmp_path):
     assert len(spooled(tmp_path)) == 1
 
 
-def test_one_channel_that_hangs_holds_up_no_other(robot, certificate, trusted, tmp_path):
+def test_a_hanging_channel_does_not_delay_the_others(robot, certificate, trusted, tmp_path):
     robot.answers = ["hang"]
     with mail_server(certificate, tls=False) as (mailbox, port):
         lines = send(HELLO, [DingTalk(robot.webhook), email(port)], tmp_path, time_limit=3)
@@ -403,7 +403,7 @@ def test_a_refused_run_does_not_send_kept_messages(robot, tmp_path):
     assert len(spooled(tmp_path)) == 1
 
 
-def test_a_kept_message_that_is_refused_holds_up_no_other(robot, tmp_path):
+def test_a_rejected_stored_message_does_not_block_the_others(robot, tmp_path):
     robot.answers = [400, "ok"]
     send(HELLO, [DingTalk(robot.webhook)], tmp_path)
     robot.answers = [400, "ok"]
@@ -464,7 +464,7 @@ def titles(robot):
     return [body["markdown"]["title"] for _, body in robot.requests]
 
 
-def test_messages_refused_for_good_starve_no_other(robot, tmp_path):
+def test_finally_rejected_messages_do_not_starve_the_others(robot, tmp_path):
     """More are refused than one run sends; one that waits for another reason comes first."""
     to = [DingTalk(robot.webhook)]
     robot.answers = [400]
@@ -488,7 +488,7 @@ def test_messages_refused_for_good_starve_no_other(robot, tmp_path):
     assert spooled(tmp_path) == []
 
 
-def test_a_message_that_never_gets_through_holds_up_no_other(robot, tmp_path):
+def test_an_undeliverable_message_does_not_block_the_others(robot, tmp_path):
     to = [DingTalk(robot.webhook)]
     robot.answers = [500]
     for name in ("stuck", "two", "three"):
@@ -573,14 +573,14 @@ def test_a_recipient_who_is_no_longer_configured_gets_nothing(certificate, trust
     assert spooled(tmp_path) == []
 
 
-def test_a_farewell_that_fails_does_not_send_again(certificate, trusted, tmp_path):
+def test_a_failing_quit_does_not_send_the_mail_again(certificate, trusted, tmp_path):
     with mail_server(certificate, tls=False) as (mailbox, port):
         mailbox.farewell = "421 out of order"
         assert send(HELLO, [email(port)], tmp_path) == ["Notification by email: sent."]
         assert len(mailbox.mails) == 1
 
 
-def test_a_spool_that_cannot_remember_is_said(certificate, trusted, tmp_path, monkeypatch):
+def test_a_spool_that_cannot_be_updated_is_reported(certificate, trusted, tmp_path, monkeypatch):
     replace, calls = os.replace, []
 
     def full(*arguments):
@@ -851,7 +851,7 @@ def test_the_first_lines_are_what_is_new_the_orders_and_the_result():
     assert places == sorted(places)
 
 
-def test_a_run_that_is_not_published_sends_nobody_to_trade():
+def test_the_message_of_an_unpublished_run_contains_no_orders():
     message = messages.compose(replace(OUTCOME, is_published=False), "en")
     assert "not published" in message.title
     assert "buy" not in message.text

@@ -96,7 +96,7 @@ def test_settings_come_from_a_file(project):
         ("", ""),
     ],
 )
-def test_a_setting_is_what_stands_behind_the_sign(project, line, value):
+def test_a_setting_is_the_text_after_the_equals_sign(project, line, value):
     command = project / "bin" / "etf-rotation"
     command.write_text(
         '#!/usr/bin/env bash\nprintf \'%s\' "$EMAIL_PASSWORD" > "${0%/bin/*}/given"\n'
@@ -241,7 +241,7 @@ exit "${TEST_CODE:-0}"
 
 
 @pytest.mark.parametrize("code", [0, 1, 2])
-def test_it_fetches_first_and_runs_whatever_came_of_it(project, code):
+def test_it_fetches_first_and_runs_even_if_fetching_failed(project, code):
     (project / "bin" / "etf-rotation").write_text(FETCHES)
     done = cron(
         project,
@@ -262,7 +262,7 @@ def test_it_fetches_first_and_runs_whatever_came_of_it(project, code):
     assert [path.name for path in logs.iterdir()] == [next(logs.glob("cron_*.log")).name]
 
 
-def test_a_fetch_that_died_without_a_word_is_told(project):
+def test_a_fetch_that_died_silently_is_reported(project):
     (project / "bin" / "etf-rotation").write_text(FETCHES)
     done = cron(project, ETF_FETCH_SOURCE="tushare", TEST_FETCH_CODE="137", TEST_CODE="1")
     assert done.returncode == 1

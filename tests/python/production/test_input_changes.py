@@ -194,7 +194,7 @@ def test_a_row_without_a_code_is_a_fund_of_its_own(tmp_path, before):
     assert compared(tmp_path / "again", first, frames).restated[1].kind == "restated"
 
 
-def test_what_lies_beyond_as_of_is_not_missed(tmp_path, before):
+def test_rows_after_as_of_do_not_count_as_missing(tmp_path, before):
     as_of = DAYS[39].date().isoformat()
     found = compared(tmp_path, before, bars(50), as_of=as_of)
     assert found == Since("published", LAST)

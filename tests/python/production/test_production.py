@@ -221,7 +221,7 @@ def test_the_robot_is_told_and_nothing_shows_a_secret(published, robot):
         assert not any(secret.encode() in content for content in binary)
 
 
-def test_looking_at_what_was_published(published, capsys):
+def test_the_read_commands_show_the_published_run(published, capsys):
     root, _ = published
     run_id = snapshots.current(root).name
     place = ["--output-root", str(root)]
@@ -282,7 +282,7 @@ def built(base, project, number, **dbt_vars):
     return found, float(limit), "Unable to do partial parsing" in log
 
 
-def test_what_was_parsed_before_is_used_and_never_stale(tmp_path, monkeypatch):
+def test_the_previous_parse_result_is_reused_and_never_stale(tmp_path, monkeypatch):
     project, base = project_in(tmp_path / "project"), tmp_path / "out"
     found, limit, is_parsed_whole = built(base, project, 1)
     assert is_parsed_whole
@@ -580,7 +580,7 @@ def test_settings_prefer_a_var_of_the_project_to_the_environment(sample, tmp_pat
     assert settled.raw_root == PROJECT / raw
 
 
-def test_what_makes_a_run_a_partial_one(sample, tmp_path):
+def test_options_that_make_a_run_partial(sample, tmp_path):
     given = {"raw_root": str(sample), "output_root": str(tmp_path / "etf")}
     assert settings.resolve(given, {}).partial == ()
     for name in ("skip_backtest", "skip_capacity", "skip_snapshot"):
@@ -656,7 +656,7 @@ def test_the_command_without_an_environment_says_how_to_make_one(tmp_path):
     assert "bin/setup" in done.stderr
 
 
-def test_imports_of_a_look_are_light():
+def test_read_only_commands_import_no_heavy_modules():
     """Commands that only look must not pay for dbt."""
     code = "import sys, etf_rotation.cli.main; print({'dbt.cli', 'pandas'} & set(sys.modules))"
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "python")}

@@ -245,7 +245,7 @@ def test_metadata_that_is_missing_fails_the_gate(root, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["directory", "file", "foreign link"])
-def test_what_is_not_our_link_is_refused(root, kind):
+def test_an_output_root_that_is_no_link_of_ours_is_rejected(root, kind):
     root.parent.mkdir()
     if kind == "directory":
         root.mkdir()

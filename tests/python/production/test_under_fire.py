@@ -169,7 +169,7 @@ def test_a_run_that_cannot_be_published_is_kept_and_can_be_restored(quick, root)
 
 @pytest.mark.parametrize("what", ["EIO", "KeyboardInterrupt", "SIGINT"])
 @pytest.mark.parametrize("step", ["os.replace:1:before", "os.replace:1:after", "os.fsync:1:after"])
-def test_restore_says_what_is_true(quick, root, capsys, monkeypatch, step, what):
+def test_restore_reports_the_state_of_the_link(quick, root, capsys, monkeypatch, step, what):
     first, second = produce(root).run_id, produce(root, at=LATER).run_id
     capsys.readouterr()
     for name in ("replace", "fsync"):
@@ -277,7 +277,7 @@ def test_a_published_run_with_a_damaged_manifest_stays_and_fails_its_gate(quick,
 
 
 @pytest.mark.parametrize("is_marked", [True, False], ids=["marked", "empty"])
-def test_what_a_killed_run_left_is_removed(quick, root, is_marked):
+def test_the_remains_of_a_killed_run_are_removed(quick, root, is_marked):
     produce(root)
     run = snapshots.new_run(root.parent, LATER)
     if is_marked:
@@ -383,7 +383,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("kind", [*FOREIGN, "file", "link", "dangling", "folder", "fifo"])
-def test_what_is_no_run_of_ours_is_one_line_in_every_command(quick, root, tmp_path, capsys, kind):
+def test_a_foreign_folder_is_a_one_line_error_in_every_command(quick, root, tmp_path, capsys, kind):
     """Under the name of a run stands something else: it is named, kept, and blocks nothing."""
     own = produce(root).run_id
     path = snapshot(root, "20200101T000000")
@@ -497,7 +497,7 @@ def test_a_run_that_cannot_print_publishes_and_tells_the_truth(root, robot, kind
     assert errors == (incomplete if kind == "full" else "")
 
 
-def test_a_failed_gate_is_told_though_nothing_can_be_printed(root, robot):
+def test_a_failed_gate_is_notified_even_if_printing_fails(root, robot):
     with open("/dev/full", "w") as full:
         running = start(
             root,
@@ -531,7 +531,7 @@ def command(root, *arguments, prefix=(), stdout=subprocess.PIPE):
     )
 
 
-def test_a_look_that_cannot_be_printed_did_not_run(quick, root):
+def test_a_read_only_command_that_cannot_print_fails(quick, root):
     produce(root)
     with open("/dev/full", "w") as full:
         done = command(root, "list", stdout=full)

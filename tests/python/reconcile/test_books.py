@@ -51,7 +51,7 @@ def cash_of(day):
 # -- a day that adds up ------------------------------------------------------------------------
 
 
-def test_a_day_that_adds_up_ends_with_0_and_hands_the_account_on(account, tmp_path):
+def test_a_balanced_day_exits_with_0_and_opens_the_next_day(account, tmp_path):
     fills = slip(trade("510500", "买入", 6.02, 1000), trade("510300", "卖出", 3.92, -2000))
     done = account.reconcile(
         fills,
@@ -137,7 +137,7 @@ def test_two_wrong_positions_that_offset_are_both_found(account):
     assert "510500.SH: 1000 shares expected, the broker states 2000 (+1000)" in done.text
 
 
-def test_a_difference_stands_until_it_is_accepted(account, tmp_path):
+def test_a_difference_recurs_until_it_is_accepted(account, tmp_path):
     own = tmp_path / "own.csv"
     options = {"positions": account.positions(f510300=9000), "cash": "150000.01"}
     options["write_holdings"] = str(own)
@@ -259,7 +259,7 @@ def test_an_amount_may_stand_for_a_file_of_flows(account):
     assert done.code == 0, done.text
 
 
-def test_money_of_a_weekend_is_booked_on_the_next_session(account):
+def test_weekend_flows_are_booked_on_the_next_session(account):
     fills = slip(business("利息归本", 2.5, date=dt.date(2023, 6, 4)))
     done = account.reconcile(
         fills, opening=account.opening(*HELD), date="2023-06-05", cash="150002.50"
@@ -293,7 +293,7 @@ def test_a_dividend_is_due_from_the_ex_day_until_its_cash_comes(account):
     assert cash_of(account.day(WED))["A_SHARE"]["dividends"] == "500.00"
 
 
-def test_a_dividend_that_is_paid_otherwise_is_named(account):
+def test_a_deviating_dividend_payment_is_reported(account):
     write_bars(
         account.raw, {"510300.SH": [(MON, 3.9, 3.91), (TUE, 3.86, 3.86, 3.86), (WED, 3.86, 3.9)]}
     )
@@ -369,7 +369,7 @@ def test_the_broker_rounds_the_fraction_of_a_share_left_by_a_split():
     assert settled(402) == (["position"], {"159928.SZ": 400})
 
 
-def test_less_than_a_lot_is_named(account):
+def test_a_trade_of_less_than_a_lot_is_reported(account):
     done = account.reconcile(
         slip(trade("510300", "卖出", 3.92, 50)), opening=account.opening(*HELD)
     )
@@ -498,13 +498,13 @@ def test_refusals_are_in_the_chosen_language(account, capsys):
         ({}, "the file has no rows; name the session with --date"),
     ],
 )
-def test_an_option_that_means_nothing_is_refused(account, capsys, options, said):
+def test_an_invalid_option_is_rejected(account, capsys, options, said):
     done = account.reconcile(slip(), opening=account.opening(*HELD), **options)
     assert done.code == 2
     assert said in capsys.readouterr().err
 
 
-def test_a_damaged_day_is_not_built_upon(account, capsys):
+def test_a_damaged_day_is_not_used_as_opening(account, capsys):
     account.reconcile(slip(), date="2023-06-05", opening=account.opening(*HELD))
     path = account.store.day_path(MON)
     path.write_bytes(path.read_bytes().replace(b"100000.00", b"900000.00"))

@@ -48,7 +48,7 @@ def only(write, *rows, **options):
 
 @pytest.mark.parametrize("encoding", ["gb18030", "utf-8", "utf-8-sig"])
 @pytest.mark.parametrize("separator", ["\t", ","])
-def test_encoding_and_separator_are_found_out(write, encoding, separator):
+def test_encoding_and_separator_are_detected(write, encoding, separator):
     row = trade("510300", "证券买入", 3.912, 1200, fees="7.22", 备注="20230606-A_SHARE-510300-BUY")
     entry = only(write, row, encoding=encoding, separator=separator)
     assert (entry.symbol, entry.pool, entry.kind) == ("510300.SH", "A_SHARE", "buy")
@@ -357,7 +357,7 @@ def test_a_file_that_is_not_a_table_is_refused(write, content, what):
     assert what in refusal(read_fills, write(content), SEEDS, None)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path):
+def test_a_missing_file_is_rejected(tmp_path):
     assert "cannot be read" in refusal(read_fills, str(tmp_path / "none.csv"), SEEDS, None)
 
 
@@ -377,6 +377,6 @@ def test_a_balance_without_exactly_one_row_in_cny_is_refused(write, content):
     assert "exactly one" in refusal(read_balance, write(content), SEEDS)
 
 
-def test_a_flow_into_a_pool_that_there_is_not_is_refused(write):
+def test_a_flow_into_an_unknown_pool_is_rejected(write):
     path = write("date,amount,pool\n2023-06-06,1,CHINA\n")
     assert "line 2, column pool" in refusal(read_flows, path, SEEDS)

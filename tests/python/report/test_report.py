@@ -146,7 +146,7 @@ def test_head_names_the_rules_that_fail(changed, language):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_head_folds_what_stands_and_names_what_has_gone(changed, language):
+def test_head_folds_standing_warnings_and_names_resolved_findings(changed, language):
     words = texts("report", language)
     page = changed(
         "update gate.gate_checks set status = 'pass', since = 'unchanged'",
@@ -178,7 +178,7 @@ def test_head_folds_what_stands_and_names_what_has_gone(changed, language):
     assert section(page, "gate").count(f"{words['warn']} {words['since_new']}") == 1
 
 
-def test_drawdowns_and_what_the_factors_know_are_the_tables(sample, pages):
+def test_drawdowns_and_factor_research_equal_the_tables(sample, pages):
     page = pages["en"].read_text("utf-8")
     for pool in POOLS:
         text = section(page, f"pool-{pool}")
@@ -206,7 +206,7 @@ def test_drawdowns_and_what_the_factors_know_are_the_tables(sample, pages):
     assert f"ret_20 {number(alike, 1)} " in text[text.rindex("Correlation of the factors") :]
 
 
-def test_synthetic_data_is_called_so_in_a_band_and_real_data_is_not(pages, changed):
+def test_a_banner_marks_synthetic_data_and_not_real_data(pages, changed):
     for language, path in pages.items():
         assert texts("report", language)["synthetic_note"] in body(path.read_text("utf-8"))
     real = changed("update gate.run_metadata set is_synthetic = false")
@@ -228,7 +228,7 @@ def test_sections_without_a_table_say_so(changed):
     assert page.count(texts("report", "en")["no_data"]) == 1 + 3
 
 
-def test_what_data_says_cannot_become_markup(changed):
+def test_text_from_data_cannot_become_markup(changed):
     attack = "</script><script>alert(1)</script><b>&"
     page = changed(
         f"update seeds.etf_pools set name = '{attack}'",
@@ -378,7 +378,7 @@ def test_verdict_and_strategies_stand_side_by_side(changed):
     assert "place" in text and "the strategy to beat" in text
 
 
-def test_axis_is_logarithmic_when_growth_spreads():
+def test_axis_is_logarithmic_for_a_wide_range_of_growth():
     assert not is_log([[1.0, 2.9], [1.1]])
     assert is_log([[1.0, 3.1], [1.1]])
     curves = {"strategy": [1.0, 4.0], "benchmark": [1.0, 2.0]}
@@ -419,7 +419,7 @@ def test_same_database_gives_the_same_page(sample, pages, tmp_path):
     assert (tmp_path / "again.html").read_bytes() == pages["zh"].read_bytes()
 
 
-def test_a_language_that_there_is_not_is_refused(sample, tmp_path):
+def test_an_unknown_language_is_rejected(sample, tmp_path):
     with pytest.raises(InputError, match="'fr'"):
         write_report(sample.database, tmp_path / "report.html", language="fr")
 
@@ -612,7 +612,7 @@ def asked():
     server.shutdown()
 
 
-def test_page_can_ask_nobody_for_anything(browser, pages, asked, tmp_path):
+def test_page_makes_no_network_request(browser, pages, asked, tmp_path):
     address, paths = asked
     ways = set(re.findall(r"at\('(\w+)'\)", REQUESTS))
     page = tmp_path / "report.html"
@@ -733,7 +733,7 @@ def test_plots_follow_the_theme(browser, pages):
     assert {plot["text"] for plot in browser.scroll_through()} == {"rgb(228, 232, 238)"}
 
 
-def test_paper_shows_what_nobody_scrolled_to(browser, pages):
+def test_print_shows_sections_that_were_never_scrolled_to(browser, pages):
     browser.open(pages["zh"], scheme="dark")
     printed = browser.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})
     assert base64.b64decode(printed["data"]).startswith(b"%PDF")

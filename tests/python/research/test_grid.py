@@ -113,6 +113,6 @@ def test_a_strategy_that_is_not_ranked_by_score_has_no_factors(sample):
         ("min_weight_change", "", "'' is no number"),
     ],
 )
-def test_an_option_that_means_nothing_is_refused(option, value, message, builds):
+def test_an_invalid_option_is_rejected(option, value, message, builds):
     with pytest.raises(InputError, match=message):
         grid(builds["QDII"], ONE | {option: value})

@@ -77,7 +77,7 @@ def test_pbo_follows_the_paper_split_by_split(sessions, variants, blocks):
     assert found.loss == np.mean(pairs[:, 1] < 0)
 
 
-def test_skill_has_a_pbo_of_nothing_and_noise_one_of_about_a_half():
+def test_pbo_is_zero_for_skill_and_about_one_half_for_noise():
     noise = np.random.default_rng(8).normal(0, 0.01, (1600, 50))
     skilled = noise.copy()
     skilled[:, 20] += 0.003

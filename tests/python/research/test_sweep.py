@@ -234,7 +234,7 @@ def same(one, other):
     )
 
 
-def test_company_changes_no_bit(swept):
+def test_other_variants_change_no_bit(swept):
     build, variants, data, together = swept
     for n in random.Random(4).sample(range(len(variants)), 25):
         (alone,) = sweep.evaluate_together(build, data, [variants[n]])

@@ -197,7 +197,7 @@ def test_an_invalid_sweep_ends_with_code_2_and_one_line(options, message, sample
     assert said.out == ""
 
 
-def test_too_short_a_history_to_walk_forward_is_said(sample, capsys):
+def test_a_history_too_short_for_walk_forward_is_reported(sample, capsys):
     few = {"factors": "all", "top_n": 3, "rebalance": "monthly"}
     assert main(arguments(sample.database, walk_forward="60,12", **few)) == 2
     assert "are fewer than 60 months and one more" in capsys.readouterr().err

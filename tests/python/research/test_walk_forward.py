@@ -113,7 +113,7 @@ def test_figures_are_those_of_the_metrics(sample):
 
 
 @pytest.mark.parametrize("text", ["36", "36,12,1", "0,12", "36,x", "-36,12", ""])
-def test_windows_that_mean_nothing_are_refused(text):
+def test_invalid_windows_are_rejected(text):
     with pytest.raises(InputError, match="give the months to choose by"):
         read_windows(text)
 

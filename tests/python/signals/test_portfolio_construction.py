@@ -176,7 +176,7 @@ def test_adv_caps_bind_beside_the_bounds_of_funds_and_categories():
     assert weights == [0.05, 0.175, 0.175, 0.3, 0.3]
 
 
-def test_where_all_are_bound_the_rest_is_cash():
+def test_if_all_funds_are_at_their_bounds_the_rest_is_cash():
     weights = redistribute("equal", [1.0] * 4, ["a", "a", "b", "b"], Limits(0.3, 0.4))
     assert weights == [0.2] * 4
 
@@ -187,7 +187,7 @@ def test_inverse_volatility_with_a_bound_shares_the_rest_in_proportion():
     assert weights == [0.5, 0.333333333333, 0.166666666666]
 
 
-def test_the_order_of_the_funds_decides_nothing():
+def test_the_order_of_the_funds_does_not_matter():
     values, sectors = [0.01, 0.02, 0.04, 0.013, 0.01], ["a", "b", "a", None, "b"]
     weights = redistribute("inverse_volatility", values, sectors, Limits(0.25, 0.4))
     turned = redistribute("inverse_volatility", values[::-1], sectors[::-1], Limits(0.25, 0.4))

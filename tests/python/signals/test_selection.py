@@ -157,7 +157,7 @@ def test_a_broad_fund_neither_takes_nor_needs_room_in_the_sector_of_its_category
     assert set(found.values()) == {"selected"}
 
 
-def test_a_fund_that_is_not_eligible_takes_no_place():
+def test_an_ineligible_fund_takes_no_place():
     found = reasons(fund("F1", 1, ineligible="no_bar"), fund("F2", 2), fund("F3", 3), top_n=1)
     assert found == {"F1": "no_bar", "F2": "selected", "F3": "top_n_filled"}
 

@@ -17,7 +17,7 @@ def test_an_amount_is_shared_out_in_proportion():
     assert shares == [Fraction(1, 4), Fraction(3, 4)]
 
 
-def test_what_a_bound_takes_goes_to_the_others_in_proportion():
+def test_weight_cut_by_a_bound_goes_to_the_others_in_proportion():
     # 1/10, 3/10, 6/10: the last is fixed at 4/10, and 6/10 is left for 1 to 3.
     raw, bounds = [Fraction(n) for n in (1, 3, 6)], [Fraction(1), Fraction(1), Fraction(2, 5)]
     assert share_out(Fraction(1), raw, bounds) == [Fraction(3, 20), Fraction(9, 20), Fraction(2, 5)]
@@ -30,7 +30,7 @@ def test_a_fund_that_the_first_round_lets_pass_can_be_bound_in_the_second():
     assert share_out(Fraction(1), raw, bounds) == [Fraction(3, 10), Fraction(2, 5), Fraction(3, 10)]
 
 
-def test_what_no_bound_has_room_for_stays():
+def test_an_amount_beyond_all_bounds_is_left_over():
     assert share_out(Fraction(1), [Fraction(1)] * 2, [Fraction(1, 4)] * 2) == [Fraction(1, 4)] * 2
 
 

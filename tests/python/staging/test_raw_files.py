@@ -148,7 +148,7 @@ def test_a_time_of_day_and_a_time_zone_are_faults_of_the_row(tmp_path, dates, fa
     assert [row["date_fault"] for row in read(tmp_path)] == faults
 
 
-def test_a_date_that_is_none_is_null_and_keeps_its_text(tmp_path):
+def test_an_invalid_date_is_null_and_keeps_its_text(tmp_path):
     write(tmp_path, trade_date=["20210230", "yesterday", "20210106"])
     rows = read(tmp_path)
     assert [row["trade_date"] for row in rows] == [None, None, DAYS[2]]
@@ -248,7 +248,7 @@ def test_a_column_named_like_one_of_the_readers_is_refused(tmp_path):
     assert refused(tmp_path) == f"{NAME}: {said}"
 
 
-def test_a_year_that_no_calendar_has_is_no_date(tmp_path):
+def test_a_year_outside_the_calendar_is_no_date(tmp_path):
     write(tmp_path, trade_date=["00000101", "20210105", "19891229"])
     dates = {row["raw_trade_date"]: row["trade_date"] for row in read(tmp_path)}
     assert dates == {"00000101": None, "20210105": DAYS[1], "19891229": None}
@@ -371,7 +371,7 @@ def test_funds_of_no_pool_are_named_where_no_file_is(tmp_path):
 @pytest.mark.parametrize(
     "name", [f"{SYMBOL} (1).parquet", f"{SYMBOL}[1].parquet", f"{SYMBOL}*.parquet"]
 )
-def test_a_name_is_no_pattern(tmp_path, name):
+def test_a_file_name_is_not_read_as_a_pattern(tmp_path, name):
     write(tmp_path, f"{SYMBOL}1.parquet")
     write(tmp_path, name, close=[6.1, 6.2, 6.3])
     assert {row["source_file"] for row in read(tmp_path)} == {f"{SYMBOL}1.parquet", name}
@@ -459,7 +459,7 @@ def test_a_name_that_no_table_can_hold_is_refused(tmp_path, name, shown):
     assert refused(tmp_path) == f"{shown}: {said}; rename it"
 
 
-def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+def test_a_pipe_is_rejected_without_waiting(tmp_path):
     path = write(tmp_path)
     os.mkfifo(path.with_name("x.parquet"))
     assert refused(tmp_path) == "x.parquet: a named pipe and not a file; move it out of ETF/daily"
@@ -557,7 +557,7 @@ def test_a_file_with_a_broken_page_is_named(tmp_path):
     assert refused(tmp_path, wanted=funds, known=funds).startswith(f"{NAME}: unreadable")
 
 
-def test_no_data_says_how_to_get_some(tmp_path):
+def test_an_error_without_data_says_how_to_get_data(tmp_path):
     with pytest.raises(InputError, match=r"no raw data: .*set ETF_RAW_ROOT .*make sample"):
         resolve_root(str(tmp_path / "raw"), str(tmp_path / "sample"))
 
