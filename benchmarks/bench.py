@@ -166,7 +166,8 @@ class Bench:
                 except BenchError as error:
                     say(f"round {number} of {self.given.runs}, {name}: FAILED, {error}")
                     self.skipped[name] = str(error)
-                    self.rounds.pop(name, None)
+                    for found in (self.rounds, self.kept.get("rounds", {})):
+                        found.pop(name, None)
                     continue
                 self.rounds.setdefault(name, []).append(figures)
                 seconds = time.monotonic() - started

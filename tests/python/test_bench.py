@@ -340,7 +340,7 @@ def test_what_is_not_there_is_skipped_by_name_and_no_page_is_written(tmp_path, m
 
 def test_a_measure_that_fails_is_named_and_the_others_go_on(tmp_path, monkeypatch, capsys):
     given = bench.parser().parse_args(["--runs", "2", "--results", str(tmp_path / "kept.json")])
-    one = bench.Bench(given, tmp_path)
+    one = bench.Bench(given, tmp_path, {"rounds": {"broken": [{"whole": 9.0}]}})
 
     def broken():
         raise measure.BenchError("it broke")
@@ -358,3 +358,37 @@ def test_a_measure_that_fails_is_named_and_the_others_go_on(tmp_path, monkeypatc
     assert len(found["rounds"]["sound"]) == 2
     assert len(found["rounds"]["funds-15"]) == 1  # tens of GB: once is enough
     assert capsys.readouterr().out.count("broken: FAILED, it broke") == 1
+
+
+def test_figures_are_added_only_to_those_of_the_same_conditions(tmp_path):
+    path = tmp_path / "kept.json"
+    with pytest.raises(measure.BenchError, match="--add: no figures in"):
+        bench.kept_figures(path)
+    kept = bench.conditions() | {
+        "runs": 5, "rounds": {"talib": [{"whole": 1.0}] * 5}, "before": "9c3ae24",
+        "skipped": {"funds-15": "not asked for", "panel": "it broke"}, "agreement": {},
+    }  # fmt: skip
+    path.write_text(json.dumps(kept), encoding="utf-8")
+    given = bench.parser().parse_args(["--runs", "1", "--results", str(path)])
+    one = bench.Bench(given, tmp_path, bench.kept_figures(path))
+    one.rounds["funds-15"] = [{"whole": 2.0}]
+    one.skipped["talib"] = "not asked for"
+    found = one.results()
+    assert {name: len(rounds) for name, rounds in found["rounds"].items()} == {
+        "talib": 5, "funds-15": 1,
+    }  # fmt: skip
+    assert found["skipped"] == {"panel": "it broke"}
+    assert (found["runs"], found["before"]) == (5, "9c3ae24")
+    path.write_text(json.dumps(kept | {"machine": {"cores": 64}}), encoding="utf-8")
+    with pytest.raises(measure.BenchError, match="are of another machine: measure all"):
+        bench.kept_figures(path)
+
+
+def test_a_checkout_without_an_environment_is_named_and_measures_have_names(raw_root, tmp_path):
+    options = ["--pools", str(raw_root), "--against", str(tmp_path), "--results", "kept.json"]
+    one = bench.Bench(bench.parser().parse_args(options), tmp_path)
+    one.measures()
+    for name in ("build-before", "production-before"):
+        assert one.skipped[name] == "no .venv/bin/dbt in the folder of --against"
+    with pytest.raises(measure.BenchError, match="no measure funds-3; there are polars, talib"):
+        bench.Bench(bench.parser().parse_args(["--only", "funds-3"]), tmp_path).measures()
