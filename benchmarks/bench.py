@@ -39,7 +39,7 @@ GROWTH = [
     ("funds", 4, 20e9),
     ("history", 2, 10e9),
     ("history", 4, 20e9),
-    ("funds", 15, 60e9),  # of the market of 2026: 10 million bars
+    ("funds", 15, 52e9),  # of the market of 2026: 10 million bars
 ]
 ONCE = {"funds-15"}  # minutes, and tens of GB: measured in the first round only
 
