@@ -58,7 +58,7 @@ faults: ## put every fault into the data and see which check catches it
 	@bin/setup requirements-dev.lock
 	@PYTHONPATH=python:tests/python .venv/bin/python -m faults
 
-bench: ## time everything side by side with TA-Lib and vectorbt (ETF_MARKET_ROOT, ETF_RAW_ROOT), into docs/benchmarks.md
+bench: ## time everything side by side with TA-Lib, polars and vectorbt (ETF_MARKET_ROOT, ETF_RAW_ROOT), into docs/benchmarks.md
 	@bin/setup requirements.lock
 	@bin/setup requirements-bench.lock .venv-bench
 	@PYTHONPATH=python .venv/bin/python benchmarks/bench.py $(BENCH)

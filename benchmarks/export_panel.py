@@ -1,4 +1,4 @@
-"""Write a built panel into one parquet file as the production command does; print the seconds."""
+"""Write a built panel into one parquet file as the production command does; print its time."""
 
 import json
 import sys
@@ -6,8 +6,10 @@ import time
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 from etf_rotation.dbt_project import memory_limit
 from etf_rotation.production import panel_file
+from etf_rotation.signals.factor_summary import KEYS
 
 
 def main() -> None:
@@ -17,7 +19,9 @@ def main() -> None:
     with duckdb.connect(database, read_only=True, config=settings) as connection:
         started = time.perf_counter()
         panel_file.write(connection, "select * from signals.factor_panel", Path(file), {})
-        print(json.dumps({"seconds": time.perf_counter() - started}))
+        seconds = time.perf_counter() - started
+    columns = len(pq.read_schema(file).names) - len(KEYS)
+    print(json.dumps({"seconds": seconds, "columns": columns}))
 
 
 if __name__ == "__main__":

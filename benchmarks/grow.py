@@ -22,16 +22,18 @@ FIRST_YEAR = dt.date(1990, 1, 1)
 def more_funds(raw_root: Path, folder: Path, times: int) -> None:
     """Write every fund `times` times below `folder`, the copies under symbols of their own.
 
-    The copies' codes count up from 800000, past any that is there.
+    The copies' codes count up from 800000, past any that is there. All funds are copied before
+    the next copies begin: copies side by side would compress as no real funds do.
     """
     files = raw_files(raw_root)
     codes = {path.name[:6] for path in files}
     free = (f"{code:06d}.SH" for code in range(800_000, 1_000_000) if f"{code:06d}" not in codes)
     for path in files:
         shutil.copyfile(path, folder / path.name)
-        table = pq.read_table(path, partitioning=None)
-        place = table.schema.get_field_index("ts_code")
-        for _ in range(times - 1):
+    for _ in range(times - 1):
+        for path in files:
+            table = pq.read_table(path, partitioning=None)
+            place = table.schema.get_field_index("ts_code")
             symbol = next(free)
             named = pa.array([symbol] * len(table))
             write(table.set_column(place, "ts_code", named), folder / f"{symbol}.parquet")

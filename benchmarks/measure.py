@@ -51,6 +51,8 @@ def run(command: list[str], *, cwd: Path, settings: dict[str, str] | None = None
     outside = {name: x for name, x in os.environ.items() if not name.startswith(FOREIGN)}
     environment = outside | {"PYTHONUTF8": "1", "NO_COLOR": "1"} | (settings or {})
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
+        # What the command before wrote must not be written while this one is measured.
+        os.sync()
         load = os.getloadavg()[0]
         started = time.monotonic()
         child = subprocess.Popen(

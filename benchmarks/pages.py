@@ -6,15 +6,17 @@ import statistics
 from pathlib import Path
 
 import jinja2
+from measure import BenchError
 
 GIB = 2**30
 PAGES = {"en": "benchmarks.md", "zh": "benchmarks.zh-CN.md"}
-GROWTH = ("panel", "funds × 2", "funds × 4", "history × 2", "history × 4")
+GROWTH = ("panel", "funds-2", "funds-4", "funds-15", "history-2", "history-4")
 
 SESSIONS_A_YEAR, MINUTES_A_SESSION = 243, 240
 STOCKS, YEARS = 5_400, 30
 ALL_STOCKS_BARS = 30_000_000  # most stocks were listed for less than the thirty years
 NIGHT_HOURS, DISK_BYTES = 8, 1e12
+ASKED_OF_BEFORE = 0.6  # of the older checkout's CPU seconds, at most
 
 
 def median(results: dict, measure: str, *keys: str) -> float | None:
@@ -59,22 +61,54 @@ def comparisons(results: dict) -> list[dict]:
             "asked": asked,
         }
 
-    variants = [column(results, name, "variants") for name in ("sweep", "vectorbt sweep")]
+    def panels(name, peer, asked):
+        """From raw files, and from adjusted bars."""
+        return [
+            row(f"{name}_raw", ("panel", "from_raw"), (peer, "seconds", "read+panel"), asked),
+            row(f"{name}_bars", ("panel", "from_bars"), (peer, "seconds", "panel"), None),
+        ]
+
+    variants = [column(results, name, "variants") for name in ("sweep", "vectorbt-sweep")]
     scale = variants[0][0] / variants[1][0] if all(variants) else 1.0
     return [
-        row("talib_raw", ("panel", "from_raw"), ("talib", "seconds", "read+panel"), 1 / 1.3),
-        row("talib_bars", ("panel", "from_bars"), ("talib", "seconds", "panel"), None),
-        row("vectorbt_raw", ("panel", "from_raw"), ("vectorbt", "seconds", "read+panel"), 8),
-        row("vectorbt_bars", ("panel", "from_bars"), ("vectorbt", "seconds", "panel"), None),
-        row("rust_raw", ("panel", "from_raw"), ("vectorbt rust", "seconds", "read+panel"), 8),
-        row("rust_bars", ("panel", "from_bars"), ("vectorbt rust", "seconds", "panel"), None),
+        *panels("talib", "talib", 1 / 1.3),
+        *panels("polars", "polars", None),
+        # vectorbt's would be the time that numba compiles.
+        *(row(f"{x}_whole", ("panel", "whole"), (x, "whole"), None) for x in ("talib", "polars")),
+        *panels("vectorbt", "vectorbt", 8),
+        *panels("rust", "vectorbt-rust", 8),
         row(
             "vectorbt_sweep",
             ("sweep", "whole"),
-            ("vectorbt sweep", "seconds", "sweep"),
+            ("vectorbt-sweep", "seconds", "sweep"),
             None,
             scale,
         ),
+    ]
+
+
+def against(results: dict) -> list[dict]:
+    """Return the build and the production run against the older checkout, if it was measured.
+
+    `ratio` is our CPU seconds over the older one's, round by round: below 1 the project got faster.
+    """
+    rows = []
+    for name in ("build", "production"):
+        now, before = (column(results, x, "cpu") for x in (name, f"{name}-before"))
+        ratio = paired(now, before)
+        if ratio:
+            row = {"name": name, "ratio": ratio, "asked": ASKED_OF_BEFORE}
+            for key in ("whole", "cpu", "peak"):
+                row[key] = median(results, f"{name}-before", key)
+            rows.append(row)
+    return rows
+
+
+def runs(results: dict) -> list[dict]:
+    """Return every run: wall seconds, CPU seconds and load at its start, measure by measure."""
+    return [
+        {"name": name, **{key: column(results, name, key) for key in ("whole", "cpu", "load")}}
+        for name in results["rounds"]
     ]
 
 
@@ -92,9 +126,9 @@ def growth(results: dict) -> list[dict]:
             continue
         row = {
             key: median(results, name, key)
-            for key in ("bars", "funds", "from_raw", "cpu", "peak", "disk")
+            for key in ("bars", "funds", "from_raw", "cpu", "peak", "disk", "file")
         }
-        rows.append(row | {"name": name})
+        rows.append(row | {"name": name, "runs": len(results["rounds"][name])})
     for row in rows:
         for key in ("bars", "from_raw", "peak"):
             row[f"{key}_times"] = row[key] / rows[0][key]
@@ -112,7 +146,7 @@ def plan(results: dict) -> dict | None:
 
     None with fewer than three sizes.
     """
-    rows = [row for row in growth(results) if not row["name"].startswith("history")]
+    rows = [row for row in growth(results) if not row["name"].startswith("history-")]
     if len(rows) < 3:  # noqa: PLR2004 - a line through two points shows nothing
         return None
     bars = [row["bars"] for row in rows]
@@ -156,15 +190,22 @@ def _reach(line_: tuple[float, float], limit: float) -> float | None:
 # ---------- text
 
 
-LABELS = {
-    "talib_raw": "panel, raw files to one parquet file: TA-Lib / ours",
-    "talib_bars": "panel, adjusted bars in memory to the same: TA-Lib / ours",
-    "vectorbt_raw": "panel, raw files to the same: vectorbt with numba / ours",
-    "vectorbt_bars": "panel, adjusted bars in memory to the same: vectorbt with numba / ours",
-    "rust_raw": "panel, raw files to the same: vectorbt with vectorbt-rust / ours",
-    "rust_bars": "panel, adjusted bars in memory to the same: vectorbt with vectorbt-rust / ours",
-    "vectorbt_sweep": "sweep, per variant: vectorbt / ours",
+PEERS = {
+    "talib": "TA-Lib",
+    "polars": "polars with polars-talib",
+    "vectorbt": "vectorbt with numba",
+    "rust": "vectorbt with vectorbt-rust",
 }
+KINDS = {
+    "raw": "panel, raw files to one parquet file",
+    "whole": "panel, the whole commands",
+    "bars": "panel, adjusted bars in memory to one parquet file",
+}
+LABELS = {
+    f"{peer}_{kind}": f"{text}: {name} / ours"
+    for peer, name in PEERS.items()
+    for kind, text in KINDS.items()
+} | {"vectorbt_sweep": "sweep, per variant: vectorbt / ours"}
 
 
 def ratios(results: dict) -> str:
@@ -181,6 +222,12 @@ def ratios(results: dict) -> str:
             f"({ratio['least']:.2f} to {ratio['most']:.2f}{asked}); "
             f"{row['peer']:.2f} s and {row['ours']:.2f} s"
         )
+    for row in against(results):
+        ratio = row["ratio"]
+        lines.append(
+            f"  {row['name']}, CPU seconds: ours / {results['before']}: {ratio['median']:.2f} "
+            f"({ratio['least']:.2f} to {ratio['most']:.2f}, asked {row['asked']:.2f} at most)"
+        )
     for row in growth(results)[1:]:
         lines.append(
             f"  growth, {row['name']}: bars {row['bars_times']:.2f}, "
@@ -192,6 +239,11 @@ def ratios(results: dict) -> str:
 def number(x: float | None, digits: int = 2) -> str:
     """Return a number with thousands separated, a dash for what is not known."""
     return "–" if x is None else f"{x:,.{digits}f}"
+
+
+def listed(values: list[float]) -> str:
+    """Return the rounds of one figure, one digit behind the point."""
+    return " · ".join(number(x, 1) for x in values)
 
 
 def gib(x: float | None) -> str:
@@ -218,7 +270,17 @@ def duration(seconds: float) -> str:
 
 
 def write(results: dict, folder: Path) -> list[Path]:
-    """Write both pages into `folder` and return their paths."""
+    """Write both pages into `folder` and return their paths.
+
+    Raises
+    ------
+    BenchError
+        If two sides of a comparison were not measured in the same rounds.
+    """
+    compared = {row["name"]: row for row in comparisons(results)}
+    for name, row in compared.items():
+        if row["ratio"] is None:
+            raise BenchError(f"no pages: not measured in the same rounds: {LABELS[name]}")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=jinja2.StrictUndefined,
@@ -227,7 +289,13 @@ def write(results: dict, folder: Path) -> list[Path]:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - Markdown
     )
-    environment.filters |= {"number": number, "gib": gib, "rough": rough, "duration": duration}
+    environment.filters |= {
+        "number": number,
+        "gib": gib,
+        "listed": listed,
+        "rough": rough,
+        "duration": duration,
+    }
     stages = [figures["stages"] for figures in results["rounds"]["build"]]
     names = {name for figures in stages for name in figures}
     build_stages = {
@@ -238,7 +306,9 @@ def write(results: dict, folder: Path) -> list[Path]:
     for name in PAGES.values():
         text = environment.get_template(f"{name}.j2").render(
             results=results,
-            compared={row["name"]: row for row in comparisons(results)},
+            compared=compared,
+            against=against(results),
+            runs=runs(results),
             growth=growth(results),
             plan=plan(results),
             load=loads(results),
@@ -247,7 +317,7 @@ def write(results: dict, folder: Path) -> list[Path]:
             slowest=slowest,
             peer_versions={
                 package: number_
-                for measure in ("talib", "vectorbt", "vectorbt rust", "vectorbt sweep")
+                for measure in ("talib", "polars", "vectorbt", "vectorbt-rust", "vectorbt-sweep")
                 for package, number_ in results["rounds"][measure][0]["versions"].items()
             },
             first={name: rounds[0] for name, rounds in results["rounds"].items()},

@@ -78,6 +78,9 @@ def test_more_funds_are_the_same_bars_under_symbols_of_their_own(raw_root):
     assert set(before.symbols) <= set(after.symbols)
     assert len(after.close) == 4 * len(before.close)
     assert sorted(set(after.close)) == sorted(set(before.close))
+    # Copies side by side would compress as no real funds do.
+    first = [after.close[rows][0] for rows in after.slices()]
+    assert all(a != b for a, b in zip(first, first[1:], strict=False))
 
 
 def test_longer_histories_end_as_they_did_and_jump_nowhere(raw_root):
@@ -218,37 +221,44 @@ def figures(seconds, scale=1):
         "from_raw": seconds + scale, "from_bars": seconds, "whole": 9.0, "export": 0.5,
         "cpu": 8.0, "load": 0.5,
         "peak": 2**30 * (1 + scale), "bars": bars, "funds": 10 * scale, "disk": 5_000 * bars,
-        "stages": {},
+        "file": 2_000 * bars, "columns": 275, "stages": {},
+    }  # fmt: skip
+
+
+def agreement_of(worst):
+    return {
+        "columns": 275, "within_1e_9": 250, "within_1e_6": 275, "worst_column": worst,
+        "worst": 1e-7, "columns_with_other_nulls": 1, "most_other_nulls": 2,
     }  # fmt: skip
 
 
 def results():
-    cost = {"peak": 2**30, "cpu": 4.0, "load": 1.5}
+    cost = {"peak": 2**30, "cpu": 4.0, "load": 1.5, "whole": 9.5}
     peer = cost | {"versions": {"TA-Lib": "1"}, "columns": 275, "variants": 1000}
     build = {
         "whole": 30.0, "nodes_wall": 20.0, "node_count": 3,
-        "stages": {"panel": 2.0}, "slowest": {"factor_panel": 2.0}, **cost,
+        "stages": {"panel": 2.0}, "slowest": {"factor_panel": 2.0},
     }  # fmt: skip
     rounds = {
         "talib": [peer | {"seconds": {"read": 1.0, "panel": x}} for x in (1.0, 3.0, 5.0)],
+        "polars": [peer | {"seconds": {"read": 1.0, "panel": 4.0}}] * 3,
         "vectorbt": [peer | {"seconds": {"read": 1.0, "panel": 20.0}}] * 3,
-        "vectorbt rust": [peer | {"seconds": {"read": 1.0, "panel": 12.0}}] * 3,
-        "vectorbt sweep": [
+        "vectorbt-rust": [peer | {"seconds": {"read": 1.0, "panel": 12.0}}] * 3,
+        "vectorbt-sweep": [
             peer | {"seconds": {"sweep": 20.0}, "funds": 18, "sessions": 2_000}
         ] * 3,
-        "sweep": [{"whole": 10.0, "variants": 2_000} | cost] * 3,
+        "sweep": [cost | {"whole": 10.0, "variants": 2_000}] * 3,
         "panel": [figures(1.0)] * 3,
-        **{f"{kind} × {n}": [figures(1.0, n)] * 3 for kind in ("funds", "history") for n in (2, 4)},
-        "build": [build] * 3,
-        "production": [{"whole": 40.0} | cost] * 3,
+        **{f"{kind}-{n}": [figures(1.0, n)] * 3 for kind in ("funds", "history") for n in (2, 4)},
+        "funds-15": [figures(1.0, 15)],
+        "build": [cost | build] * 3,
+        "production": [cost | {"whole": 40.0}] * 3,
     }  # fmt: skip
     return {
         "date": "2026-01-01", "runs": 3, "versions": {"duckdb": "2"}, "rounds": rounds,
+        "project": {"version": "1.2.3", "commit": "abcdef1"}, "before": None,
         "machine": {"cpu": "c", "cores": 2, "memory": 16 * 2**30, "system": "s", "python": "3.11"},
-        "agreement": {
-            "columns": 275, "within_1e_9": 250, "within_1e_6": 275, "worst_column": "obv",
-            "worst": 1e-7, "columns_with_other_nulls": 1, "most_other_nulls": 2,
-        },
+        "agreement": {"talib": agreement_of("obv"), "polars": agreement_of("r2_20")},
         "skipped": {}, "sweep": {"pool": "A_SHARE", "start": "2013-07-01"},
     }  # fmt: skip
 
@@ -257,9 +267,34 @@ def test_ratios_are_the_median_of_the_rounds_and_the_sweep_counts_variants():
     ratio = {row["name"]: row["ratio"] for row in pages.comparisons(results())}
     assert ratio["talib_raw"] == {"median": 2.0, "least": 1.0, "most": 3.0}
     assert ratio["talib_bars"]["median"] == 3.0
+    assert ratio["talib_whole"]["median"] == 9.5 / 9
+    assert ratio["polars_raw"]["median"] == 2.5
     assert ratio["vectorbt_raw"]["median"] == 10.5
     assert ratio["rust_raw"]["median"] == 6.5
     assert ratio["vectorbt_sweep"]["median"] == 4.0
+
+
+def test_the_older_checkout_is_compared_in_cpu_seconds_round_by_round(tmp_path):
+    found = results()
+    assert pages.against(found) == []
+    found["before"] = "9c3ae24"
+    found["rounds"]["build-before"] = [
+        found["rounds"]["build"][0] | {"cpu": cpu} for cpu in (8.0, 5.0, 10.0)
+    ]
+    (row,) = pages.against(found)
+    assert row["ratio"] == {"median": 0.5, "least": 0.4, "most": 0.8}
+    for page in pages.write(found, tmp_path):
+        text = page.read_text(encoding="utf-8")
+        assert "| **0.50**" in text and text.count("9c3ae24") == 3
+    assert "ours / 9c3ae24: 0.50 (0.40 to 0.80, asked 0.60 at most)" in pages.ratios(found)
+
+
+def test_sides_that_ran_in_different_rounds_make_no_page(tmp_path):
+    found = results()
+    del found["rounds"]["polars"][0]
+    with pytest.raises(measure.BenchError, match="not measured in the same rounds: panel, raw"):
+        pages.write(found, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_plan_is_the_line_through_the_measured_sizes():
@@ -278,6 +313,10 @@ def test_both_pages_carry_the_same_figures(tmp_path):
     )
     assert "**2.00** (1.00 to 3.00)" in english
     assert "**2.00**（1.00 至 3.00）" in chinese
+
+    assert "version 1.2.3 (commit abcdef1)" in english and "1.2.3（提交 abcdef1）" in chinese
+    assert "funds × 15, once" in english and "“基金 × 15”只测一次" in chinese
+    assert "| build | 30.0 · 30.0 · 30.0 | 4.0 · 4.0 · 4.0 | 1.5 · 1.5 · 1.5 |" in english
 
     def numbers(text):
         cells = [
@@ -304,17 +343,55 @@ def test_what_is_not_there_is_skipped_by_name_and_no_page_is_written(tmp_path, m
 
 def test_a_measure_that_fails_is_named_and_the_others_go_on(tmp_path, monkeypatch, capsys):
     given = bench.parser().parse_args(["--runs", "2", "--results", str(tmp_path / "kept.json")])
-    one = bench.Bench(given, tmp_path)
+    one = bench.Bench(given, tmp_path, {"rounds": {"broken": [{"whole": 9.0}]}})
 
     def broken():
         raise measure.BenchError("it broke")
 
+    sound = {"whole": 1.0, "peak": 2**30, "cpu": 1.0, "load": 0.0}
     table = [
-        ("broken", broken),
-        ("sound", lambda: {"whole": 1.0, "peak": 2**30, "cpu": 1.0, "load": 0.0}),
-    ]
+        bench.Measure(name, None, function)
+        for name, function in [
+            ("broken", broken), ("sound", lambda: sound), ("funds-15", lambda: sound)
+        ]
+    ]  # fmt: skip
     monkeypatch.setattr(one, "measures", lambda: table)
     found = one.measure()
     assert found["skipped"] == {"broken": "it broke"}
     assert len(found["rounds"]["sound"]) == 2
+    assert len(found["rounds"]["funds-15"]) == 1  # tens of GB: once is enough
     assert capsys.readouterr().out.count("broken: FAILED, it broke") == 1
+
+
+def test_figures_are_added_only_to_those_of_the_same_conditions(tmp_path):
+    path = tmp_path / "kept.json"
+    with pytest.raises(measure.BenchError, match="--add: no figures in"):
+        bench.kept_figures(path)
+    kept = bench.conditions() | {
+        "runs": 5, "rounds": {"talib": [{"whole": 1.0}] * 5}, "before": "9c3ae24",
+        "skipped": {"funds-15": "not asked for", "panel": "it broke"}, "agreement": {},
+    }  # fmt: skip
+    path.write_text(json.dumps(kept), encoding="utf-8")
+    given = bench.parser().parse_args(["--runs", "1", "--results", str(path)])
+    one = bench.Bench(given, tmp_path, bench.kept_figures(path))
+    one.rounds["funds-15"] = [{"whole": 2.0}]
+    one.skipped["talib"] = "not asked for"
+    found = one.results()
+    assert {name: len(rounds) for name, rounds in found["rounds"].items()} == {
+        "talib": 5, "funds-15": 1,
+    }  # fmt: skip
+    assert found["skipped"] == {"panel": "it broke"}
+    assert (found["runs"], found["before"]) == (5, "9c3ae24")
+    path.write_text(json.dumps(kept | {"machine": {"cores": 64}}), encoding="utf-8")
+    with pytest.raises(measure.BenchError, match="are of another machine: measure all"):
+        bench.kept_figures(path)
+
+
+def test_a_checkout_without_an_environment_is_named_and_measures_have_names(raw_root, tmp_path):
+    options = ["--pools", str(raw_root), "--against", str(tmp_path), "--results", "kept.json"]
+    one = bench.Bench(bench.parser().parse_args(options), tmp_path)
+    one.measures()
+    for name in ("build-before", "production-before"):
+        assert one.skipped[name] == "no .venv/bin/dbt in the folder of --against"
+    with pytest.raises(measure.BenchError, match="no measure funds-3; there are polars, talib"):
+        bench.Bench(bench.parser().parse_args(["--only", "funds-3"]), tmp_path).measures()

@@ -124,7 +124,7 @@ def test_every_fill_has_akquants_price_and_commission(ledger, result):
     assert len(trades) > 60
     for key, (side, *amounts) in trades.items():
         assert fills[key][0] == side
-        assert fills[key][1:] == pytest.approx(tuple(amounts), rel=1e-9)
+        assert fills[key][1:] == pytest.approx(tuple(amounts), rel=1e-13)
     commissions = [commission for *_, commission in trades.values()]
     assert min(commissions) == MIN_COMMISSION < max(commissions)
 
@@ -139,4 +139,4 @@ def test_equity_at_every_close_equals_akquants(ledger, result):
         e.trade_date: e.equity for e in ledger if e.kind == "session" and e.trade_date not in traded
     }
     assert len(equity) == len(DAYS) - REBALANCES[0] - len(REBALANCES)
-    assert equity == pytest.approx({day: curve[day] for day in equity}, rel=1e-9)
+    assert equity == pytest.approx({day: curve[day] for day in equity}, rel=1e-13)

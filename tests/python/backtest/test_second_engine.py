@@ -124,7 +124,7 @@ def test_without_costs_equity_equals_bts_rebalancing(market):
     weights = pd.DataFrame({_at(day, 9): row for day, row in plan.items()}).T
     algos = [bt.algos.WeighTarget(weights), bt.algos.Rebalance()]
     expected = bt_equity(prices, algos)
-    assert walked_equity(bars, plan, 0.0, 0.0) == pytest.approx(expected, rel=1e-9)
+    assert walked_equity(bars, plan, 0.0, 0.0) == pytest.approx(expected, rel=1e-13)
 
 
 def test_with_slippage_and_commission_equity_equals_bts_accounts(market):
@@ -137,7 +137,7 @@ def test_with_slippage_and_commission_equity_equals_bts_accounts(market):
 
     expected = bt_equity(prices, [TradeToShares(plan)], costs)
     equity = walked_equity(bars, plan, 10.0, 2.5)
-    assert equity == pytest.approx(expected, rel=1e-9)
+    assert equity == pytest.approx(expected, rel=1e-13)
     free = walked_equity(bars, plan, 0.0, 0.0)
     assert equity[DAYS[-1]] < free[DAYS[-1]] * (1 - 1e-3)
 
@@ -163,4 +163,4 @@ def test_inverse_volatility_without_limits_equals_bt(market):
     equity = walked_equity(bars, plan, 0.0, 0.0)
     assert len(plan) > 10
     assert len({round(weight, 3) for weight in next(iter(plan.values())).values()}) > 2
-    assert equity == pytest.approx({day: expected[day] for day in equity}, rel=1e-6)
+    assert equity == pytest.approx({day: expected[day] for day in equity}, rel=1e-10)
