@@ -109,7 +109,8 @@ def list_runs(*, output_root: str | None) -> int:
     """List the stored runs."""
     root = _root(output_root)
     published = snapshots.current(root)
-    words = texts("console", language({}, os.environ))
+    chosen = language({}, os.environ)
+    words = texts("console", chosen)
     columns = ("", *(words["list_headings"][name] for name in LISTED))
     found = snapshots.survey(root.parent)
     rows = [
@@ -121,15 +122,17 @@ def list_runs(*, output_root: str | None) -> int:
     for run in found:
         if run.manifest is None:
             is_published = snapshots.is_published(root, run.path)
-            print(f"{run.path.name}{' (published)' if is_published else ''}: {run.why.en}")
-    print(f"* published as {root}" if published else _nothing(root))
+            mark = words["listed"]["is_published"] if is_published else ""
+            print(f"{run.path.name}{mark}: {getattr(run.why, chosen)}")
+    print(words["listed"]["published"].format(root) if published else _nothing(root))
     return PASSED
 
 
 def _nothing(root: Path) -> str:
+    words = texts("console", language({}, os.environ))
     if root.is_symlink():
-        return f"{root} names {os.readlink(root)}, which is not there: 'restore' another run"
-    return f"nothing is published as {root}; run 'etf-rotation run' first"
+        return words["dangling"].format(root=root, target=os.readlink(root))
+    return words["nothing_published"].format(root)
 
 
 def _row(manifest: dict) -> tuple:
@@ -163,8 +166,9 @@ def diff(*, output_root: str | None, a: str, b: str) -> int:
     """
     base = _root(output_root).parent
     runs = [snapshots.find(base, run_id)[0] for run_id in (a, b)]
+    words = texts("console", language({}, os.environ))
     for name, rows in compare(*runs).items():
-        print(f"{name}: {len(rows)} differ")
+        print(words["listed"]["differ"].format(words["differences"][name], len(rows)))
         if rows:
             print(render_table(list(rows[0]), [list(row.values()) for row in rows]) + "\n")
     return PASSED
@@ -187,9 +191,10 @@ def restore(*, output_root: str | None, run_id: str) -> int:
             _keep_orders(root, run_id)
         except (InputError, OSError, duckdb.Error) as after:
             error = error or after
-    print(f"Published {run_id} again as {root}")
+    words = texts("console", language({}, os.environ))["listed"]
+    print(words["restored"].format(run=run_id, root=root))
     if error is not None:
-        print(f"It is published, but then this failed: {reason(error)}")
+        print(words["failed_after"].format(reason(error)))
     return PASSED
 
 

@@ -243,6 +243,23 @@ def test_the_read_commands_show_the_published_run(published, capsys):
     assert "no finished run" in capsys.readouterr().err
 
 
+def test_the_read_commands_speak_the_chosen_language(published, capsys, monkeypatch, tmp_path):
+    root, _ = published
+    run_id = snapshots.current(root).name
+    place = ["--output-root", str(root)]
+    monkeypatch.setenv("ETF_LANGUAGE", "zh")
+    for command, expected in (
+        (["list"], f"* 已发布：{root}"),
+        (["diff", run_id, run_id], "指标：0 处不同"),
+        (["restore", run_id], f"已重新发布 {run_id}：{root}"),
+    ):
+        assert main([*command, *place]) == 0
+        assert expected in capsys.readouterr().out
+    elsewhere = tmp_path / "factor_output" / "production"
+    assert main(["list", "--output-root", str(elsewhere)]) == 0
+    assert f"{elsewhere} 尚未发布任何结果" in capsys.readouterr().out
+
+
 # ---------------------------------------------------------------- what dbt parsed before
 
 
