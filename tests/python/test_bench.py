@@ -311,6 +311,8 @@ def test_both_pages_carry_the_same_figures(tmp_path):
     english, chinese = (
         path.read_text(encoding="utf-8") for path in pages.write(results(), tmp_path)
     )
+    # test_docs refuses it of the pages in docs.
+    assert "](http" not in english + chinese
     assert "**2.00** (1.00 to 3.00)" in english
     assert "**2.00**（1.00 至 3.00）" in chinese
 
