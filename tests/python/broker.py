@@ -1,4 +1,4 @@
-"""A broker for the tests: raw bars, statements as brokers write them, and the command on them."""
+"""A broker for the tests: raw bars, statements, and the command that reads them."""
 
 import csv
 import datetime as dt
@@ -18,7 +18,7 @@ from etf_rotation.reconcile.storage import Store
 SEEDS = read_seeds(PROJECT / "seeds")
 THEN = dt.datetime(2023, 6, 8, 20, 0, tzinfo=SHANGHAI)
 MON, TUE, WED = (dt.date(2023, 6, day) for day in (5, 6, 7))
-# A 交割单 of an ordinary broker.
+# Headers of an ordinary broker's 交割单 (statement of fills).
 SLIP = (
     "成交日期",
     "成交时间",
@@ -66,7 +66,7 @@ def write_bars(root, bars):
 
 
 def slip(*rows, encoding="gb18030", separator="\t", header=SLIP):
-    """Return a 交割单; a row gives the columns that it has, by name."""
+    """Return a 交割单 (statement of fills); rows give their columns by name."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, delimiter=separator, lineterminator="\r\n")
     writer.writerow(header)
@@ -76,7 +76,7 @@ def slip(*rows, encoding="gb18030", separator="\t", header=SLIP):
 
 
 def trade(code, word, price, shares, *, date=TUE, fees="5.00", **more):
-    """Return a row of a 交割单, value and cash moved worked out."""
+    """Return a row of a 交割单, with computed value and cash moved."""
     value = round(price * abs(shares) + 1e-9, 2)
     cash = -value - float(fees) if "买" in word else value - float(fees)
     return {
@@ -156,11 +156,11 @@ class Account:
         return SimpleNamespace(code=code, text="\n".join(said))
 
     def day(self, session):
-        """Return what is kept of a session."""
+        """Return the stored content of a session."""
         return self.store.read_day(session)
 
     def kept(self):
-        """Return every file of the output folder with its bytes, locks aside."""
+        """Return every file of the output folder with its bytes, without locks."""
         paths = [path for path in self.root.parent.rglob("*") if path.is_file()]
         return {path: path.read_bytes() for path in paths if path.name != ".lock"}
 

@@ -1,4 +1,4 @@
-"""The fixture of the tests of fetch: a raw root, vendors, and the command in this process."""
+"""The fixture for tests of fetch: a raw root, vendors, and the command in-process."""
 
 import datetime as dt
 import hashlib

@@ -1,4 +1,4 @@
-"""A build's published selections, weights, fills and equity against the reference walk."""
+"""Compares a build's selections, weights, fills and equity with the reference."""
 
 import pandas as pd
 import pytest
@@ -24,7 +24,7 @@ KEYS = {"selected": 3, "rebalances": 3, "tranches_daily": 2}
 
 
 def differences(connection):
-    """Compare every strategy and pool of a build; return what differs, and how much was alike."""
+    """Compare every strategy and pool of a build; return differences and equal counts."""
     faults, compared = [], dict.fromkeys(QUERIES, 0)
     markets, funds, pools, rules = load(connection)
     for rule in rules:

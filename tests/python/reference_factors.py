@@ -1,8 +1,8 @@
-"""Every factor of the catalog, computed apart from the models: what the panel is tested against.
+"""Every factor of the catalog, computed independently of the models.
 
-TA-Lib where the factor bears TA-Lib's name; everything else as a direct two-pass window, in
-extended precision where the platform has it. A rolling sum that adds one bar and drops another
-would be faster, but carries rounding residues from bar to bar.
+TA-Lib where the factor bears TA-Lib's name; everything else as a direct two-pass
+window, in extended precision where the platform has it. A rolling sum that adds one bar
+and drops another would be faster, but carries rounding residues from bar to bar.
 """
 
 import numpy as np
@@ -29,8 +29,9 @@ def reference_factors(bars: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     bars : DataFrame
-        One fund's bars in date order: adjusted `open, high, low, close`, adjusted `volume`
-        (shares), `amount` (CNY), and the columns of `pool_columns` if there is a pool.
+        One fund's bars in date order: adjusted `open, high, low, close`, adjusted
+        `volume` (shares), `amount` (CNY), and the columns of `pool_columns` if there is
+        a pool.
 
     Returns
     -------
@@ -91,7 +92,7 @@ def _cross_sectional_mean(frames, n):
 
 
 class _Bars:
-    """One fund's series: plain doubles for TA-Lib (`double`), extended precision for the rest."""
+    """One fund's series: doubles for TA-Lib (`double`), extended precision otherwise."""
 
     def __init__(self, bars):
         names = ["open", "high", "low", "close", "volume", "amount"]
@@ -99,7 +100,8 @@ class _Bars:
         self.o, self.h, self.l, self.c, self.v, self.a = (_extended(bars[n]) for n in names)
         self.previous_c = _lag(self.c)
         self.r = _return(self.c, 1)
-        # fmax skips the missing previous close, which leaves high - low on the first bar.
+        # fmax skips the missing previous close, which leaves high - low on the first
+        # bar.
         self.tr_from_first_bar = np.fmax(
             self.h - self.l,
             np.fmax(np.abs(self.h - self.previous_c), np.abs(self.l - self.previous_c)),

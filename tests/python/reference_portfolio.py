@@ -1,8 +1,9 @@
-"""Selection and weights of every strategy, written from the specification alone.
+"""Selection and weights of every strategy, from the specification alone.
 
-Plain Python over dictionaries, slow and short; no module of the package is imported. It starts from
-the build's bars, scores and volatilities, which have references of their own, and from the seeds.
-The exchange's sessions come from exchange-calendars, never from the build.
+Plain Python over dictionaries, slow and short; no module of the package is imported. It
+starts from the build's bars, scores and volatilities, which have references of their
+own, and from the seeds. The exchange's sessions come from exchange-calendars, never
+from the build.
 """
 
 import math
@@ -37,7 +38,7 @@ class Bar:
 
 @dataclass
 class Market:
-    """One pool: bars by session and fund, what is known of a fund at a session's close."""
+    """One pool: bars by session and fund, and each fund's figures at the close."""
 
     sessions: list
     bars: dict = field(default_factory=lambda: defaultdict(dict))
@@ -182,7 +183,7 @@ def select(ranked, remembered, rule, pool, funds):
 
 
 def share_out(amount, raw, bounds):
-    """Spread an amount in proportion to raw weights; fix those above their bound; again."""
+    """Repeat: spread the rest in proportion to raw weights, fix funds above their bound."""
     shares = dict.fromkeys(raw, Fraction(0))
     free = {symbol for symbol, weight in raw.items() if weight > 0}
     left = amount
@@ -232,9 +233,9 @@ def weigh(symbols, as_of, market, rule, pool, funds, caps=None):
 
 @dataclass
 class Plan:
-    """Of one strategy in one pool: rebalances by tranche, and with what it begins."""
+    """Rebalances of one strategy in one pool, by tranche, and their start."""
 
-    sessions: list  # those of the data and one more
+    sessions: list  # sessions of the data and the next one
     previous: dict
     ranked: dict  # eligible funds by session
     firsts: list  # the first rebalance of each tranche

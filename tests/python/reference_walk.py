@@ -1,6 +1,7 @@
-"""The accounts of every strategy, written from the specification alone.
+"""The accounts of every strategy, from the specification alone.
 
-What `reference_portfolio` selects is traded in plain Python: no module of the package is imported.
+What `reference_portfolio` selects is traded in plain Python: no module of the package
+is imported.
 """
 
 import math
@@ -157,7 +158,7 @@ def walk(market, rule, pool, funds, plan):
 
 
 def endings(market):
-    """Funds by the session that makes the count of sessions without a row full."""
+    """Funds by the session on which they end after max_no_row_sessions without a row."""
     number = {day: n for n, day in enumerate(market.sessions)}
     ended = defaultdict(set)
     for symbol, dates in market.row_dates.items():

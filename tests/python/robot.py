@@ -1,4 +1,4 @@
-"""A DingTalk robot on this machine."""
+"""A local DingTalk robot."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ TOKEN = "token-1f9c7e5a"
 
 
 class Robot:
-    """A DingTalk robot: `answers` are used one a request, the last one for all further."""
+    """A DingTalk robot: one answer per request, the last one for all further requests."""
 
     def __init__(self, secret=""):
         self.secret = secret

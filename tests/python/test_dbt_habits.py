@@ -1,4 +1,4 @@
-"""What a dbt user tries first works: any working directory, any path, a fresh checkout, --empty."""
+"""A dbt user's first steps: any working directory or path, fresh checkout, --empty."""
 
 import csv
 import json
@@ -30,7 +30,8 @@ for command in (["run", "--empty"], ["run", "--select", "int_selection"], ["buil
 def checkout(sample, tmp_path_factory):
     """A fresh checkout at a path with an apostrophe, built with --empty from another directory.
 
-    Has `project`, `elsewhere` (the working directory), `output` and a read-only `connection`.
+    Has `project`, `elsewhere` (the working directory), `output` and a read-only
+    `connection`.
     """
     folder = tmp_path_factory.mktemp("habits")
     project, elsewhere = folder / "it's new", folder / "elsewhere"
@@ -111,11 +112,11 @@ def _compiled_models(folder):
 
 
 def test_no_model_asks_the_database_while_it_is_compiled(sample, tmp_path):
-    """So that `dbt compile` shows what `dbt build` runs."""
+    """`dbt compile` then shows the same SQL that `dbt build` runs."""
     assert run_dbt(tmp_path, sample.raw_root, "compile", "--no-introspect").success
     compiled, built = (_compiled_models(folder) for folder in (tmp_path, sample.folder))
     built = {path: text.replace(str(sample.folder), str(tmp_path)) for path, text in built.items()}
-    # These say when they were built.
+    # These contain their build time.
     of_the_run = {"run_settings.sql", "run_metadata.sql", "int_gate_checks__built.sql"}
     different = {path.name for path, text in compiled.items() if built[path] != text}
     assert len(compiled) > 90
@@ -128,7 +129,7 @@ def test_dbt_and_the_seed_lag_edges_allow_the_same_references(sample):
     with (SEEDS / "lag_edges.csv").open(encoding="utf-8", newline="") as file:
         edges = [(row["parent"], row["child"]) for row in csv.DictReader(file)]
     before = [node for node in models if node["fqn"][1] in ("staging", "factors")]
-    # An exposure reads the last one, and has no group.
+    # An exposure reads the last one; exposures have no group.
     free = {parent for parent, child in edges if child == "*"} | {"int_expectations__raw"}
     assert {node["name"] for node in before if node["access"] != "private"} == free
     folders = ("staging", "factors", "gate", "research")

@@ -1,4 +1,4 @@
-"""The garbage collector stands still during a build and runs again after it."""
+"""The garbage collector is off during a build and on again after it."""
 
 import gc
 

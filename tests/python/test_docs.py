@@ -1,4 +1,4 @@
-"""What people read: descriptions in dbt docs, the pages in docs/, the READMEs."""
+"""Documentation: descriptions in dbt docs, the pages in docs/, the READMEs."""
 
 import csv
 import json
@@ -32,14 +32,14 @@ TWINS = (
 SETTINGS_PAGES = ("docs/settings.md", "docs/settings.zh-CN.md")
 PAGES = sorted([*(PROJECT / "docs").glob("*.md"), *(PROJECT / name for name in ROOT_PAGES)])
 OVERVIEW = PROJECT / "models" / "overview.md"
-# Names of steps on the way; all other relations are there for readers.
+# Prefixes of intermediate steps; all other relations are for readers.
 INTERNAL = ("int_", "check_")
-# A user's own ranking is one SQL file: nothing more is asked of it.
+# A user's own ranking is one SQL file and needs no description.
 OWN_RANKINGS = {path.stem for path in (PROJECT / "models" / "strategies").glob("*.sql")}
 OWN_RANKINGS -= {"rank_by_score", "rank_by_liquidity"}
 # Its factor columns are described by the seed factor_catalog.
 OF_FACTORS = re.compile(r"factor_panel|factors_\w+")
-# Only tests set it: the real today decides.
+# Only tests set it; by default it is today's date.
 NOT_A_SETTING = {"today"}
 
 
@@ -67,7 +67,8 @@ def manifest(docs):
     return json.loads(text_of(docs / "manifest.json"))
 
 
-# -- dbt docs ----------------------------------------------------------------------------------
+# -- dbt docs
+# ----------------------------------------------------------------------------------
 
 
 def published(target):
@@ -259,7 +260,8 @@ def test_docs_open_in_a_browser_without_the_network(docs):
     assert [url for url in urls if not url.startswith(local)] == []
 
 
-# -- vars --------------------------------------------------------------------------------------
+# -- vars
+# --------------------------------------------------------------------------------------
 
 
 def known_vars():
@@ -298,7 +300,8 @@ def test_defaults_are_those_of_the_project_file(page):
         assert wanted == [declared[name] for name in names], names
 
 
-# -- pages -------------------------------------------------------------------------------------
+# -- pages
+# -------------------------------------------------------------------------------------
 
 
 def anchors(page):

@@ -1,4 +1,4 @@
-"""No number depends on what else is in the build: not on later sessions, pools or threads."""
+"""No number depends on later sessions, other pools or threads."""
 
 import datetime as dt
 import shutil

@@ -1,4 +1,4 @@
-"""An own strategy by the recipe of docs/change.md, and that no strategy moves another."""
+"""A user's strategy by the recipe of docs/change.md; strategies do not interact."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ PAGES = [PROJECT / "docs" / name for name in ("change.md", "change.zh-CN.md")]
 RANKING = "models/strategies/rank_by_calm_momentum.sql"
 SEED = "seeds/strategies.csv"
 MODELS = ("--resource-type", "model", "--resource-type", "seed")
-# All that knows of strategies, from the seed and the rankings on.
+# All models that depend on strategies, from the seed and the rankings on.
 FROM_STRATEGIES = ("--select", "strategies", "int_strategies+", "int_rankings+")
 FROM_STRATEGIES += ("path:models/strategies", "--exclude", "path:models/research")
 WITH_TESTS = (*FROM_STRATEGIES, "--exclude-resource-type", "unit_test")
@@ -31,7 +31,7 @@ late,OTHER,false,rank_by_liquidity,2,1,equal,60,true,monthly,17,3,0.02
 daily_own,A_SHARE,false,rank_by_calm_momentum,,1,own,60,true,daily,0,1,0.01
 daily_own,OTHER,false,rank_by_calm_momentum,3,1,own,60,true,daily,0,1,0.01
 """
-# They compare strategies on the sessions that all of them have, so they know of all of them.
+# These depend on all strategies, because they compare common sessions.
 OF_ALL_STRATEGIES = {"backtest.common_growth", "backtest.strategy_comparison"}
 
 
@@ -64,7 +64,7 @@ def add(workspace, ranking, rows):
 
 
 def keep(workspace, pattern):
-    """Leave the header of the seed and the rows that match."""
+    """Keep the seed's header and its matching rows."""
     path = workspace.project / SEED
     header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text(header + "".join(row for row in rows if re.search(pattern, row)))
@@ -202,7 +202,8 @@ def test_sessions_of_tranches_are_those_counted_by_hand(others):
         ).fetchall()
         return [day for (day,) in days]
 
-    # late: offset 19, so tranche 1 has (19 + 5) mod 20 = 4, the fifth session of a month.
+    # late: offset 19, so tranche 1 has (19 + 5) mod 20 = 4, the fifth session of a
+    # month.
     assert sessions("late", 0, "2021-02-01", "2021-03-31") == ["2021-02-26", "2021-03-26"]
     assert sessions("late", 1, "2021-02-01", "2021-03-31") == ["2021-02-05", "2021-03-05"]
     # weekly_kept: offset 3; tranches 0, 1 and 2 have the sessions 3, 4 and 0 of a week.

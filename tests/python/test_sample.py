@@ -1,4 +1,4 @@
-"""The synthetic sample: the same everywhere, lawful prices, and every event it promises."""
+"""The synthetic sample: reproducible, valid prices, and every documented event."""
 
 from pathlib import Path
 

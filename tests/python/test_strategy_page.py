@@ -1,4 +1,4 @@
-"""The worked example of docs/strategy.md: computed from the raw file, compared with the build."""
+"""The worked example of docs/strategy.md, recomputed from the raw file."""
 
 import csv
 import shutil
@@ -104,7 +104,7 @@ def figures(example):
     ago = days[-21]
     adjusted = {day: round(bars[day]["close"] * factors[day], 8) for day in (BEFORE, ago)}
     ranks = percentile_ranks(connection)
-    # What the account held the evening before, at that close and at the next open.
+    # The previous evening's holdings, valued at that close and at the next open.
     held = dict(
         connection.execute(
             "select symbol, shares from backtest.positions_daily "

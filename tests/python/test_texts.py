@@ -1,4 +1,4 @@
-"""Every text that people read is there in English and in Chinese."""
+"""Every text for readers exists in English and in Chinese."""
 
 import csv
 import re

@@ -1,4 +1,4 @@
-"""dbt's unit tests, which a build leaves out."""
+"""dbt's unit tests, which a build excludes."""
 
 import shutil
 

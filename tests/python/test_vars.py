@@ -1,4 +1,4 @@
-"""Each var, and the seed's rules that were vars, change what they should.
+"""Each var and each rule of the seed changes exactly the intended tables.
 
 One build has all of them off their default.
 """
@@ -34,8 +34,8 @@ VARS = {
 # Of the strategy rotation, in the seed strategies.
 RULES = {"rebalance": "weekly", "min_weight_change": 0.1}
 
-# What the var or rule must have done to the build, and, for those with a twin, what the default
-# had done.
+# The expected effect of the var or rule and, if there is a second query, of the
+# default.
 EFFECTS = {
     "max_no_row_sessions": (
         "select [(select count(*) from staging.suspensions where kind = 'no_row'), "
@@ -147,7 +147,7 @@ def changed(sample, tmp_path_factory):
             connection.execute(
                 f"update seeds.strategies set {rule} = ? where strategy = 'rotation'", [value]
             )
-    # A path may hold what SQL reads as the end of a text.
+    # A path may contain an apostrophe.
     raw_root = folder / "the broker's files"
     raw_root.symlink_to(sample.raw_root, target_is_directory=True)
     layers = ("signals", "backtest", "capacity", "marts")

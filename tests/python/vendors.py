@@ -1,7 +1,7 @@
 """A server on loopback that plays every vendor from one table of market facts.
 
-The facts belong to the test. Each vendor tells them in its own shape and units, with the faults
-that the test asks for.
+The facts belong to the test. Each vendor tells them in its own shape and units, with
+the faults that the test asks for.
 """
 
 import datetime as dt
@@ -35,10 +35,10 @@ class Bar:
 
 @dataclass
 class Market:
-    """What happened: bars by symbol, and the corporate actions (ratio or cash) by (symbol, date).
+    """Market facts: bars by symbol, corporate actions (ratio or cash) by (symbol, date).
 
-    `splits` holds new shares for one old, `dividends` CNY per share, `unknown_to_eastmoney` the
-    actions that its adjusted prices do not hold yet.
+    `splits` holds new shares for one old, `dividends` CNY per share,
+    `unknown_to_eastmoney` the actions that its adjusted prices do not hold yet.
     """
 
     bars: dict[str, list[Bar]] = field(default_factory=dict)
@@ -125,8 +125,9 @@ class Call:
 class Vendors:
     """The server and what it is told to do wrong.
 
-    `faults` maps (vendor, symbol) or (vendor, "all") to the name of a fault, or to a list of names
-    of which each answer uses up one; None in such a list is a sound answer.
+    `faults` maps (vendor, symbol) or (vendor, "all") to the name of a fault, or to a
+    list of names of which each answer uses up one; None in such a list is a sound
+    answer.
     """
 
     def __init__(self, market):
@@ -134,7 +135,7 @@ class Vendors:
         self.faults = {}
         self.calls = []
         self.limit = 2000
-        self.today = dt.date.max  # nothing later has happened
+        self.today = dt.date.max  # later bars do not exist yet
         self.token = TOKEN
         self.retry_after = "3"
 
@@ -153,7 +154,7 @@ class Vendors:
 
     @contextmanager
     def serve(self):
-        """Serve until the end of the block; gives the settings that lead here."""
+        """Serve until the end of the block; yield the settings that point to this server."""
         handler = type("Handler", (_Handler,), {"vendors": self})
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         server.daemon_threads = True
@@ -167,7 +168,8 @@ class Vendors:
             server.server_close()
             thread.join()
 
-    # -- answers -------------------------------------------------------------------------------
+    # -- answers
+    # -------------------------------------------------------------------------------
 
     def tushare(self, body, fault):
         """Answer fund_daily: rows newest first, lots and thousand CNY."""

@@ -1,4 +1,4 @@
-"""Funds that end while they are held: one for good, one that comes back."""
+"""Funds that end while they are held: one forever, one that comes back."""
 
 import datetime as dt
 from types import SimpleNamespace

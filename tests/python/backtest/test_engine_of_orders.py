@@ -1,7 +1,7 @@
-"""The walk against akquant, an engine of its own that is given the walk's orders.
+"""The simulation against akquant, an independent engine that receives its orders.
 
-Whole lots, slippage and the minimum commission are akquant's. No fund has a corporate action, for
-akquant knows none, and none opens at a limit.
+Whole lots, slippage and the minimum commission are akquant's. No fund has a corporate
+action, for akquant knows none, and none opens at a limit.
 """
 
 from datetime import date, timedelta
@@ -78,7 +78,7 @@ def ledger(prices):
 
 @pytest.fixture(scope="module")
 def result(prices, ledger):
-    """Give each order on the eve of its fill."""
+    """Send each order on the session before its fill."""
     orders = {}
     for entry in ledger:
         if entry.kind == "trade":
@@ -133,7 +133,8 @@ def test_equity_at_every_close_equals_akquants(ledger, result):
     curve = {
         at.tz_convert("Asia/Shanghai").date(): value for at, value in result.equity_curve.items()
     }
-    # On a session of fills akquant holds buys back until the last sell, and notes equity before.
+    # On a session of fills akquant holds buys back until the last sell, and notes
+    # equity before.
     traded = {e.trade_date for e in ledger if e.kind == "trade"}
     equity = {
         e.trade_date: e.equity for e in ledger if e.kind == "session" and e.trade_date not in traded

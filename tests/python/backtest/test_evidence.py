@@ -1,4 +1,4 @@
-"""The statistics of skill against statsmodels, arch, scipy and pandas, on the sample's tables."""
+"""The evidence statistics against statsmodels, arch, scipy and pandas."""
 
 import math
 

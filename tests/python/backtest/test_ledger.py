@@ -1,4 +1,4 @@
-"""The position walk: hand-computed cases first, then what must hold on any history."""
+"""The simulation: hand-computed cases first, then properties of any history."""
 
 import random
 from dataclasses import asdict
@@ -48,9 +48,10 @@ def bar(open_, close=None, adj=1.0, up=None, down=None):
 
 
 def simulate(funds, rebalances, n_eligible=9, adv20=AMPLE_ADV, endings=(), **parameters):
-    """Walk funds given as one bar or None a session, the first of them before any rebalance.
+    """Simulate funds given as one bar or None per session; the first has no rebalance.
 
-    `rebalances` is {session: {symbol: weight, best first}}, `endings` [(session, symbol)].
+    `rebalances` is {session: {symbol: weight, best first}}, `endings` [(session,
+    symbol)].
     """
     ended = [(DAYS[n], symbol) for n, symbol in endings]
     count = max(len(history) for history in funds.values())
@@ -185,7 +186,7 @@ def test_the_start_waits_for_enough_eligible_funds_and_emits_nothing_before():
     funds = {"A": [bar(1.0)] * 4, "B": [bar(1.0)] * 4}
     bars = {DAYS[n]: {s: h[n] for s, h in funds.items()} for n in range(4)}
     targets = {DAYS[n]: {"A": Target(DAYS[n - 1], 0.5, 1, AMPLE_ADV)} for n in (1, 2, 3)}
-    # One eligible fund is too few to start with, and enough to go on with.
+    # One eligible fund is too few for the start, but enough afterwards.
     rebalances = [
         Rebalance(0, DAYS[1], 1),
         Rebalance(0, DAYS[2], 2),
@@ -369,7 +370,8 @@ def test_a_sell_to_zero_leaves_no_odd_lot():
 
 def test_a_buy_shrinks_by_lots_until_cash_covers_it_and_leaves_no_rejection():
     ledger = simulate({"A": [bar(1.0), bar(1.0)]}, {1: {"A": 1.0}})
-    # 100,000 wanted; 99,900 cost 99,999.90 + 24.999975 > 100,000; 99,800 cost 99,899.80 + 24.97.
+    # 100,000 wanted; 99,900 cost 99,999.90 + 24.999975 > 100,000; 99,800 cost 99,899.80
+    # + 24.97.
     assert orders(ledger) == [(1, "A", "buy", 99_800, None)]
     assert session(ledger, 1).cash == pytest.approx(100_000 - 99_899.80 - 24.97495)
 
@@ -387,7 +389,8 @@ def test_cash_that_covers_a_buy_exactly_is_enough():
 
 
 def test_a_buy_without_cash_for_one_lot_is_rejected_and_carried_over():
-    # The first fund's target takes all the cash but 75.23; a lot of the second costs 100.10 + 5.
+    # The first fund's target takes all the cash but 75.23; a lot of the second costs
+    # 100.10 + 5.
     funds = {"A": [bar(1.0)] * 3, "B": [bar(1.0), bar(1.0), bar(0.5)]}
     ledger = simulate(funds, {1: {"A": 1.0, "B": 0.1}})
     assert orders(ledger) == [
@@ -415,7 +418,8 @@ def test_a_sell_is_rejected_if_its_commission_exceeds_proceeds_and_cash():
 
 
 def test_a_change_of_at_most_one_percent_of_equity_is_skipped():
-    # 50,000 shares are held; equity is 100,000 - 50 - 12.5125 = 99,937.4875, 1% of it 999.37.
+    # 50,000 shares are held; equity is 100,000 - 50 - 12.5125 = 99,937.4875, 1% of it
+    # 999.37.
     flat = [bar(1.0), bar(1.0), bar(1.0)]
     for weight, target, change in ((0.509, 50_800, []), (0.511, 51_000, [1_000])):
         ledger = simulate({"A": flat}, {1: {"A": 0.5}, 2: {"A": weight}})
@@ -449,7 +453,8 @@ def test_the_cap_uses_the_equity_at_the_previous_close():
     funds = {"A": [bar(1.0), bar(1.0, 2.0), bar(4.0)]}
     ledger = simulate(funds, {1: {"A": 0.5}, 2: {"A": 0.5}}, adv20=900_000.0)
     capped = entries(ledger, "rebalance", 2)[0]
-    # 0.05 * 900,000 = 45,000 at first; then of cash 54,943.73875 + 45,000 * 2.00 at the close
+    # 0.05 * 900,000 = 45,000 at first; then of cash 54,943.73875 + 45,000 * 2.00 at the
+    # close
     equity_as_of = 100_000 - 45_000 * 1.001 - 11.26125 + 90_000
     assert capped.equity_as_of == pytest.approx(equity_as_of)
     assert capped.target_weight == pytest.approx(45_000 / equity_as_of)
@@ -484,7 +489,8 @@ def test_the_next_rebalance_supersedes_a_pending_buy():
 def test_the_next_rebalance_supersedes_a_pending_sell():
     funds = {"A": [bar(1.0), bar(1.0), None, None, bar(1.0)]}
     ledger = simulate(funds, {1: {"A": 0.5}, 2: {}, 3: {"A": 0.5}})
-    # 0.5 of 99,937.4875 is 49,900 shares: the change from 50,000 is skipped, the sell is gone.
+    # 0.5 of 99,937.4875 is 49,900 shares: the change from 50,000 is skipped, the sell
+    # is gone.
     assert orders(ledger)[1:] == [(2, "A", "sell", 50_000, "suspended")]
     assert shares_held(ledger, 4) == {"A": 50_000}
 
@@ -617,7 +623,7 @@ def test_an_impossible_ending_is_rejected(ending, message):
         simulate({"A": [bar(1.0)] * 3}, {1: {"A": 0.5}}, endings=[ending])
 
 
-# From here on tables, as the models hand them over.
+# From here on the input is tables, as in the models.
 
 POOLS = {
     "A_SHARE": {"target_capital": 700_000.0, "start_funds": 3, "max_adv_pct": 0.05},
@@ -626,14 +632,14 @@ POOLS = {
 
 
 def ragged_history(pool, seed, n_sessions=250, n_funds=8):
-    """Funds that list late, are suspended, split, pay out, open at their limits, end, come back."""
+    """Funds with every event: late listing, suspension, split, dividend, limits, ending."""
     rng = random.Random(seed)
     bars, endings, sessions, rebalances, targets = [], [], [], [], []
     top_n = POOLS[pool]["start_funds"]
     close = {f"{pool}{n}": rng.uniform(0.6, 4) for n in range(n_funds)}
     adj = dict.fromkeys(close, 1.0)
     listed = {symbol: rng.choice((0, 0, 0, n_sessions // 3)) for symbol in close}
-    # Its last row, and how long there is none after it.
+    # Its last row, and the number of sessions without a row.
     ends = {symbol: (rng.randrange(90, 400), rng.choice((13, 60))) for symbol in close}
     for n, day in enumerate(DAYS[:n_sessions]):
         is_rebalance = n % 10 == 7
@@ -681,7 +687,7 @@ def until(table, day):
 
 
 def what_stays(ledger):
-    """Return what stays of a ledger when sessions follow; `tranche_position` is of the last one."""
+    """Return the rows that later sessions cannot change: all but `tranche_position`."""
     return ledger.filter(pc.field("kind") != "tranche_position")
 
 
@@ -905,7 +911,7 @@ FUND_ON_DAY_2 = "pool QDII, trade_date 2021-03-02, symbol 513100.SH: "
 def test_bad_input_is_refused_with_pool_fund_and_date(name, column, row, value, message):
     inputs = small_tables()
     position = NAMES.index(name)
-    # The schema with its non-null columns would not let the bad value in.
+    # Built without the schema, whose non-null columns would reject the bad value.
     table = inputs[position].cast(
         pa.schema([field.with_nullable(True) for field in inputs[position].schema])
     )

@@ -1,7 +1,8 @@
-"""The result models on curves computed by hand, against numpy, and on a walked market.
+"""The result models on hand-computed curves, against numpy, and on a simulated market.
 
-The models run as they stand, in a database of their own; the numpy side follows empyrical's
-definitions: arithmetic Sharpe and Sortino over a daily risk-free rate, compound annual growth.
+The models run as they stand, in a database of their own; the numpy side follows
+empyrical's definitions: arithmetic Sharpe and Sortino over a daily risk-free rate,
+compound annual growth.
 """
 
 import random
@@ -89,7 +90,8 @@ def test_metrics_by_hand():
         sessions_per_year=4,
     )
     (row,) = rows_of(con, "metrics")
-    # Equity 102, 100.98, 104.0094, 104.0094; r deviates by 0.01, -0.02, 0.02, -0.01 from 0.01.
+    # Equity 102, 100.98, 104.0094, 104.0094; r deviates by 0.01, -0.02, 0.02, -0.01
+    # from 0.01.
     assert row["sessions"] == 4
     assert (row["first_date"], row["last_date"]) == (DAYS[0], DAYS[3])
     expected = {
@@ -108,7 +110,8 @@ def test_metrics_by_hand():
         "average_invested": (50 / 102 + 50 / 100.98 + 100 / 104.0094) / 4,
         "benchmark_return": 1.01 * 0.99 * 1.02**2 - 1,
         "excess_return": 1.040094 - 1.01 * 0.99 * 1.02**2,
-        # b deviates by 0, -0.02, 0.01, 0.01: covariance 0.0005, variance 0.0006, over 3.
+        # b deviates by 0, -0.02, 0.01, 0.01: covariance 0.0005, variance 0.0006, over
+        # 3.
         "beta": 5 / 6,
         # r - b is 0.01, 0, 0.01, -0.02: mean 0, squares 0.0006.
         "tracking_error": 2 * (0.0006 / 3) ** 0.5,
@@ -206,10 +209,12 @@ def test_drawdowns_by_hand():
         "sessions_to_recovery",
     ]
     expected = [
-        # From the last close at the peak to the first at the trough; of equals the earlier first.
+        # From the last close at the peak to the first at the trough; of equals the
+        # earlier first.
         (1, pytest.approx(-0.2), DAYS[2], DAYS[3], DAYS[6], 1, 3),
         (2, pytest.approx(-0.2), DAYS[7], DAYS[8], None, 1, None),
-        # Below the initial capital on the first session: its peak is the session before.
+        # Below the initial capital on the first session: its peak is the session
+        # before.
         (3, pytest.approx(-0.01), date(2020, 12, 31), DAYS[0], DAYS[1], 1, 1),
     ]
     assert [tuple(row.values())[2:] for row in drawdowns] == expected
@@ -303,7 +308,7 @@ def test_another_pool_changes_no_bit_of_the_metrics():
     assert [row["pool"] for row in rows_of(both, "pool_metrics_summary")] == ["A", "PORTFOLIO"]
 
 
-# From here on a whole market, walked.
+# From here on a whole simulated market.
 
 CONSTRAINTS = [
     {"pool": "A_SHARE", "target_capital": 700_000.0, "portfolio_weight": 0.7},
@@ -313,7 +318,7 @@ CONSTRAINTS = [
 STRATEGY = {"strategy": "rotation", "is_live": True}
 STARTS = {"A_SHARE": 0, "QDII": 33, "OTHER": 10}
 N_SESSIONS = 260
-# Of each pool these funds have no row for so long; they end on the tenth session of it.
+# In each pool these funds have no row for so long; they end on its tenth session.
 GONE = {1: range(60, 90), 2: range(100, 130), 3: range(150, 180), 4: range(190, 220)}
 ENDINGS = {name: days[9] for name, days in GONE.items()}
 RULES = {

@@ -1,4 +1,4 @@
-"""The walk of every strategy against one that was written from the specification alone."""
+"""The simulation of every strategy against the reference from the specification."""
 
 import os
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_rebalance_luck_equals_reference_simulations_at_each_offset(strategy, sa
 
 
 def walked_returns(market, rule, pool, funds, rules, offset):
-    """Daily returns of the strategy begun at an offset, the first against its capital."""
+    """Daily returns of the strategy with an offset; the first is relative to its capital."""
     rule = rule | {"rebalance_offset": offset}
     planned = plan(market, rule, pool, funds, start_funds(rule, rules))
     books = walk(market, rule, pool, funds, planned)

@@ -1,7 +1,8 @@
-"""The walk against bt, an engine of its own, where the rules that bt has not are out of the way.
+"""The simulation against bt, an independent engine, without the rules that bt lacks.
 
-Lots are a billionth of a share, no fund opens at a limit, a commission has no minimum. Each session
-is two rows for bt, open and close; its prices are adjusted, the walk's are not.
+Lots are a billionth of a share, no fund opens at a limit, a commission has no minimum.
+Each session is two rows for bt, open and close; its prices are adjusted, the walk's are
+not.
 """
 
 from datetime import date, datetime, time, timedelta
@@ -143,7 +144,7 @@ def test_with_slippage_and_commission_equity_equals_bts_accounts(market):
 
 
 def test_inverse_volatility_without_limits_equals_bt(market):
-    """The weights are those of ffn, bt's own, from the closes before."""
+    """The weights are those of ffn, bt's library, from the previous closes."""
     bars, prices, _ = market
     closes = prices[prices.index.hour == 15]
     closes.index = [at.date() for at in closes.index]

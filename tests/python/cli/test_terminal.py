@@ -1,4 +1,4 @@
-"""What the commands print on a terminal of 80 and of 140 columns, and into a pipe."""
+"""Output of the commands on terminals of 80 and 140 columns, and in a pipe."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ from etf_rotation.console import Progress
 from etf_rotation.dbt_project import PROJECT
 from etf_rotation.texts import LANGUAGES
 
-# The end of a run on a finished database, whose orders are all of pools that are traded but one.
+# Summary of a run on a finished database; one order belongs to a simulated pool.
 CLOSING = """
 import sys
 from pathlib import Path
@@ -68,7 +68,7 @@ def on_terminal(columns, arguments, **environment):
 
 
 def breadth(line):
-    """How many columns a line takes: a Chinese character takes two."""
+    """Width of a line in columns; a Chinese character takes two."""
     wide = {"W", "F"}
     return sum(2 if unicodedata.east_asian_width(letter) in wide else 1 for letter in line)
 

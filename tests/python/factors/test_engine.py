@@ -1,4 +1,4 @@
-"""The rolling and smoothed statistics of macros/ against windows computed one by one."""
+"""The rolling and smoothed statistics of macros/ against direct windows."""
 
 import json
 
@@ -8,7 +8,8 @@ import pytest
 from conftest import PROJECT, run_dbt
 
 WINDOWS = [2, 3, 5, 13, 14, 20, 250]
-# Of one bar, shorter and longer than windows, constant, of huge and of tiny values, long.
+# Histories: one bar, shorter and longer than windows, constant, huge and tiny values,
+# long.
 FUNDS = [1, 2, 13, 60, 300, 251, 19, 4200]
 
 INLINE = """
@@ -143,7 +144,7 @@ def found(statement):
 @pytest.mark.parametrize("number", range(len(FUNDS)))
 def test_every_rolling_statistic_equals_a_direct_computation(number, found):
     of_fund = found["symbol"] == f"F{number}"
-    # Of a constant only rounding is left.
+    # The result for a constant is a rounding error.
     residue = 1e-14 if number == 4 else 1e-300
     for name, expected in direct(found["x"][of_fund], found["y"][of_fund]).items():
         values = found[name][of_fund]

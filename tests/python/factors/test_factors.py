@@ -1,4 +1,4 @@
-"""Every factor of a real build against the reference, on ragged histories and on real data."""
+"""Every factor of a build against the reference, on ragged and on real histories."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ from reference_factors import pool_columns, reference_factors
 
 TOLERANCE = 1e-9  # of the factor's largest |value| for the fund
 ONLY_THE_PANEL = ["--select", "+factor_panel", "--exclude-resource-type", "test", "unit_test"]
-# Where the real data is a whole market, its other funds are compared too.
+# If the real data is a whole market, funds outside the pools are compared too.
 ONLY_THE_PANEL += ["--vars", "{universe: all}"]
 REAL_DATA = Path(os.environ.get("ETF_REAL_DATA") or PROJECT.parent / "shared" / "data" / "pools")
 CATALOG = pd.read_csv(SEEDS / "factor_catalog.csv")
@@ -54,7 +54,7 @@ def random_bars(seed, first, count):
 
 
 def suspend(bars, rows, *, with_rows):
-    """Take the trade out of some sessions, the rows too unless the vendor writes them."""
+    """Suspend some sessions; drop their rows unless the vendor writes them."""
     if not with_rows:
         return bars.drop(index=bars.index[rows])
     bars.loc[bars.index[rows], ["vol", "amount"]] = 0.0
@@ -62,7 +62,7 @@ def suspend(bars, rows, *, with_rows):
 
 
 def hold_still(bars, start, stop):
-    """One price for a while: where a variance is zero and a range has no height."""
+    """A constant price for a while: zero variance, zero range."""
     price = bars["close"].iloc[start]
     bars.loc[bars.index[start:stop], ["open", "high", "low", "close"]] = price
     bars.loc[bars.index[start:stop], ["pre_close"]] = price
@@ -80,9 +80,9 @@ def split(bars, at, ratio):
 def write_ragged(root):
     """Write funds of three pools; OTHER has two, too few for a cross-section.
 
-    The histories differ in every way that a window must bear: late listing, an early end, rows
-    without volume before the listing, suspensions with and without rows, a split, prices that do
-    not move, and fewer bars than most windows.
+    The histories differ in every way that a window must bear: late listing, an early
+    end, rows without volume before the listing, suspensions with and without rows, a
+    split, prices that do not move, and fewer bars than most windows.
     """
     n = len(SESSIONS)
     still = hold_still(hold_still(random_bars(3, 0, n), 30, 110), 200, 330)
@@ -184,7 +184,7 @@ def test_the_ragged_histories_have_the_intended_shapes(ragged):
 
 
 def test_the_first_value_is_on_bar_min_history(ragged):
-    """On a fund whose prices move, in a pool of three from the first session on."""
+    """Checked on a fund with moving prices, in a pool with three funds from the start."""
     _, panel = ragged
     has_value = panel.loc["510050.SH"][CATALOG["factor_id"]].notna()
     first_bars = has_value.to_numpy().argmax(axis=0) + 1

@@ -1,7 +1,7 @@
-"""The ex-rights previous close out of unadjusted and forward-adjusted closes.
+"""The ex-rights previous close from unadjusted and forward-adjusted closes.
 
-Closes and actions of real funds are a few public digits: what the exchange published around the
-ex-days named. The series around them are made up.
+Closes and actions of real funds are a few public digits: what the exchange published
+around the ex-days named. The series around them are made up.
 """
 
 import datetime as dt
@@ -57,7 +57,8 @@ def reference(raw, row, action):
     return raw[row - 1] - size if kind == "dividend" else raw[row - 1] / size
 
 
-# -- days that really were (vendors publish them; docs/data.md) ----------------------------------
+# -- real ex-days (published by vendors; docs/data.md)
+# -------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_a_common_share_ratio_is_recovered_exactly():
 
 
 def test_the_previous_close_is_recovered_from_negative_adjusted_prices():
-    """An old fund that paid out more than it cost in its early years."""
+    """An old fund whose dividends exceed its early prices."""
     actions = {row: ("dividend", 0.21) for row in range(40, 400, 40)}
     raw = np.concatenate([[rounded(0.9 + 0.004 * row) for row in range(400)]])
     adjusted = forward_adjusted(raw, actions)
@@ -135,7 +136,7 @@ def test_an_action_unknown_to_the_vendor_is_not_detected():
 
 
 def test_an_action_after_the_last_row_is_tolerated():
-    """Today is an ex-day whose own row is left out, for the session is not over."""
+    """Today is an ex-day, but its row is dropped because the session is not over."""
     actions = {50: ("dividend", 0.03), 80: ("split", 2)}
     raw = with_actions(walk(81), actions)
     adjusted = forward_adjusted(raw, actions)
@@ -168,7 +169,8 @@ def test_series_of_two_funds_contradict():
         previous_closes(walk(200, seed=1), walk(200, seed=2))
 
 
-# -- any actions ----------------------------------------------------------------------------------
+# -- any actions
+# ----------------------------------------------------------------------------------
 
 
 @st.composite
@@ -200,7 +202,7 @@ def test_every_action_is_recovered_within_its_tolerance(history):
     found, tolerance, events = previous_closes(raw, forward_adjusted(raw, actions))
     seen = {event.row for event in events}
     for row, action in actions.items():
-        # Behind a split a dividend may be smaller than what three decimals can show.
+        # After a split, a dividend may be too small for three decimals.
         limit = tolerance[row] + TICK / 2 if row in seen else 2 * tolerance[row]
         assert abs(found[row] - reference(raw, row, action)) <= limit + 1e-9
     ordinary = [row for row in range(1, len(raw)) if row not in seen]
@@ -210,7 +212,7 @@ def test_every_action_is_recovered_within_its_tolerance(history):
 @given(histories(), st.integers(1, 40))
 @settings(max_examples=120, deadline=None, derandomize=True)
 def test_later_sessions_and_actions_change_nothing_beyond_the_tolerance(history, days):
-    """What a fetch stored is not restated by the next one."""
+    """A later fetch must not restate the result of an earlier one."""
     raw, actions = history
     if raw.min() < 0.3:
         return

@@ -1,4 +1,4 @@
-"""Fetching from vendors that a server on loopback plays: what is written, refused and said."""
+"""Fetching from vendors on a loopback server: files, errors and messages."""
 
 import datetime as dt
 import json
@@ -17,7 +17,8 @@ from vendors import TOKEN, make_market, rounded, sessions
 __all__ = ["place"]
 
 
-# -- what is written ------------------------------------------------------------------------------
+# -- what is written
+# ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("token", "source"), [("", "eastmoney"), (TOKEN, "tushare")])
@@ -67,7 +68,8 @@ def test_the_next_days_fetch_adds_one_session_to_each_file(place, token):
     assert code == 0, said
     assert "gained (3): rows 3" in said
     assert all(len(rows(place, symbol)) == len(DAYS) for symbol in FUNDS)
-    # The last thirty sessions were asked for again, and one before them to derive from.
+    # The last thirty sessions were requested again, and one more for their previous
+    # close.
     details = place.vendors.calls[first_call].details
     asked = details["params"]["start_date"] if token else details["beg"]
     assert asked == f"{DAYS[-31 if token else -32]:%Y%m%d}"
@@ -84,7 +86,7 @@ def test_a_fund_keeps_the_name_of_its_file(place):
 
 
 def test_a_file_of_another_program_is_continued_where_both_agree(place):
-    """In the layout that people have: text dates, a name column, noise in the last bit."""
+    """A common layout: text dates, a name column, noise in the last bit."""
     daily = store.daily(place.root)
     daily.mkdir(parents=True)
     facts = place.market.bars["510300.SH"][:-3]
@@ -142,7 +144,8 @@ def test_a_dry_run_writes_nothing(place):
     assert digests(place.root) == before
 
 
-# -- which sessions -------------------------------------------------------------------------------
+# -- which sessions
+# -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -179,7 +182,7 @@ def test_a_cut_off_within_the_session_is_refused(place, value):
 
 
 def test_half_a_day_on_an_ex_day_leaves_the_history_right(place):
-    """Eastmoney's adjusted prices know of today's dividend before today's row is taken."""
+    """Eastmoney's adjusted prices contain today's dividend before today's row is stored."""
     place.market.dividends[("510300.SH", LAST)] = 0.03
     code, said = place.fetch(now="2024-06-28T11:00", symbols="510300.SH")
     assert code == 0, said
@@ -284,7 +287,7 @@ def test_a_fund_is_no_ended_one_while_the_others_have_no_rows_either(place):
 
 
 def test_a_new_fund_whose_newest_page_is_empty_is_late_before_it_is_ended(place):
-    """An empty page alone is no proof: the vendor may have failed without a word."""
+    """An empty page alone is no proof: the vendor may have failed silently."""
     old = make_market(["159915.SZ"], sessions(dt.date(2017, 6, 30), 100))
     place.market.bars.update(old.bars)
     code, said = place.fetch(token=TOKEN)
@@ -293,7 +296,8 @@ def test_a_new_fund_whose_newest_page_is_empty_is_late_before_it_is_ended(place)
     assert (code, "ended (1): 159915.SZ (last row 2017-06-30)" in said) == (0, True)
 
 
-# -- restatement ----------------------------------------------------------------------------------
+# -- restatement
+# ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("token", ["", TOKEN])
@@ -311,7 +315,7 @@ def test_a_restated_bar_is_refused_then_accepted(place, token):
     assert {name: value for name, value in unchanged.items() if "state" not in name} == {
         name: value for name, value in before.items() if "state" not in name
     }
-    # Accepting another fund's is not accepting this one's.
+    # Accepting another fund's restatement does not accept this one.
     assert place.fetch(token=token, accept_restatement="510300.SH")[0] == 1
     code, said = place.fetch(token=token, accept_restatement="159915.SZ")
     assert code == 0, said
@@ -363,7 +367,7 @@ def test_an_ex_day_that_the_vendor_learns_late_is_a_restatement(place):
 
 
 def test_a_derived_price_stays_while_it_is_within_its_rounding(place):
-    """After a later split the same previous close comes out of coarser prices."""
+    """After a later split, the same previous close is derived from coarser prices."""
     place.market.dividends[("159915.SZ", DAYS[-12])] = 0.0333
     assert place.fetch(now=f"{DAYS[-2]}T18:00")[0] == 0
     stored = column(place, "159915.SZ", "pre_close")
@@ -406,7 +410,8 @@ def test_the_setting_names_the_source_of_new_files(place):
     assert place.fetch(settings={"ETF_FETCH_CHECK": "twice"})[0] == 2
 
 
-# -- corporate actions ----------------------------------------------------------------------------
+# -- corporate actions
+# ----------------------------------------------------------------------------
 
 
 def test_ex_days_are_printed_and_a_split_is_proposed(place):
@@ -457,7 +462,8 @@ def test_a_split_that_the_vendor_does_not_know_yet_is_not_taken_for_a_fall(place
     assert place.fetch()[0] == 0
 
 
-# -- the second source ----------------------------------------------------------------------------
+# -- the second source
+# ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("token", ["", TOKEN])
@@ -520,7 +526,8 @@ def test_an_unavailable_check_is_one_warning(place, fault):
     assert max(column(place, "510300.SH", "close")) == LAST
 
 
-# -- files that are not touched -------------------------------------------------------------------
+# -- files that are not touched
+# -------------------------------------------------------------------
 
 
 def test_two_files_of_a_fund_are_refused(place):
@@ -602,7 +609,8 @@ def test_an_invalid_symbol_is_rejected(place, symbols):
     assert "is not a fund's symbol" in said
 
 
-# -- people ---------------------------------------------------------------------------------------
+# -- people
+# ---------------------------------------------------------------------------------------
 
 
 def test_status_shows_last_session_source_and_result(place, capsys):

@@ -1,4 +1,4 @@
-"""What vendors get wrong: each fault is refused by name, and every other fund is written."""
+"""Faulty answers: each is rejected with its reason, and all other funds are written."""
 
 import datetime as dt
 import errno
@@ -86,7 +86,7 @@ def test_what_only_eastmoney_gets_wrong(place, fault, words):
 
 
 def test_forward_adjusted_prices_for_unadjusted_ones_are_refused(place):
-    """What was paid does not fit the prices any more."""
+    """The traded amount no longer fits the prices."""
     for bar in place.market.bars[ODD][:100]:
         lower = {name: rounded(getattr(bar, name) / 1.05) for name in ("open", "high", "low")}
         low, high = min(lower.values()), max(lower.values())
@@ -183,7 +183,7 @@ def test_a_full_disk_loses_no_file(place, monkeypatch):
 
 
 def test_shenzhens_error_with_status_200_is_no_answer():
-    """It says so for a span of more than five days, which fetch never asks for."""
+    """Shenzhen answers so to spans of more than five days, which fetch never requests."""
     text = "查询日期区间不能超过5天"
     payload = [{"metadata": {"tabkey": "tab2"}, "data": [], "error": text}]
     with pytest.raises(RefusedError, match=text):
@@ -200,7 +200,8 @@ def test_shenzhens_error_with_status_200_is_no_answer():
     )
 
 
-# -- retries, spacing, and knowing when to stop ----------------------------------------------------
+# -- retries, spacing, and knowing when to stop
+# ----------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", [500, 502, 429, "half", "slow", "closed"])
@@ -343,7 +344,8 @@ def test_a_setting_replaces_the_spacing(place):
     assert 600 < pause <= 700 * (1 + http.JITTER)
 
 
-# -- addresses and secrets ------------------------------------------------------------------------
+# -- addresses and secrets
+# ------------------------------------------------------------------------
 
 
 def test_the_built_in_addresses_are_https():

@@ -1,4 +1,4 @@
-"""The vendor's own client library, pointed at the same server: both must see the same rows."""
+"""The vendor's client library on the same server: both must read the same rows."""
 
 import datetime as dt
 
@@ -28,7 +28,7 @@ def test_the_client_library_sees_the_rows_that_fetch_wrote(place, symbol):
 
 @pytest.mark.parametrize("status", [403, 500])
 def test_fetch_rejects_answers_that_the_client_library_turns_into_empty_tables(place, status):
-    """Its silence is why fetch does not use it."""
+    """Its silent errors are the reason why fetch does not use it."""
     place.faults["tushare", "510300.SH"] = status
     client = tushare.pro_api(TOKEN)
     client._DataApi__http_url = place.urls["ETF_TUSHARE_URL"]

@@ -1,4 +1,4 @@
-"""Every dbt test of the build fails when the thing it watches is broken, and says where."""
+"""Every dbt test of the build fails if its subject is broken, and names the place."""
 
 import shutil
 from pathlib import Path
@@ -21,7 +21,7 @@ ONE_POSITION = (
 ONE_TRANCHE = "where strategy = 'steady_rotation' and pool = 'QDII' and tranche = 3"
 ONE_EXCESS = "where strategy = 'rotation' and pool = 'QDII' and trade_date = '2024-12-31'"
 
-# Test (or the beginning of its name), what breaks, what its rows then name.
+# Test (or a prefix of its name), the fault, and the text that its rows then contain.
 CASES = [
     (
         "assert_every_raw_row_ends_in_exactly_one_place",
@@ -461,8 +461,8 @@ def failures(connection, sql):
 
 
 def test_every_singular_test_has_a_case():
-    # The first has a twin for failures, and the sample does have warnings; the second reads the
-    # manifest, which no table can break.
+    # The first has a twin for failures, and the sample does have warnings; the second
+    # reads the manifest, which no table can break.
     without = {"assert_no_gate_check_warns", "assert_nothing_reads_research"}
     names = {path.stem for path in TESTS.rglob("assert_*.sql")}
     assert names - without <= {case[0] for case in CASES}

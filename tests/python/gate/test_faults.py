@@ -1,4 +1,4 @@
-"""Every fault is caught by the check that is there for it, and healthy input passes."""
+"""Every fault is caught by its own check, and healthy input passes."""
 
 import csv
 import datetime as dt
@@ -53,7 +53,7 @@ def test_only_the_bad_rows_leave_and_healthy_funds_stay(workspace):
         "select symbol, count(*) as n, sum(volume) as volume from staging.stg_etf_daily group by 1"
     )
     workspace.reset(with_database=True)
-    # All but the factors that set a fund against the others.
+    # All except the cross-sectional factors.
     (among,) = workspace.query(
         "select string_agg(factor_id) as ids from seeds.factor_catalog "
         "where family = 'cross_section'"
@@ -158,7 +158,7 @@ def test_a_build_of_the_past_may_be_old(workspace):
     in_production = gate_after("run_settings", "raw_files", extra=("--target", "prod"))
     built = workspace.build(*in_production, ETF_AS_OF="2022-06-30")
     assert built.is_success, built.errors
-    # It passes and still says so.
+    # The check passes but reports it.
     (message,) = built.messages("freshness", "pass")
     assert "2022-06-30 is the last bar" in message
 
@@ -225,12 +225,13 @@ def test_unusual_but_healthy_input_passes(workspace):
 
     assert built.is_success, built.errors
     odd = [row for row in built.checks if row["status"] != "pass"]
-    # Four funds never are the five that the pool OTHER wants: it has no backtest to judge.
+    # Four funds never are the five that the pool OTHER wants: it has no backtest to
+    # judge.
     unjudged = [row for row in odd if row["pool"] == "OTHER"]
     assert len(unjudged) > len(ALERTS)
     assert all(row["message"].startswith("no value, nothing was judged") for row in unjudged)
-    # The fund that ended is named, and was paid out where the strategy held it. And one fund does
-    # not differ from a market that is itself.
+    # The fund that ended is named, and was paid out where the strategy held it. And one
+    # fund does not differ from a market that is itself.
     found = {
         (row["pool"], row["check_name"]): row
         for row in odd
@@ -240,7 +241,7 @@ def test_unusual_but_healthy_input_passes(workspace):
     assert {key: row["status"] for key, row in found.items()} == {ended: "warn", alone: "warn"}
     assert workspace.path("515790.SH").name in found[ended]["message"]
     assert "paid out at " in found[ended]["message"]
-    # Read for research, judged, and never traded.
+    # MARKET is read for research and checked, but never traded.
     market = "select distinct pool from signals.{} where symbol = '{}'"
     assert workspace.query(market.format("factor_panel", STRANGER)) == [{"pool": "MARKET"}]
     assert workspace.query(market.format("target_weights", STRANGER)) == []
@@ -272,7 +273,7 @@ def test_a_short_history_is_not_checked_and_the_message_says_so(workspace):
             assert (row["value"], row["status"]) == (None, "warn"), row
             assert "21 sessions of returns, 60 are needed" in row["message"]
             assert "只有 21 个交易日的收益，至少需要 60 个" in row["message_zh"]
-    # What a leak would lift is judged all the same.
+    # Figures that look-ahead would inflate are checked anyway.
     months = [row for row in built.checks if row["check_name"] == "largest_month"]
     assert all(row["value"] is not None for row in months)
     for metrics in workspace.query("from backtest.metrics where pool = 'QDII'"):

@@ -1,4 +1,4 @@
-"""The panel against its families: every way in which the lag can be wrong is found and named."""
+"""The panel against its families: every kind of wrong lag is found and named."""
 
 import datetime as dt
 
@@ -6,7 +6,8 @@ import duckdb
 import pytest
 from etf_rotation.gate import lag
 
-# Four sessions. Fund B is suspended on the second: its values go to the exchange's next session.
+# Four sessions. Fund B is suspended on the second: its values go to the exchange's next
+# session.
 TABLES = """
     create table calendar as
     select date '2024-01-01' + n::integer as trade_date, 10 + n as session_number

@@ -1,4 +1,4 @@
-"""What is compared with the published build, and what of a damaged one is not."""
+"""The comparison with the published build, also if that build is damaged."""
 
 import shutil
 
@@ -74,7 +74,8 @@ def test_an_error_names_a_file_that_is_no_database(tmp_path):
     assert "published.duckdb: the file cannot be read" in row["detail"]
 
 
-# -------- the gate of a build beside a published one: the sample's gate, judged once more
+# -------- the gate of a build beside a published one: the sample's gate, judged once
+# more
 
 
 ROW = (
@@ -96,7 +97,7 @@ def row(check, symbol, date, value=1, detail="found"):
     return ROW.format(check=check, symbol=symbol, date=date, value=value, detail=detail)
 
 
-# What the build finds besides: three gaps.
+# Further findings of the build: three gaps.
 GAPS = [row("no_row", "513100.SH", f"2024-03-{day:02}") for day in (4, 5, 6)]
 
 
@@ -203,7 +204,7 @@ def test_resolved_findings_are_named_unless_later_than_the_data(judged):
 def test_findings_that_share_a_key_are_matched_one_to_one(judged):
     twice = row("no_row", "513100.SH", "2024-03-04", detail="found otherwise")
     found = judged(f"insert into gate.gate_violations by name {twice}")
-    # The one with the same words stands; the other is gone.
+    # The finding with equal words is unchanged; the other is resolved.
     assert [gone["detail"] for gone in found["gate_resolved"]] == ["found otherwise"]
     assert {row["since"] for row in found["gate_violations"]} == {"unchanged"}
 

@@ -1,4 +1,4 @@
-"""Files as people have them, into the raw layout: each program's own shape, units and words."""
+"""Import of files from other programs, each with its own layout, units and headings."""
 
 import csv
 import datetime as dt
@@ -144,7 +144,8 @@ def is_as_the_market(place, symbol, *, has_pre_close=True, is_whole_lots=False):
         assert row["pre_close"] == expected
 
 
-# -- the programs ---------------------------------------------------------------------------------
+# -- the programs
+# ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
@@ -236,7 +237,8 @@ def test_an_adjustment_factor_becomes_the_previous_close(place):
     assert set(rows_of(place, "510300.SH")[0]) == set(store.SCHEMA.names)
 
 
-# -- preview, update, several files ---------------------------------------------------------------
+# -- preview, update, several files
+# ---------------------------------------------------------------
 
 
 def test_the_preview_writes_nothing_and_says_what_would_be(place):
@@ -293,7 +295,8 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_written(place, monkeypatch
     assert list(store.daily(place.root).iterdir()) == []
 
 
-# -- refusals: each names file, line and column ---------------------------------------------------
+# -- refusals: each names file, line and column
+# ---------------------------------------------------
 
 
 def changed(text, line, column, value):
@@ -335,7 +338,7 @@ def test_a_bad_cell_is_named(place, column, value, words):
 
 
 def test_adjusted_prices_are_refused(place):
-    """Prices times a factor contradict the money that was paid."""
+    """Prices times a factor contradict the traded amount."""
     text = akshare("510300.SH")
     rows = list(csv.reader(io.StringIO(text)))
     for row in rows[1:]:

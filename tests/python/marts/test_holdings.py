@@ -1,4 +1,4 @@
-"""A holdings file: what is read from it, and what is said about each fault."""
+"""A holdings file: its content, and the message for each fault."""
 
 import pytest
 from etf_rotation.errors import InputError

@@ -1,4 +1,4 @@
-"""Tomorrow's orders: hand-computed cases, and agreement with the position walk."""
+"""Tomorrow's orders: hand-computed cases, and agreement with the simulation."""
 
 import random
 import re
@@ -114,7 +114,8 @@ def test_the_weight_is_capped_by_adv_at_the_equity_of_the_last_close():
 
 def test_a_buy_is_cut_to_what_cash_covers_and_says_so():
     (order,) = plan(selected("A", 1.0))
-    # 49,900 shares at 2.002 cost 99,899.80 and 24.97 of commission; 50,000 would not do.
+    # 49,900 shares at 2.002 cost 99,899.80 and 24.97 of commission; 50,000 would not
+    # do.
     assert (order.shares, order.target_shares) == (49_900, 50_000)
     assert order.reason == "rebalance: enter, cut to what cash covers"
 
@@ -268,7 +269,7 @@ def test_orders_equal_the_simulation_if_funds_open_at_their_last_close(seed):
                 limit = rng.choice([None, 0.5])  # every buy is at its limit-up
                 bars[day][symbol] = Bar(price, price, adj[symbol], limit, None)
                 close[symbol] = price
-    # On the session to come everyone trades, and opens at the last close.
+    # On the next session every fund trades and opens at its last close.
     bars[days[-1]] = {s: Bar(close[s], close[s], adj[s], None, None) for s in symbols}
     rebalances = {days[1], days[4], *([days[7]] if seed % 2 else [])}
     targets = {
@@ -409,8 +410,8 @@ def test_own_holdings_target_the_mean_of_the_tranches_weights():
         *of_tranche(1, fund("A"), fund("B"), wanted_before("C", 0.4), fund("D")),
     ]
     found = next_session.next_orders(TRANCHES, funds, TWO, own)
-    # A: 0.2 of 100,000 are 10,000 shares. B is wanted by no tranche any more, nor is D. C keeps
-    # its 0.2, for its tranche is not rebalanced.
+    # A: 0.2 of 100,000 are 10,000 shares. B is wanted by no tranche any more, nor is D.
+    # C keeps its 0.2, for its tranche is not rebalanced.
     assert [(o.symbol, o.side, o.shares, o.target_weight) for o in found] == [
         ("B", "sell", 5_000, 0),
         ("D", "sell", 10_000, 0),

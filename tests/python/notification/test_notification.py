@@ -94,9 +94,10 @@ def certificate(tmp_path_factory):
 
 
 class Mailbox:
-    """What the mail server is told; `fault` is its answer to the data where it refuses.
+    """Records the mail server's input; `fault` is its answer to DATA if it rejects.
 
-    `refused` holds its answers to recipients that it does not take, `farewell` that to QUIT.
+    `refused` holds its answers to recipients that it does not take, `farewell` that to
+    QUIT.
     """
 
     def __init__(self):
@@ -465,7 +466,7 @@ def titles(robot):
 
 
 def test_finally_rejected_messages_do_not_starve_the_others(robot, tmp_path):
-    """More are refused than one run sends; one that waits for another reason comes first."""
+    """More messages are rejected than one run sends; a never-rejected one comes first."""
     to = [DingTalk(robot.webhook)]
     robot.answers = [400]
     for number in range(17):
@@ -511,7 +512,8 @@ def test_older_messages_leave_time_for_the_new_one(robot, tmp_path, monkeypatch)
     assert titles(robot) == [HELLO.title]
 
 
-# ---------------------------------------------------------------- one recipient of several
+# ---------------------------------------------------------------- one recipient of
+# several
 
 
 def test_a_refused_recipient_does_not_send_to_the_others_again(certificate, trusted, tmp_path):
@@ -598,7 +600,8 @@ def test_a_spool_that_cannot_be_updated_is_reported(certificate, trusted, tmp_pa
     assert len(list(tmp_path.iterdir())) == 1
 
 
-# ---------------------------------------------------------------- settings, secrets, texts
+# ---------------------------------------------------------------- settings, secrets,
+# texts
 
 
 def test_a_certificate_that_is_refused_is_not_tried_again(certificate, robot, tmp_path):

@@ -1,4 +1,4 @@
-"""The cron script as cron runs it: no environment, another folder, nobody at the terminal."""
+"""The cron script as cron runs it: no environment, another folder, no terminal."""
 
 import datetime as dt
 import os
@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).parents[3] / "bin" / "cron_daily.sh"
 
 @pytest.fixture
 def project(tmp_path):
-    """The script in a project whose command only says how it was called."""
+    """The script in a project whose command only prints how it was called."""
     root = tmp_path / "pro ject"
     (root / "bin").mkdir(parents=True)
     script = root / "bin" / "cron_daily.sh"
@@ -205,7 +205,7 @@ def test_a_log_folder_that_cannot_be_made_is_code_2(project):
 
 
 def test_the_real_command_is_found_without_an_environment(tmp_path):
-    """Through the real command, to where it says that there is no data."""
+    """With the real command, up to its error that there is no data."""
     done = subprocess.run(
         [str(SCRIPT), "--raw-root", str(tmp_path), "--output-root", str(tmp_path / "etf")],
         cwd="/",
@@ -227,7 +227,8 @@ def test_called_through_a_link(project, tmp_path):
     assert "called with run" in log_of(project)
 
 
-# -- fetching first -------------------------------------------------------------------------------
+# -- fetching first
+# -------------------------------------------------------------------------------
 
 FETCHES = """#!/usr/bin/env bash
 echo "called with $*"

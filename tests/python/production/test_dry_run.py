@@ -1,4 +1,4 @@
-"""What a run refuses before it builds, and when an earlier date is published."""
+"""Errors of a run before its build, and the publication of an earlier date."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""What became of the raw data since the published build, read from real raw files."""
+"""Changes of the raw data since the published build, read from real raw files."""
 
 import datetime as dt
 import json
@@ -40,7 +40,7 @@ def bars(sessions, funds=FUNDS):
 
 
 def build(folder, frames, *, name="{}_daily", code="c", engine="e", as_of=None, **parameters):
-    """A database that holds what a build keeps of its input."""
+    """A database with the input tables of a build."""
     daily = folder / "raw" / "ETF" / "daily"
     daily.mkdir(parents=True)
     for symbol, frame in frames.items():

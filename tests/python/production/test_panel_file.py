@@ -1,4 +1,4 @@
-"""The panel's file holds what the query gives, in its order, and is there whole or not at all."""
+"""The panel's file holds the query's rows in order, and is complete or absent."""
 
 import duckdb
 import pyarrow.parquet as pq

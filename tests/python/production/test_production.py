@@ -1,4 +1,4 @@
-"""The production command as one runs it: real builds by dbt, from another folder, as a process."""
+"""The production command as a process: real dbt builds, from another folder."""
 
 import datetime as dt
 import io
@@ -352,7 +352,7 @@ def test_a_panel_of_funds_one_names(parts, published, tmp_path):
     assert main(["gate", "--output-dir", str(tmp_path / "out")]) == 0
     (folder / "production_factors.txt").unlink()
     assert main(["gate", "--output-dir", str(tmp_path / "out")]) == 1
-    # A fund's own factors do not depend on the company it is in.
+    # A fund's own factors do not depend on the other funds of its pool.
     alone = panel[panel["symbol"] == "513100.SH"].set_index("trade_date")["rsi_14"]
     theirs = pd.read_parquet(next((published[0] / "panel_QDII").glob("panel_FULL_*.parquet")))
     theirs = theirs[theirs["symbol"] == "513100.SH"].set_index("trade_date")["rsi_14"]
@@ -577,7 +577,7 @@ def test_settings_prefer_the_command_line_to_vars_to_the_environment(sample, tmp
 
 
 def test_settings_prefer_a_var_of_the_project_to_the_environment(sample, tmp_path, monkeypatch):
-    """As dbt does, whose var() knows no other order."""
+    """As in dbt, whose var() has the same precedence."""
     raw = os.path.relpath(sample, PROJECT)
     declared = {"pools": "QDII", "language": "zh", "raw_root": raw, "as_of": dt.date(2024, 3, 1)}
     monkeypatch.setattr(settings, "project_vars", lambda: declared)
@@ -674,7 +674,7 @@ def test_the_command_without_an_environment_says_how_to_make_one(tmp_path):
 
 
 def test_read_only_commands_import_no_heavy_modules():
-    """Commands that only look must not pay for dbt."""
+    """Read-only commands must not import dbt."""
     code = "import sys, etf_rotation.cli.main; print({'dbt.cli', 'pandas'} & set(sys.modules))"
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "python")}
     begin = time.monotonic()

@@ -1,4 +1,4 @@
-"""Publishing whole or not at all: the link, the lock, kills, full disks, readers."""
+"""Atomic publishing: the link, the lock, kills, full disks, readers."""
 
 import datetime as dt
 import json
@@ -257,11 +257,12 @@ def test_an_output_root_that_is_no_link_of_ours_is_rejected(root, kind):
         snapshots.check_root(root)
 
 
-# ---------------------------------------------------------------- kept, restored, compared
+# ---------------------------------------------------------------- kept, restored,
+# compared
 
 
 def content_of(root, status="passed"):
-    """What a run says of itself, as far as the functions of publish read it."""
+    """The fields of a manifest that the publishing functions read."""
     return {
         "status": status,
         "output_root": root.name,
@@ -504,7 +505,8 @@ def test_a_damaged_published_database_does_not_stop_a_run(root, table, lost, cap
     assert assert_whole(root) == outcome.run_id
 
 
-# ---------------------------------------------------------------- killed, no room, no right
+# ---------------------------------------------------------------- killed, no room, no
+# right
 
 
 def in_a_child(action):
@@ -553,7 +555,7 @@ def test_killed_at_any_moment_what_is_published_is_whole(root):
 
 
 def test_every_step_of_publishing_can_be_the_last(root):
-    """Each call that puts something on the disk for good is made the process's last, in turn."""
+    """Kill the process at each call that makes a change on disk durable, in turn."""
     first = produce(root).run_id
     seen = set()
     for steps in range(200):
@@ -643,7 +645,7 @@ needs_setpriv = pytest.mark.skipif(
 
 
 def bound_by_permissions(root):
-    """A run that permissions bind, whoever runs the tests; returns code, output and errors."""
+    """A run without root's rights, whoever runs the tests; returns code, output and errors."""
     prefix = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
     process = start(root, prefix=prefix if os.geteuid() == 0 else [])
     output, errors = process.communicate(timeout=60)

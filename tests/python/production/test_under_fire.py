@@ -1,4 +1,4 @@
-"""Publishing under fire: signals, input/output errors and damage at the worst moment."""
+"""Publishing under signals, input/output errors and damage at the worst moment."""
 
 import datetime as dt
 import hashlib
@@ -87,7 +87,7 @@ def assert_says_what_is_on_the_disk(root, code, output, before):
 
 @pytest.mark.parametrize("what", ["EIO", "KeyboardInterrupt"])
 def test_an_error_at_any_step_never_deletes_what_the_link_names(quick, root, monkeypatch, what):
-    """Every call that puts something on the disk fails in turn, before it is done and after."""
+    """Every call that changes the disk fails in turn, before and after its effect."""
     first = produce(root).run_id
     seen = set()
     for function, when in product(("fsync", "replace", "symlink"), ("before", "after")):
@@ -209,7 +209,8 @@ def test_what_a_link_names_is_never_removed(quick, root):
     assert snapshots.current(root).name == root.resolve().name
 
 
-# ---------------------------------------------------------------- damaged, unfinished, foreign
+# ---------------------------------------------------------------- damaged, unfinished,
+# foreign
 
 
 def flip(path, draw):
@@ -292,7 +293,7 @@ def test_the_remains_of_a_killed_run_are_removed(quick, root, is_marked):
 
 
 def die_after(steps):
-    """Let this process remove and rename as often as that, and die at the next time."""
+    """Let this process remove and rename so many times, and kill it at the next one."""
     left = iter(range(steps))
     for name in ("replace", "unlink", "rmdir"):
 
@@ -305,7 +306,7 @@ def die_after(steps):
 
 
 def test_a_removal_that_is_killed_is_finished_by_the_next_run(quick, root):
-    """Whatever call of a removal is the last, what is left never looks damaged."""
+    """A removal that is killed at any call never leaves a run that looks damaged."""
     produce(root)
     for steps in range(30):
         run = snapshots.new_run(root.parent, LATER)
@@ -330,7 +331,7 @@ def test_a_removal_that_is_killed_is_finished_by_the_next_run(quick, root):
 
 
 def sealed(content):
-    """A manifest with a right checksum, whatever it says."""
+    """A manifest with a valid checksum and any content."""
     body = json.dumps(content, indent=2).removesuffix("\n}")
     digest = hashlib.sha256(body.encode()).hexdigest()
     return f'{body},\n  "manifest_sha256": "{digest}"\n}}\n'
@@ -466,7 +467,8 @@ def test_an_old_run_that_cannot_be_removed_keeps_no_other(quick, root, monkeypat
     assert len(snapshots.runs(root.parent)) == 5
 
 
-# ---------------------------------------------------------------- standard output, being told
+# ---------------------------------------------------------------- standard output,
+# being told
 
 
 def published_titles(robot):
@@ -512,7 +514,7 @@ def test_a_failed_gate_is_notified_even_if_printing_fails(root, robot):
 
 
 def test_a_fault_of_the_closing_tables_hides_no_result(root, robot):
-    """Whatever fails once a run is published, its message says that it is published."""
+    """If something fails after publishing, the message still says that it is published."""
     code, output, _ = ended(start(root, "--no-tables", env={"DINGTALK_WEBHOOK": robot.webhook}))
     assert code == 0
     assert "The run is over, but this failed: KeyError" in output
@@ -576,7 +578,7 @@ def test_a_signal_inside_a_query_of_a_look_is_one_line(root, capsys, monkeypatch
 
 @pytest.mark.parametrize("fault", ["os.rmdir:1:before:SIGTERM", "os.mkdir:3:after:SIGINT"])
 def test_a_signal_before_the_build_is_told(quick, root, robot, fault):
-    """While what a killed run left is removed, and while the new directory is made."""
+    """While the remains of a killed run are removed, and while the directory is created."""
     produce(root)
     left = snapshots.new_run(root.parent, LATER)
     env = {"DINGTALK_WEBHOOK": robot.webhook}
@@ -616,7 +618,7 @@ def test_a_signal_while_people_are_told_ends_the_wait(root, robot):
     ],
 )
 def test_a_signal_at_any_moment_is_exit_code_2(root, name, delay):
-    """The command from its first moment on, its interpreter starting up included."""
+    """The command from its first moment on, including the start of the interpreter."""
     project = settings(root).project
     running = subprocess.Popen(
         [str(project / "bin" / "etf-rotation"), "list", "--output-root", str(root)],

@@ -1,4 +1,4 @@
-"""Text that users write becomes neither a path outside the run nor a formula of a spreadsheet."""
+"""User text becomes neither a path outside the run nor a spreadsheet formula."""
 
 import csv
 
@@ -77,7 +77,7 @@ def test_a_category_is_one_line(category):
 
 
 def test_a_pool_that_reached_the_database_writes_nothing_outside_the_run(tmp_path):
-    """The last wall: whatever let the name pass, the export does not use it."""
+    """The last defense: the export rejects a name even if all other checks let it pass."""
 
     class Evil(FinishedBuild):
         def __call__(self, its_settings, run, *arguments):

@@ -1,4 +1,4 @@
-"""The identities: shares by symbol, cash to the fen, and what is handed on to the next run."""
+"""The identities: shares by symbol, cash to the fen, and the next run's opening."""
 
 import datetime as dt
 import json
@@ -48,7 +48,8 @@ def cash_of(day):
     return {line["pool"]: line for line in day["cash"]}
 
 
-# -- a day that adds up ------------------------------------------------------------------------
+# -- a day that adds up
+# ------------------------------------------------------------------------
 
 
 def test_a_balanced_day_exits_with_0_and_opens_the_next_day(account, tmp_path):
@@ -123,7 +124,8 @@ def test_sessions_in_between_are_reconciled_too(account):
     assert account.day(TUE)["positions"][0]["broker"] is None
 
 
-# -- what does not add up ----------------------------------------------------------------------
+# -- what does not add up
+# ----------------------------------------------------------------------
 
 
 def test_two_wrong_positions_that_offset_are_both_found(account):
@@ -199,7 +201,8 @@ def test_a_symbol_of_no_pool_is_outside_and_its_cash_a_flow(account):
     assert done.code == 0, done.text
     assert "161725.SZ: 1000 shares, outside" in done.text
     assert cash_of(account.day(TUE))["ACCOUNT"]["flows"] == "994.90"
-    # Neither shares nor cash of it count as the account's return: 10,000 shares rose by 0.04.
+    # Neither shares nor cash of it count as the account's return: 10,000 shares rose by
+    # 0.04.
     live = account.day(TUE)["live"]
     assert Decimal(live["closing_value"]) - Decimal(live["opening_value"]) == Decimal("1394.90")
     assert live["flows"] == "994.90"
@@ -232,7 +235,8 @@ def test_a_trade_on_no_session_is_a_break(account):
     assert "line 2: a trade on 2023-06-04, which is not a session" in done.text
 
 
-# -- flows, dividends, splits ------------------------------------------------------------------
+# -- flows, dividends, splits
+# ------------------------------------------------------------------
 
 
 def test_deposits_come_from_business_rows_and_from_flows(account):
@@ -335,7 +339,8 @@ def test_a_split_comes_from_the_seed_and_trades_of_its_day_are_at_the_new_price(
         "sold": 500,
         "closing": 4500,
     }
-    # 1,000 shares at 5.192 became 5,000: half a thousand sold at 1.010, the rest at 1.015.
+    # 1,000 shares at 5.192 became 5,000: half a thousand sold at 1.010, the rest at
+    # 1.015.
     live = account.day(SPLIT)["live"]
     profit = Decimal(live["closing_value"]) - Decimal(live["opening_value"])
     assert profit == Decimal("4500") * Decimal("1.015") + 500 - 5192
@@ -376,7 +381,8 @@ def test_a_trade_of_less_than_a_lot_is_reported(account):
     assert "510300.SH: 50 shares are less than a lot" in done.text
 
 
-# -- pools and the beginning -------------------------------------------------------------------
+# -- pools and the beginning
+# -------------------------------------------------------------------
 
 
 def test_each_pool_has_the_cash_of_the_last_split_and_of_its_own_trades(account):
@@ -454,7 +460,8 @@ def test_a_fund_that_did_not_trade_is_held_at_its_last_close(account):
     assert account.day(TUE)["live"]["closing_value"] == "189100.000"
 
 
-# -- files that cannot be used -----------------------------------------------------------------
+# -- files that cannot be used
+# -----------------------------------------------------------------
 
 
 def test_bad_files_are_one_line_each_and_nothing_is_written(account, capsys):
@@ -544,7 +551,8 @@ def test_no_account_number_is_kept_or_said(account, capsys, tmp_path):
     assert ACCOUNT_NUMBER[1:] not in kept.decode() + done.text + capsys.readouterr().err
 
 
-# -- a random month ----------------------------------------------------------------------------
+# -- a random month
+# ----------------------------------------------------------------------------
 
 SESSIONS = [dt.date(2023, 6, day) for day in (5, 6, 7, 8, 9, 12, 13, 14, 15, 16)]
 FUNDS = ("510300.SH", "510500.SH", "513100.SH")

@@ -1,4 +1,4 @@
-"""The schema `live` of a published run, and what a run makes of damaged files."""
+"""The schema `live` of a published run, and its warnings about damaged files."""
 
 import datetime as dt
 import hashlib

@@ -69,7 +69,7 @@ def model(tmp_path_factory):
 
 
 class Trader:
-    """A trader and a broker with books of their own, in whole fen and shares."""
+    """A trader and a broker with independent books, in whole fen and shares."""
 
     def __init__(self, model):
         self.model = model
@@ -118,7 +118,7 @@ class Trader:
         self.days[session] = day
 
     def plan(self, session):
-        """Return orders: the model's in the account's size, and now and then another."""
+        """Return orders: the model's at the account's size, and occasionally another."""
         planned = {}
         for pool, symbol, side, shares in self.model.trades.get(session, ()):
             if pool in CAPITAL:
@@ -170,7 +170,8 @@ def traded(model, tmp_path_factory):
     account.raw = model.raw
     trader = Trader(model)
     sessions = [date for date in model.dates if FIRST <= date <= LAST]
-    # The first month's file must have rows of its first and last session: they say its span.
+    # The first month's file must have rows of its first and last session: they say its
+    # span.
     january = [session for session in sessions if session.month == 1]
     flows = {january[0]: 1_000, january[5]: 50_000, january[-1]: 2_000}
     flows |= {sessions[25]: -20_000, sessions[45]: 10_000}
@@ -424,7 +425,7 @@ def test_a_run_fills_in_once_and_a_rerun_of_a_day_is_filled_in_again(
     rows = {row.trade_date: row for row in account.store.read_tracking()}
     assert [day for day, row in rows.items() if not row.is_filled] == [LAST]
     assert len(rows) == len(traded.sessions)
-    # What an earlier run knew of the day as it was is not taken for it.
+    # The model's part for the earlier version of the day must not be reused.
     live.keep_tracking(base, tracked.copied.filled, now)
     assert not account.store.read_tracking()[-1].is_filled
     database = tmp_path / "run.duckdb"

@@ -1,4 +1,4 @@
-"""The report: what it says, and how it does in a real browser."""
+"""The report: its content, and its behavior in a real browser."""
 
 import base64
 import gzip
@@ -80,7 +80,8 @@ def embedded(page):
     return content["figures"], content["columns"]
 
 
-# -- what it says ------------------------------------------------------------------------------
+# -- what it says
+# ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -165,7 +166,8 @@ def test_head_folds_standing_warnings_and_names_resolved_findings(changed, langu
     shown = body(head.replace(folded, "").replace(gone, ""))
     rules = pd.read_csv(SEEDS / "gate_thresholds.csv", index_col="check_name")
     titles = rules[{"en": "title", "zh": "title_zh"}[language]]
-    # Two of the three pools' warnings stand, and the failure is shown though it stands too.
+    # Two of the three pools' warnings stand, and the failure is shown though it stands
+    # too.
     assert words["standing"].format(n=2) in body(folded)
     assert "A_SHARE 7" in body(folded) and "OTHER 7" in body(folded)
     assert "QDII 7" in shown and "OTHER 7" not in shown
@@ -429,7 +431,8 @@ def test_command_names_what_it_cannot_read(tmp_path, capsys):
     assert "none.duckdb" in capsys.readouterr().err
 
 
-# -- in a browser ------------------------------------------------------------------------------
+# -- in a browser
+# ------------------------------------------------------------------------------
 
 FLAGS = (
     "--headless=new",
@@ -485,7 +488,7 @@ class Browser:
         ]
 
     def scroll_through(self):
-        """Show every plot to the reader once; return how each of them came out."""
+        """Scroll to every plot once; return the state of each."""
         self.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
         plots = self.run("return [...document.querySelectorAll('.plot')]")
         for plot in plots:
@@ -568,13 +571,13 @@ def test_page_is_light_and_draws_what_is_in_sight(browser, pages):
 
 
 def without_policy(text):
-    """The page with what a test puts into it, which its policy would refuse."""
+    """The page with a test's addition, which its security policy would block."""
     found = re.subn(r'<meta http-equiv="Content-Security-Policy" content="[^"]*">', "", text)
     assert found[1] == 1
     return found[0]
 
 
-# Every way in which a page asks for something, each for an address of its own.
+# Every kind of network request that a page can make, each to its own address.
 REQUESTS = """
 const at = name => `${arguments[0]}/${name}`;
 const add = (tag, more) => document.body.append(Object.assign(document.createElement(tag), more));
@@ -645,7 +648,7 @@ def test_page_runs_no_script_but_its_own(browser, pages, tmp_path):
 
 
 def test_page_is_ready_when_it_says_so(browser, pages, tmp_path):
-    """What prints a page from a script waits for its load event and no longer."""
+    """A script that prints the page waits only for its load event."""
     page = tmp_path / "report.html"
     note = "<script>addEventListener('load', () => { window.found = typeof Plotly; })</script>"
     text = without_policy(pages["en"].read_text("utf-8"))
@@ -783,11 +786,13 @@ def test_page_whose_plots_cannot_be_unpacked_says_so(browser, pages, tmp_path):
     assert browser.log()[0]
 
 
-# -- the first screen, pictures, and axe -------------------------------------------------------
+# -- the first screen, pictures, and axe
+# -------------------------------------------------------
 
 LAPTOP = {"width": 1440, "height": 900, "deviceScaleFactor": 1, "mobile": False}
 SCREENS = {"laptop": LAPTOP, "phone": PHONE}
-# Where a text stands on the screen: the first line box of the element, in pixels from the top.
+# Where a text stands on the screen: the first line box of the element, in pixels from
+# the top.
 BOTTOMS = """
 return Object.fromEntries(arguments[0].map(where => {
     const found = document.querySelector(where);

@@ -1,4 +1,4 @@
-"""Funds chosen for many rankings at once against `signals.selection`, one ranking at a time."""
+"""Selection for many rankings at once against `signals.selection`."""
 
 from datetime import date, timedelta
 from itertools import pairwise
@@ -107,7 +107,8 @@ def test_batch_selection_equals_single_selection(case):
     chain = Chain(
         (), rules.weighting, rules.top_n, rules.keep_rank, rules.redistribute, "daily", 0, 1
     )
-    # Beside the chain that counts, another with one session less: neither disturbs the other.
+    # Beside the chain that counts, another with one session less: neither disturbs the
+    # other.
     later = chain._replace(first=2)
     places = chosen.choose([later, chain])
     chosen.laid_out()

@@ -1,4 +1,4 @@
-"""The deflated Sharpe ratio: the published example, cases by hand, and luck drawn many times."""
+"""The deflated Sharpe ratio: published example, hand-computed cases, simulated luck."""
 
 import math
 
@@ -12,8 +12,9 @@ from etf_rotation.research.deflated_sharpe import (
     shape,
 )
 
-# The example of the source: a Sharpe ratio of 2.5 a year of 250 sessions, found among 100 trials
-# whose yearly Sharpe ratios have the variance 1/2, over five years of skewed returns.
+# The example of the source: a Sharpe ratio of 2.5 a year of 250 sessions, found among
+# 100 trials whose yearly Sharpe ratios have the variance 1/2, over five years of skewed
+# returns.
 SESSIONS_PER_YEAR = 250
 VARIANCE = 0.5 / SESSIONS_PER_YEAR
 BEST = 2.5 / math.sqrt(SESSIONS_PER_YEAR)

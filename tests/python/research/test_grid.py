@@ -1,4 +1,4 @@
-"""The variants that a sweep's options ask for."""
+"""The variants requested by a sweep's options."""
 
 import pytest
 from etf_rotation.errors import InputError
@@ -53,8 +53,8 @@ def test_combinations_that_the_rules_forbid_are_left_out_and_counted(builds):
     build = builds["A_SHARE"]
     asked = ONE | {"top_n": "5,all", "keep_rank": "1,2", "rebalance": "monthly,weekly,daily"}
     variants, left_out = grid(build, asked | {"tranches": "1,4,5", "rebalance_offset": "0,10"})
-    # 2 × 2 × 3 × 3 × 2 = 72: all funds know no keep_rank above 1, monthly has no fifth tranche,
-    # weekly no offset of 10, daily neither.
+    # 2 × 2 × 3 × 3 × 2 = 72: all funds know no keep_rank above 1, monthly has no fifth
+    # tranche, weekly no offset of 10, daily neither.
     assert (len(variants), left_out) == (24, 48)
     for own in variants:
         assert not (own.top_n is None and own.keep_rank > 1)

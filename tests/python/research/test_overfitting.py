@@ -1,4 +1,4 @@
-"""The statistics of overfitting against published figures, scipy, and cases done by hand."""
+"""Overfitting statistics against published figures, scipy, and hand-computed cases."""
 
 import math
 from itertools import combinations
@@ -33,8 +33,8 @@ def normals_of_r(seed, count):
 def test_pbo_is_that_of_the_published_example():
     """The vignette of R's package pbo: 100 trials without skill, centered over the whole sample.
 
-    It prints p_bo 1, ar^2 0.97, p_loss 1, and under the name slope -0.0030456, which is the
-    intercept of the regression of the Sharpe ratios inside on those outside.
+    It prints p_bo 1, ar^2 0.97, p_loss 1, and under the name slope -0.0030456, which is
+    the intercept of the regression of the Sharpe ratios inside on those outside.
     https://cran.r-project.org/web/packages/pbo/vignettes/pbo.html
     """
     assert normals_of_r(42, 3) == pytest.approx([1.37095845, -0.56469817, 0.36312841], abs=1e-8)

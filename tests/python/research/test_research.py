@@ -160,7 +160,7 @@ def test_t_value_is_statsmodels_newey_west(research):
 
 
 def test_returns_that_overlap_are_not_counted_as_independent(research):
-    """20 sessions overlap 19 of their neighbor's: the plain t-value is far too sure of itself."""
+    """Neighboring returns over 20 sessions share 19: the plain t-value is far too high."""
     by_horizon = research(
         "select horizon_sessions, median(abs(t_value)) as plain, "
         "median(abs(t_value_newey_west)) as corrected "

@@ -25,7 +25,8 @@ POOLS = ("A_SHARE", "OTHER", "QDII")
 
 # ---------------------------------------------------------------- against builds
 
-# Strategies beside the shipped ones, of every kind; what is not said is as in steady_rotation.
+# Strategies beside the shipped ones, of every kind; what is not said is as in
+# steady_rotation.
 STRATEGIES = {
     "tranches_weekly": {"rebalance": "weekly", "rebalance_offset": 3, "tranches": 5},
     "tranches_monthly": {"rebalance_offset": 17, "tranches": 3, "keep_rank": 1.5, "top_n": 2},
@@ -157,12 +158,12 @@ def test_a_variant_equals_a_build_with_its_settings(built, sample):
 
 
 def of_the_sample(sample, pool, name, there, asked):
-    """The build without these settings that such a sweep would start from."""
+    """The build without these settings, as the start of such a sweep."""
     if there.ranking == "rank_by_weight":
         return there
     like = "rotation" if there.is_live else "steady_rotation"
     base = read_build(sample.database, pool, "equal_weight" if not there.scored else like)
-    # These two are no settings of a variant.
+    # Variants have no such settings.
     given = {k: v for k, v in asked.get("vars", {}).items() if k != "slippage_bps"}
     return replace(
         base,

@@ -1,4 +1,4 @@
-"""The command `sweep`: its table, what it says, and what it refuses."""
+"""The command `sweep`: its table, its messages and its errors."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ from etf_rotation.research.summary import summary_text
 from etf_rotation.research.workers import workers
 
 COMMAND = dbt_project.PROJECT / "bin" / "etf-rotation"
-# Cheap, and of every kind.
+# Few variants, but of every kind.
 OPTIONS = {
     "factors": "all,single,bias_60+ret_20",
     "top_n": "2,3",

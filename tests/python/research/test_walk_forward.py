@@ -1,4 +1,4 @@
-"""Walking forward: which variant is chosen, for how long, and what going over to it costs."""
+"""Walk-forward: the chosen variant, its period, and the cost of switching to it."""
 
 from datetime import date, timedelta
 

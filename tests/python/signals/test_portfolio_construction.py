@@ -1,4 +1,4 @@
-"""Portfolio construction by hand: figures worked out from the specification's text."""
+"""Portfolio construction: hand-computed figures from the specification."""
 
 from datetime import date, timedelta
 
@@ -84,7 +84,8 @@ def held(reasons):
         # Of 7 funds the better half ends at 3.5: rank 4 leaves, rank 3 stays.
         ("CDEAFGB", False),
         ("CDAEFGB", True),
-        # Of 3 funds the better half is 1.5, and never fewer than top_n: rank 2 stays, 3 leaves.
+        # Of 3 funds the better half is 1.5, and never fewer than top_n: rank 2 stays, 3
+        # leaves.
         ("CAB", True),
         ("CDA", False),
     ],
@@ -114,7 +115,8 @@ def test_a_multiple_that_doubles_miss_is_met():
 
 
 def test_kept_funds_come_before_better_ones_of_their_sector():
-    # 0.5 each; a sector of 0.5 holds one. B is kept, so the better C finds its sector full.
+    # 0.5 each; a sector of 0.5 holds one. B is kept, so the better C finds its sector
+    # full.
     sectors = {"B": "bank", "C": "bank"}
     _, reasons = decided("ABDCEFGH", "CABDEFGH", sectors=sectors, max_sector_weight=0.5)
     assert held(reasons) == {"A": "kept", "B": "kept"}
@@ -130,14 +132,16 @@ def test_a_fund_that_was_not_eligible_in_between_is_not_kept():
 
 
 def test_selections_before_the_first_session_of_the_tranche_are_not_remembered():
-    # The account begins with 4 eligible funds; what was selected on Monday was never bought.
+    # The account begins with 4 eligible funds; what was selected on Monday was never
+    # bought.
     _, reasons, later = decided("ABC", "CDEABFGH", "DECABFGH", start_funds=4)
     assert held(reasons) == {"C": "selected", "D": "selected"}
     assert held(later) == {"C": "kept", "D": "kept"}
 
 
 def test_tranches_remember_apart_and_from_their_own_first_session():
-    # Tranche 1 is asked first, before the strategy begins with tranche 0: nothing is remembered.
+    # Tranche 1 is asked first, before the strategy begins with tranche 0: nothing is
+    # remembered.
     rankings = ["ABCDEFGH", "BCADEFGH", "CDABEFGH"]
     _, first, second = decided(*rankings, tranches=[1, 0, 1])
     assert held(first) == {"B": "selected", "C": "selected"}
@@ -153,8 +157,9 @@ def test_without_hysteresis_nothing_is_kept():
 
 
 def test_bounds_of_categories_come_before_those_of_the_whole():
-    # Bank: 0.4 for 3 to 1 is 0.3 and 0.1; A is fixed at 0.25, and B gets the other 0.15.
-    # Then 1 for 3, 1, 1, 1: A and B at 0.25 and 0.15; 0.6 for C and D is 0.3 each, above 0.25.
+    # Bank: 0.4 for 3 to 1 is 0.3 and 0.1; A is fixed at 0.25, and B gets the other
+    # 0.15. Then 1 for 3, 1, 1, 1: A and B at 0.25 and 0.15; 0.6 for C and D is 0.3
+    # each, above 0.25.
     weights = redistribute(
         "own", [3.0, 1.0, 1.0, 1.0], ["bank", "bank", None, "tech"], Limits(0.25, 0.4)
     )
@@ -162,14 +167,16 @@ def test_bounds_of_categories_come_before_those_of_the_whole():
 
 
 def test_a_category_that_gets_less_than_its_bound_leaves_it_to_the_others():
-    # Bank 0.6 for two: 0.3 each, which becomes their bound; 1 for four is 0.25 each, below it.
+    # Bank 0.6 for two: 0.3 each, which becomes their bound; 1 for four is 0.25 each,
+    # below it.
     weights = redistribute("equal", [1.0] * 4, ["bank", "bank", "a", "b"], Limits(0.5, 0.6))
     assert weights == [0.25] * 4
 
 
 def test_adv_caps_bind_beside_the_bounds_of_funds_and_categories():
-    # A may take 0.05 × 400,000 / 4 / 100,000 = 0.05. Bank: 0.4 for A, B, C: A 0.05, then 0.175
-    # each. Of 1: A 0.05, B and C 0.175, D (a broad fund) at 0.3; E gets 0.3 too: 1 exactly.
+    # A may take 0.05 × 400,000 / 4 / 100,000 = 0.05. Bank: 0.4 for A, B, C: A 0.05,
+    # then 0.175 each. Of 1: A 0.05, B and C 0.175, D (a broad fund) at 0.3; E gets 0.3
+    # too: 1 exactly.
     cap = Cap(max_adv_pct=0.05, adv20=400_000.0, tranches=4, equity=100_000.0)
     sectors = ["bank", "bank", "bank", None, "tech"]
     weights = redistribute("equal", [1.0] * 5, sectors, Limits(0.3, 0.4), {0: cap})
@@ -268,7 +275,8 @@ def test_each_tranche_has_its_part_of_the_capital_and_its_own_first_session():
         (4, 1, "B", "buy", 6_200, "entered"),
     ]
     own = {(DAYS.index(e.trade_date), e.tranche): e.equity for e in ledger if e.kind == "tranche"}
-    # A buy of 25,000 slips by 25 and pays 2.5 bp of 25,025; B by 24.80 and 2.5 bp of 24,824.80.
+    # A buy of 25,000 slips by 25 and pays 2.5 bp of 25,025; B by 24.80 and 2.5 bp of
+    # 24,824.80.
     first, second = 50_000 - 25 - 6.25625, 50_000 - 24.80 - 6.2062
     assert own == pytest.approx(
         {(2, 0): first, (2, 1): 50_000, (3, 0): first, (3, 1): 50_000, (4, 0): first}
@@ -313,7 +321,8 @@ def test_an_ended_fund_is_paid_out_in_every_tranche_that_holds_it():
     payouts = [e for e in ledger if e.kind == "trade" and e.reason == "ended"]
     assert [(e.price, e.commission, e.slippage) for e in payouts] == [(2.5, 0, 0), (2.5, 0, 0)]
     cash = {e.tranche: e.cash for e in ledger if e.kind == "tranche" and e.trade_date == DAYS[4]}
-    # Tranche 0 paid 25,025 and 6.25625; tranche 1 25,025 and 6.25625, and 10,010 and 5 for B.
+    # Tranche 0 paid 25,025 and 6.25625; tranche 1 25,025 and 6.25625, and 10,010 and 5
+    # for B.
     assert cash == pytest.approx(
         {0: 50_000 - 25_031.25625 + 31_250, 1: 50_000 - 25_031.25625 - 10_015 + 25_000}
     )

@@ -31,7 +31,7 @@ ROTATION = {"strategy": "rotation", "pool": "A_SHARE"}
 
 
 def fund(symbol, rank, **values):
-    """A fund that nothing speaks against."""
+    """A fund without any reason for exclusion."""
     defaults = {"ineligible": None, "raw_value": None, "category": symbol, "is_broad": False}
     return Fund(symbol=symbol, rank=rank, **{**defaults, **values})
 
@@ -43,7 +43,8 @@ def rows(*funds, trade_date=MONDAY, **key):
 def tables(*groups, rules=None, tranches_on=None):
     """Tables of one strategy or, with `rules` by (strategy, pool), of several.
 
-    `tranches_on` is {session: tranche}; without it tranche 0 is rebalanced on every session.
+    `tranches_on` is {session: tranche}; without it tranche 0 is rebalanced on every
+    session.
     """
     candidates = [row for group in groups for row in group]
     keys = sorted(
@@ -137,7 +138,8 @@ def test_a_sector_sum_that_misses_the_limit_by_a_rounding_error_is_within_it():
 
 def test_broad_funds_count_against_their_own_limit_and_no_sector():
     broad = [fund(f"BROAD{rank}", rank, category="broad", is_broad=True) for rank in (1, 2, 3, 4)]
-    # Three broad funds hold 0.6 of one category: allowed; the fourth is one fund too many.
+    # Three broad funds hold 0.6 of one category: allowed; the fourth is one fund too
+    # many.
     assert reasons(*broad, fund("SOLAR", 5)) == {
         "BROAD1": "selected",
         "BROAD2": "selected",
@@ -170,7 +172,8 @@ def test_below_the_last_place_every_eligible_fund_is_top_n_filled():
 
 
 def test_a_selected_fund_stays_up_to_a_multiple_of_top_n():
-    # Two places and keep_rank 2: a fund stays up to rank 4, or to half of the eligible ones.
+    # Two places and keep_rank 2: a fund stays up to rank 4, or to half of the eligible
+    # ones.
     before = rows(*(fund(f"F{rank}", rank) for rank in range(1, 9)), trade_date=MONDAY)
     order = ["F3", "F4", "F5", "F1", "F2", "F6", "F7", "F8"]
     after = rows(
@@ -179,7 +182,8 @@ def test_a_selected_fund_stays_up_to_a_multiple_of_top_n():
     rules = {"top_n": 2, "keep_rank": 2.0, "start_funds": 2}
     found = select_all(*tables(before, after, rules=rules)).to_pylist()
     on_tuesday = {r["symbol"]: r["reason"] for r in found if r["trade_date"] == TUESDAY}
-    # F1 stays with rank 4; F2 goes with rank 5, and the best of the others takes its place.
+    # F1 stays with rank 4; F2 goes with rank 5, and the best of the others takes its
+    # place.
     assert [s for s, reason in on_tuesday.items() if reason == "kept"] == ["F1"]
     assert [s for s, reason in on_tuesday.items() if reason == "selected"] == ["F3"]
 
@@ -191,7 +195,8 @@ def test_a_tranche_keeps_only_the_funds_that_it_selected_itself():
     rules = {"top_n": 2, "keep_rank": 4.0, "start_funds": 2, "tranches": 2}
     days = {MONDAY: 0, TUESDAY: 1, WEDNESDAY: 0}
     found = select_all(*tables(*groups, rules=rules, tranches_on=days)).to_pylist()
-    # Half of eight is rank 4: F1 and F2 stand at 8 and 7, too low for tranche 0 to keep.
+    # Half of eight is rank 4: F1 and F2 stand at 8 and 7, too low for tranche 0 to
+    # keep.
     assert {
         (row["tranche"], row["trade_date"], row["symbol"], row["reason"])
         for row in found

@@ -1,4 +1,4 @@
-"""Weights that are redistributed: hand-computed cases, and the properties that always hold."""
+"""Redistributed weights: hand-computed cases, and general properties."""
 
 from fractions import Fraction
 
@@ -24,7 +24,8 @@ def test_weight_cut_by_a_bound_goes_to_the_others_in_proportion():
 
 
 def test_a_fund_that_the_first_round_lets_pass_can_be_bound_in_the_second():
-    # Round 1: 0.2, 0.3, 0.5 > 0.3. Round 2: 0.7 over 2 to 3 is 0.28 and 0.42 > 0.4. Then 0.3.
+    # Round 1: 0.2, 0.3, 0.5 > 0.3. Round 2: 0.7 over 2 to 3 is 0.28 and 0.42 > 0.4.
+    # Then 0.3.
     raw = [Fraction(n) for n in (2, 3, 5)]
     bounds = [Fraction(1), Fraction(2, 5), Fraction(3, 10)]
     assert share_out(Fraction(1), raw, bounds) == [Fraction(3, 10), Fraction(2, 5), Fraction(3, 10)]

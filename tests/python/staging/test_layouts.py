@@ -1,4 +1,4 @@
-"""The same bars, however the raw files are named, cut and typed; and what the columns prove."""
+"""The bars do not depend on the names, partition and types of the raw files."""
 
 import shutil
 
@@ -22,7 +22,7 @@ def dashed(date, tail=""):
     return f"{date[:4]}-{date[4:6]}-{date[6:]}{tail}"
 
 
-# Fund to what its dates become.
+# Format of dates by fund.
 DATES = {
     "510300.SH": lambda date: dashed(date, " 00:00:00"),
     "510500.SH": lambda date: dashed(date, "T00:00:00.000000"),
@@ -120,7 +120,7 @@ def test_a_fund_of_the_command_line_may_be_in_a_file_of_a_session(tmp_path):
 
 
 def test_the_median_over_a_window_is_the_median_of_its_bars_alone(sample):
-    """Fund by fund with numpy: no other row of the table has a part in it."""
+    """Computed per fund with numpy, so that no other row can matter."""
     bars = sample.connection.execute(
         "select symbol, (amount / volume) / ((open + high + low + close) / 4) as basis "
         "from staging.stg_etf_daily order by symbol, bar_number"

@@ -1,4 +1,4 @@
-"""Reading raw files: every layout that is allowed, and one clear line for each that is not."""
+"""Reading raw files: every valid layout, and a one-line error for each invalid one."""
 
 import datetime as dt
 import os
@@ -67,7 +67,7 @@ def read_checked(files, as_of=None, **choice):
 
 
 def refused(root, as_of=None, **choice):
-    """The one line that says what is wrong."""
+    """The one-line message of the error."""
     with pytest.raises(InputError) as caught:
         read(root, as_of, **choice)
     message = str(caught.value)

@@ -1,4 +1,4 @@
-"""Dirty files through a real build: each row ends where it should, and the dbt tests agree."""
+"""Dirty files in a real build: each row reaches its place, and the dbt tests pass."""
 
 import duckdb
 import pyarrow as pa
@@ -57,7 +57,8 @@ def dirty(tmp_path_factory):
             (fund, "20210121", {"vol": 0.0}),
         ],
     )
-    # A file that bears no code: a day of the same fund, a fund of no pool, a row of nobody.
+    # A file without a code: a day of the same fund, a fund outside every pool, a row without
+    # a symbol.
     more = [
         (fund, "20210119", {"close": 5.15}),
         ("999999.SH", "20210119", {}),
@@ -67,7 +68,8 @@ def dirty(tmp_path_factory):
     ]
     write(folder / "raw", "more.parquet", more)
     write(folder / "raw", f"{third}.parquet", [(third, "20210105", {}), (third, "20210112", {})])
-    # A session's file: a fund outside the build, a bar, one that is there already, another day's.
+    # A session's file: a fund outside the build, a bar, one that is there already,
+    # another day's.
     session = [
         ("513100.SH", "20210113", {}),
         (third, "20210113", {}),

@@ -1,4 +1,4 @@
-"""Sessions of the exchange: what counts, where the library ends, what does not depend on data."""
+"""Sessions of the exchange: numbering, the library's end, independence of the data."""
 
 import datetime as dt
 
