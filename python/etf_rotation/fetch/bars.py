@@ -42,7 +42,7 @@ SANE_RATIO = (0.01, 100.0)
 
 @dataclass(frozen=True)
 class Action:
-    """A corporate action: its kind, if the source reveals it, and the ratio of a split."""
+    """A corporate action: its kind, if the source reveals it, and a split's ratio."""
 
     kind: str = UNKNOWN
     share_ratio: float | None = None
@@ -76,7 +76,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class ExDay:
-    """An ex-date in the bars: the previous close and the exchange's ex-rights price, CNY."""
+    """An ex-date in the bars: previous close and ex-rights price, CNY."""
 
     date: dt.date
     previous_close: float
@@ -133,7 +133,7 @@ def split_at(bars: pa.Table, last: dt.date) -> tuple[pa.Table, tuple[dt.date, ..
 def judge_dates(
     answer: Answer, *, first: dt.date, today: dt.date, is_session: Callable[[dt.date], bool]
 ) -> None:
-    """Reject duplicate, unrequested and future rows, and rows on dates without a session.
+    """Reject duplicate, unrequested and future rows, and rows outside sessions.
 
     Raises
     ------

@@ -66,7 +66,7 @@ def fetch(
     clock: Callable[[], dt.datetime] = now,
     client: Client | None = None,
 ) -> int:
-    """Fetch, and return the exit code: 0 complete, 1 some funds are late, 2 could not start.
+    """Fetch; return the exit code: 0 complete, 1 some funds are late, 2 no start.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def fetch(
 
 
 def _keep(root: Path, results: Mapping[str, Result], say: Callable[..., None]) -> None:
-    """Store the results for `--status`; an error is only printed, as the files are complete."""
+    """Store the results for `--status`; an error is only printed."""
     try:
         state.save(root, {**state.load(root), **results})
     except OSError as error:
@@ -226,7 +226,7 @@ def _all(
     *,
     is_named: bool,
 ) -> tuple[dict[str, Result], list[SourceStoppedError]]:
-    """Update every fund; return the results and the reasons why sources were stopped."""
+    """Update every fund; return the results and the errors that stopped sources."""
     before = state.load(job.root)
     results: dict[str, Result] = {}
     stopped: dict[str, SourceStoppedError] = {}
@@ -262,7 +262,7 @@ def _rests(job: Job, before: Result | None, path: Path | None) -> bool:
 
 
 def _find_ended(job: Job, results: dict[str, Result]) -> None:
-    """Separate ended funds from late ones: they have no row on 60 sessions of others."""
+    """Separate ended from late funds: they have no row on 60 sessions of others."""
     late = [s for s, result in results.items() if result.kind == LATE and s not in job.unproven]
     files = store.find_files(job.root)
     last = {}

@@ -1,4 +1,4 @@
-"""Eastmoney's daily lines, unadjusted and forward-adjusted; the pair gives the previous close.
+"""Eastmoney's daily lines, unadjusted and forward-adjusted, give the previous close.
 
 The addresses are those of its public chart pages. They have no documentation or
 license. Each line is date, open, close, high, low, volume in whole lots, amount in CNY:
@@ -37,7 +37,7 @@ OPEN_END = "20500101"
 
 
 def requests(url: str, symbol: str, first: dt.date, last: dt.date) -> list[Request]:
-    """Return the request for unadjusted prices and the one for forward-adjusted prices."""
+    """Return the requests for unadjusted and for forward-adjusted prices."""
     code, exchange = symbol.split(".")
     return [
         Request(

@@ -28,7 +28,7 @@ DIVIDEND, SPLIT, UNKNOWN = "dividend", "split", "unknown"
 
 
 class ContradictionError(Exception):
-    """The two series cannot belong to one fund; `row` is the index of the contradiction."""
+    """The two series cannot belong to one fund; `row` is where they contradict."""
 
     def __init__(self, row: int):
         super().__init__(row)
@@ -143,7 +143,7 @@ def _last_departure(line: _Line, raw: np.ndarray, adjusted: np.ndarray) -> int:
 def _line_before(
     after: _Line, raw: np.ndarray, adjusted: np.ndarray
 ) -> tuple[_Line, str, float | None]:
-    """Return the line of the rows up to the last one, its change, and the ratio of a split.
+    """Return the line up to the last row, the kind of its change, and a split's ratio.
 
     A dividend and a split are both tried. The one that explains more rows is chosen.
     """
@@ -175,7 +175,7 @@ def _tilted(after: _Line, raw: np.ndarray, adjusted: np.ndarray) -> tuple[_Line,
 
 
 def _common(values: np.ndarray, errors: np.ndarray) -> tuple[float, float, int]:
-    """Return center and half-width of the leading intervals' intersection, and their number."""
+    """Intersect the leading intervals; return center, half-width and their number."""
     low = np.maximum.accumulate(values - errors)
     high = np.minimum.accumulate(values + errors)
     is_empty = low > high

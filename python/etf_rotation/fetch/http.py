@@ -51,7 +51,7 @@ class SourceStoppedError(RefusedError):
 
 @dataclass
 class _Vendor:
-    """The state of a source in this run: closed connections and consecutive refusals."""
+    """A source's state in this run: closed connections and consecutive rejections."""
 
     closed: int = 0
     refusals: Counter = field(default_factory=Counter)
@@ -233,7 +233,7 @@ class Client:
         return content.replace(self._token.encode(), b"***") if self._token else content
 
     def _lost(self, error: Exception, vendor: _Vendor, name: str) -> Exception:
-        """Return the error for a lost connection: another attempt, or the vendor's stop."""
+        """Return the error for a lost connection: retry, or stop the vendor."""
         causes = tuple(type(cause) for cause in _causes(error))
         if _is_any(causes, _CLOSED):
             vendor.closed += 1

@@ -1,4 +1,4 @@
-"""The raw folder: find each fund's file, compare it with a response, and replace it atomically."""
+"""The raw folder: find each fund's file, compare it with a response, replace it."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _symbol(path: Path) -> str:
 
 
 def complete(code: str) -> str | None:
-    """Return the symbol for six digits; None if they are not an exchange-traded fund's."""
+    """Return the symbol for six digits; None if no exchange-traded fund has them."""
     return {"5": f"{code}.SH", "1": f"{code}.SZ"}.get(code[0])
 
 
@@ -248,7 +248,7 @@ def compare(
 
 
 def _gone(old: pa.Table, new: pa.Table, first: dt.date, last: dt.date) -> list[Difference]:
-    """Return the stored bars that the response lacks; a row without volume is not a bar."""
+    """Return the stored bars that the response lacks; a bar has volume."""
     there = set(dates(new))
     close, vol = numbers(old, "close"), numbers(old, "vol")
     return [
@@ -303,7 +303,7 @@ def describe(
 
 
 def write(path: Path, rows: pa.Table, description: Mapping[str, str]) -> None:
-    """Replace a file atomically: it is complete before and after, even after a crash."""
+    """Replace a file atomically: it is complete even after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {KEY + key: value for key, value in description.items()}
     temporary = path.with_name(f".{path.name}.tmp")

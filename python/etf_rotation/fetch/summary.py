@@ -76,7 +76,7 @@ def leave(said: list[str], environment: Mapping[str, str]) -> None:
 
 
 def found(environment: Mapping[str, str]) -> str:
-    """Return the summary of a fetch, empty if none ran; one line if it is unreadable."""
+    """Return the summary of a fetch; empty if none ran, one line if unreadable."""
     name = environment.get(SUMMARY_FILE, "")
     if not name:
         return ""

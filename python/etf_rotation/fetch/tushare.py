@@ -1,4 +1,4 @@
-"""Tushare Pro, interface `fund_daily`: bars with the exchange's ex-rights previous close.
+"""Tushare Pro, interface `fund_daily`: bars with the ex-rights previous close.
 
 Documentation: https://tushare.pro/document/2?doc_id=127. The client library is not
 used: it turns HTTP 403 and 500 into an empty table, and sends the token over plain

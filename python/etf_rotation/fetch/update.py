@@ -150,7 +150,7 @@ def update(job: Job, symbol: str, path: Path | None) -> Result:
 
 
 def readable(error: Exception) -> Exception:
-    """Convert a file system error to a `RefusedError`; return other errors unchanged."""
+    """Convert a file system error to a `RefusedError`; return others unchanged."""
     return no_access(error) if isinstance(error, OSError) else error
 
 

@@ -151,7 +151,7 @@ def _settle(
     today: dt.date,
     sessions: set[dt.date],
 ) -> Imported:
-    """Merge a fund's files with each other and with the stored rows, and validate the result.
+    """Merge a fund's files with each other and the stored rows; validate the result.
 
     Raises
     ------
@@ -226,7 +226,7 @@ def _same(old: float, new: float) -> bool:
 
 
 def _with_stored(parts: list[Fund], rows: pa.Table, stored: Stored) -> tuple[pa.Table, int]:
-    """Add new dates to the stored rows; reject a value that differs from a stored one."""
+    """Add new dates to the stored rows; reject values that differ from stored ones."""
     days = bars.dates(rows)
     try:
         change = store.compare(stored, Answer(rows), first=days[0], last=days[-1])

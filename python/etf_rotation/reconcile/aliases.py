@@ -71,7 +71,7 @@ class Seeds:
 
     @property
     def traded(self) -> list[str]:
-        """The pools with a portfolio weight, sorted; the other pools are only simulated."""
+        """The pools with a portfolio weight, sorted; others are only simulated."""
         return sorted(pool for pool, weight in self.weights.items() if weight > 0)
 
     def kind(self, word: str) -> str:

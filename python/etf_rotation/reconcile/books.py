@@ -25,7 +25,7 @@ class Receivable:
 
 @dataclass(frozen=True)
 class Books:
-    """Holdings at a close: shares by symbol, cash in CNY by pool, dividends receivable."""
+    """Holdings at a close: shares by symbol, CNY by pool, dividends receivable."""
 
     shares: dict[str, Decimal] = field(default_factory=dict)
     cash: dict[str, Decimal] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Parse the cells of a broker's file. Every function raises ValueError for a bad cell."""
+"""Parse cells of a broker's file. All functions raise ValueError for a bad cell."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EPOCH_SECONDS, _EPOCH_MILLISECONDS, _COMPACT = 10, 13, 14
 
 
 def clean(cell: str) -> str:
-    """Return a cell without surrounding blanks, full-width characters and spreadsheet quoting."""
+    """Return a cell without outer blanks, full-width characters and quoting."""
     text = unicodedata.normalize("NFKC", cell).strip()
     quoted = _QUOTED.fullmatch(text)
     if quoted:
@@ -74,7 +74,7 @@ def money(text: str) -> Decimal:
 
 
 def moment(text: str) -> tuple[dt.date | None, str | None]:
-    """Return the date and the time of day (`HH:MM:SS`) in a cell; a missing part is None.
+    """Return date and time of day (`HH:MM:SS`) in a cell; a missing part is None.
 
     Reads dates (20230601, 2023-06-01, 2023/6/1), times (09:30:00, 93000), both
     together, and seconds or milliseconds since 1970, which are read in Shanghai's time.

@@ -270,7 +270,7 @@ def _stale(result: Result, store: Store) -> list[Finding]:
 
 
 def _write_holdings(given: Given, result: Result) -> bool:
-    """Write the holdings file if requested; return False if it was requested and not written."""
+    """Write the holdings file if requested; return False if that was not possible."""
     if given.write_holdings is None:
         return True
     statement = result.inputs.statement

@@ -76,7 +76,7 @@ def _table(
 
 
 def _aligned(heading: str, *cells: str) -> list[str]:
-    """Return a column with numbers to the right; a Chinese character is two columns wide."""
+    """Return a right-aligned column; a Chinese character is two columns wide."""
     if not all(_NUMBER.fullmatch(cell) for cell in cells):
         return [heading, *cells]
     wide = sum(ord(character) > LAST_NARROW for character in heading)

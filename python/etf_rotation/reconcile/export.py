@@ -29,7 +29,7 @@ def export_orders(
     root: str | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> int:
-    """Write the published orders of the traded pools as one CSV, to a file or standard output.
+    """Write the published orders of the traded pools to one CSV or standard output.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class PositionLine:
-    """Shares of a symbol between two closes; `pool` is None for a symbol outside the pools."""
+    """Shares of a symbol between two closes; `pool` is None outside the pools."""
 
     symbol: str
     pool: str | None
@@ -232,7 +232,7 @@ def _position_findings(line: PositionLine, day: Day, prices: Prices) -> list[Fin
 
 
 def _missing_split(line: PositionLine, day: Day, prices: Prices) -> Decimal | None:
-    """Return the split ratio that explains a difference, if the price fell accordingly."""
+    """Return the split ratio that explains a difference, if the price fell with it."""
     bar, before = prices.bar(line.symbol, day.session), prices.before(line.symbol, day.session)
     if not (line.opening and line.broker and bar and bar.pre_close and before) or line.split:
         return None

@@ -1,4 +1,4 @@
-"""Copy `reconcile/` into the schema `live` of a run, and record publications and tracking.
+"""Copy `reconcile/` into a run's schema `live`; record publications and tracking.
 
 Production calls this after the gate. A file that cannot be read causes a warning, not a
 failure.

@@ -134,6 +134,6 @@ def read_model(
 
 
 def read_weights(connection: duckdb.DuckDBPyConnection) -> dict[tuple[dt.date, str], float]:
-    """Return the model's weights at the close of the sessions that `read_model` last read."""
+    """Return the model's weights at the closes that `read_model` last read."""
     rows = connection.execute(WEIGHTS).fetchall()
     return {(session, symbol): weight for session, symbol, weight in rows}

@@ -68,7 +68,7 @@ class Order:
 
 
 def order_id(trade_date: dt.date, pool: str, symbol: str, side: str) -> str:
-    """Return the order id `YYYYMMDD-POOL-CODE-SIDE`, which goes into the order's remark."""
+    """Return the order id `YYYYMMDD-POOL-CODE-SIDE`, for the order's remark."""
     return f"{trade_date:%Y%m%d}-{pool}-{symbol[:6]}-{side.upper()}"
 
 
@@ -241,7 +241,7 @@ def read_orders(path: str, seeds: Seeds) -> list[Order]:
 
 @dataclass(frozen=True)
 class Costs:
-    """The trading costs that the backtest assumes, in basis points of the value and in CNY."""
+    """The costs that the backtest assumes, in basis points of the value and in CNY."""
 
     slippage_bps: Decimal
     commission_bps: Decimal

@@ -101,7 +101,7 @@ def _first_opening(
 
 
 def _assign(inputs: Inputs, period: Period, opened: dt.date) -> None:
-    """Assign each row after the close `opened` to its session or, off-session, to the next one."""
+    """Assign each row after the close `opened` to its session, else to the next one."""
     first, last = period.sessions[0], period.sessions[-1]
     left: list[dt.date] = []
     for entry in inputs.entries:

@@ -50,7 +50,7 @@ DIGITS, TICK = Decimal("0.0001"), Decimal("0.001")
 
 @dataclass(frozen=True)
 class Bar:
-    """Unadjusted prices of one session, CNY per share; `pre_close` is ex-rights and may be None."""
+    """Unadjusted prices of one session, CNY per share; `pre_close` is ex-rights."""
 
     trade_date: dt.date
     open: Decimal
@@ -77,7 +77,7 @@ class Prices:
         return self._bars[symbol][place - 1] if place else None
 
     def close(self, symbol: str, session: dt.date) -> Decimal:
-        """Return the close of a session, or the last close before it if the fund did not trade.
+        """Return the close of a session, or the last one if the fund did not trade.
 
         Raises
         ------

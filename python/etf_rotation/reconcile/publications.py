@@ -21,7 +21,7 @@ COSTS = ("slippage_bps", "commission_bps", "min_commission_cny")
 
 @dataclass(frozen=True)
 class Published:
-    """Orders of a session and their origin; `run_id` is None for a file given by the user."""
+    """Orders of a session and their origin; `run_id` is None for a user's file."""
 
     orders: Sequence[Order]
     run_id: str | None

@@ -73,7 +73,7 @@ class Table:
         return next(iter(self.texts(row, name)), "")
 
     def value(self, row: Row, name: str, parse: Callable[[str], T], fault: str) -> T | None:
-        """Return the parsed cell of a field; None without a column or after a recorded fault."""
+        """Return a field's parsed cell; None without a column or after a fault."""
         if not self.has(name):
             return None
         column = self.columns[name][0]
@@ -93,7 +93,7 @@ class Table:
         return any(line == row.line for line, _, _ in self.faults)
 
     def refuse_faults(self) -> None:
-        """Raise one error for all bad cells: the first one and the number of other lines."""
+        """Raise one error for all bad cells: the first one and the number of others."""
         if self.faults:
             line, header, key = min(self.faults)
             raise RefusedError(
@@ -162,7 +162,7 @@ def _decode(path: str, content: bytes) -> str:
 
 
 def _header_line(lines: list[str], aliases: dict[str, str]) -> int | None:
-    """Return the first line with two known headers, or else the first non-empty line."""
+    """Return the first line with two known headers, else the first non-empty line."""
     filled = [number for number, line in enumerate(lines) if line.strip()][:HEADER_WITHIN]
     for number in filled:
         cells = [heading(cell) for cell in lines[number].replace("\t", ",").split(",")]

@@ -31,7 +31,7 @@ from etf_rotation.reconcile.tracking import Live, live_of, value_of
 
 @dataclass
 class Session:
-    """The result of one session; `closes` are the prices that value its positions, CNY."""
+    """The result of one session; `closes` are prices of its positions, CNY."""
 
     day: Day
     settled: Settled

@@ -62,7 +62,7 @@ class Entry:
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """The values that identify a row; the broker's id alone may be a placeholder."""
+        """The values that identify a row; the broker's id may be a placeholder."""
         return (
             self.trade_date.isoformat(),
             self.kind,

@@ -163,7 +163,7 @@ class Store:
         return days, damaged
 
     def write_day(self, session: dt.date, content: Mapping[str, Any]) -> str:
-        """Store a session, replace an earlier version of it, and return the checksum."""
+        """Store a session over an earlier version of it; return the checksum."""
         document, seal = _sealed({"format": FORMAT, **content})
         replace_file(self.day_path(session), document)
         return seal

@@ -13,7 +13,7 @@ FILE = Path(__file__).parent / "texts.toml"
 
 
 class RefusedError(InputError):
-    """An unusable input, described by a key of `texts.toml` and the values of its sentence.
+    """An unusable input: a key of `texts.toml` and the values of its sentence.
 
     Parameters
     ----------
