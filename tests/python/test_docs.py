@@ -67,8 +67,7 @@ def manifest(docs):
     return json.loads(text_of(docs / "manifest.json"))
 
 
-# -- dbt docs
-# ----------------------------------------------------------------------------------
+# -- dbt docs --------------------------------------------------------------------------
 
 
 def published(target):
@@ -260,8 +259,7 @@ def test_docs_open_in_a_browser_without_the_network(docs):
     assert [url for url in urls if not url.startswith(local)] == []
 
 
-# -- vars
-# --------------------------------------------------------------------------------------
+# -- vars ------------------------------------------------------------------------------
 
 
 def known_vars():
@@ -300,8 +298,7 @@ def test_defaults_are_those_of_the_project_file(page):
         assert wanted == [declared[name] for name in names], names
 
 
-# -- pages
-# -------------------------------------------------------------------------------------
+# -- pages -----------------------------------------------------------------------------
 
 
 def anchors(page):

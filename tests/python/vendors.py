@@ -168,8 +168,7 @@ class Vendors:
             server.server_close()
             thread.join()
 
-    # -- answers
-    # -------------------------------------------------------------------------------
+    # -- answers -----------------------------------------------------------------------
 
     def tushare(self, body, fault):
         """Answer fund_daily: rows newest first, lots and thousand CNY."""

@@ -124,8 +124,7 @@ class Store:
         finally:
             lock.__exit__(None, None, None)
 
-    # -- days
-    # ----------------------------------------------------------------------------------
+    # -- days --------------------------------------------------------------------------
 
     def day_path(self, session: dt.date) -> Path:
         """Return the path of a day file."""
@@ -168,8 +167,7 @@ class Store:
         replace_file(self.day_path(session), document)
         return seal
 
-    # -- published orders
-    # ----------------------------------------------------------------------
+    # -- published orders --------------------------------------------------------------
 
     def write_publication(self, content: Mapping[str, Any]) -> Path:
         """Store the orders of a published run and return the path."""
@@ -182,8 +180,7 @@ class Store:
         """Return the paths of all publications, oldest first."""
         return sorted((self.folder / ORDERS).glob("[!.]*.json"))
 
-    # -- tracking
-    # ------------------------------------------------------------------------------
+    # -- tracking ----------------------------------------------------------------------
 
     @property
     def tracking_path(self) -> Path:

@@ -71,8 +71,7 @@ class Chosen:
             self._rankings[key] = rank(self.data, factors, weighting)
         return self._rankings[key]
 
-    # -- the interface that Accounts uses
-    # --------------------------------------------------------
+    # -- the interface that Accounts uses ----------------------------------------------
 
     @property
     def rows(self) -> Chosen:
@@ -110,8 +109,7 @@ class Chosen:
             "adv20": adv20
         }
 
-    # -- selecting
-    # -------------------------------------------------------------------------------
+    # -- selecting ---------------------------------------------------------------------
 
     def choose(self, chains: Iterable[Chain]) -> dict[Chain, dict[int, int]]:
         """Return the places of each chain's selections by session."""

@@ -57,8 +57,7 @@ def reference(raw, row, action):
     return raw[row - 1] - size if kind == "dividend" else raw[row - 1] / size
 
 
-# -- real ex-days (published by vendors; docs/data.md)
-# -------------------------------------------
+# -- real ex-days (published by vendors; docs/data.md) ---------------------------------
 
 
 @pytest.mark.parametrize(
@@ -169,8 +168,7 @@ def test_series_of_two_funds_contradict():
         previous_closes(walk(200, seed=1), walk(200, seed=2))
 
 
-# -- any actions
-# ----------------------------------------------------------------------------------
+# -- any actions -----------------------------------------------------------------------
 
 
 @st.composite

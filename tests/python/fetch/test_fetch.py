@@ -17,8 +17,7 @@ from vendors import TOKEN, make_market, rounded, sessions
 __all__ = ["place"]
 
 
-# -- what is written
-# ------------------------------------------------------------------------------
+# -- what is written -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("token", "source"), [("", "eastmoney"), (TOKEN, "tushare")])
@@ -144,8 +143,7 @@ def test_a_dry_run_writes_nothing(place):
     assert digests(place.root) == before
 
 
-# -- which sessions
-# -------------------------------------------------------------------------------
+# -- which sessions --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -296,8 +294,7 @@ def test_a_new_fund_whose_newest_page_is_empty_is_late_before_it_is_ended(place)
     assert (code, "ended (1): 159915.SZ (last row 2017-06-30)" in said) == (0, True)
 
 
-# -- restatement
-# ----------------------------------------------------------------------------------
+# -- restatement -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("token", ["", TOKEN])
@@ -410,8 +407,7 @@ def test_the_setting_names_the_source_of_new_files(place):
     assert place.fetch(settings={"ETF_FETCH_CHECK": "twice"})[0] == 2
 
 
-# -- corporate actions
-# ----------------------------------------------------------------------------
+# -- corporate actions -----------------------------------------------------------------
 
 
 def test_ex_days_are_printed_and_a_split_is_proposed(place):
@@ -462,8 +458,7 @@ def test_a_split_that_the_vendor_does_not_know_yet_is_not_taken_for_a_fall(place
     assert place.fetch()[0] == 0
 
 
-# -- the second source
-# ----------------------------------------------------------------------------
+# -- the second source -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("token", ["", TOKEN])
@@ -526,8 +521,7 @@ def test_an_unavailable_check_is_one_warning(place, fault):
     assert max(column(place, "510300.SH", "close")) == LAST
 
 
-# -- files that are not touched
-# -------------------------------------------------------------------
+# -- files that are not touched --------------------------------------------------------
 
 
 def test_two_files_of_a_fund_are_refused(place):
@@ -609,8 +603,7 @@ def test_an_invalid_symbol_is_rejected(place, symbols):
     assert "is not a fund's symbol" in said
 
 
-# -- people
-# ---------------------------------------------------------------------------------------
+# -- people ----------------------------------------------------------------------------
 
 
 def test_status_shows_last_session_source_and_result(place, capsys):

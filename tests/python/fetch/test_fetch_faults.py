@@ -200,8 +200,7 @@ def test_shenzhens_error_with_status_200_is_no_answer():
     )
 
 
-# -- retries, spacing, and knowing when to stop
-# ----------------------------------------------------
+# -- retries, spacing, and knowing when to stop ----------------------------------------
 
 
 @pytest.mark.parametrize("fault", [500, 502, 429, "half", "slow", "closed"])
@@ -344,8 +343,7 @@ def test_a_setting_replaces_the_spacing(place):
     assert 600 < pause <= 700 * (1 + http.JITTER)
 
 
-# -- addresses and secrets
-# ------------------------------------------------------------------------
+# -- addresses and secrets -------------------------------------------------------------
 
 
 def test_the_built_in_addresses_are_https():

@@ -202,8 +202,7 @@ def test_the_summary_of_fetch_is_in_the_notification(tmp_path):
     assert "Fetched" not in compose(Outcome(), "en").text
 
 
-# -- what happens at the same time
-# ----------------------------------------------------------------
+# -- what happens at the same time -----------------------------------------------------
 
 
 def start(folder, settings, *arguments):

@@ -74,8 +74,7 @@ def test_an_error_names_a_file_that_is_no_database(tmp_path):
     assert "published.duckdb: the file cannot be read" in row["detail"]
 
 
-# -------- the gate of a build beside a published one: the sample's gate, judged once
-# more
+# -------- the sample's gate, evaluated again beside a published build
 
 
 ROW = (

@@ -144,8 +144,7 @@ def is_as_the_market(place, symbol, *, has_pre_close=True, is_whole_lots=False):
         assert row["pre_close"] == expected
 
 
-# -- the programs
-# ---------------------------------------------------------------------------------
+# -- the programs ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
@@ -237,8 +236,7 @@ def test_an_adjustment_factor_becomes_the_previous_close(place):
     assert set(rows_of(place, "510300.SH")[0]) == set(store.SCHEMA.names)
 
 
-# -- preview, update, several files
-# ---------------------------------------------------------------
+# -- preview, update, several files ----------------------------------------------------
 
 
 def test_the_preview_writes_nothing_and_says_what_would_be(place):
@@ -295,8 +293,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_written(place, monkeypatch
     assert list(store.daily(place.root).iterdir()) == []
 
 
-# -- refusals: each names file, line and column
-# ---------------------------------------------------
+# -- refusals: each names file, line and column ----------------------------------------
 
 
 def changed(text, line, column, value):

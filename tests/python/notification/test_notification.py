@@ -512,8 +512,7 @@ def test_older_messages_leave_time_for_the_new_one(robot, tmp_path, monkeypatch)
     assert titles(robot) == [HELLO.title]
 
 
-# ---------------------------------------------------------------- one recipient of
-# several
+# ------------------------------------------------------------- one recipient of several
 
 
 def test_a_refused_recipient_does_not_send_to_the_others_again(certificate, trusted, tmp_path):
@@ -600,8 +599,7 @@ def test_a_spool_that_cannot_be_updated_is_reported(certificate, trusted, tmp_pa
     assert len(list(tmp_path.iterdir())) == 1
 
 
-# ---------------------------------------------------------------- settings, secrets,
-# texts
+# ------------------------------------------------------------- settings, secrets, texts
 
 
 def test_a_certificate_that_is_refused_is_not_tried_again(certificate, robot, tmp_path):

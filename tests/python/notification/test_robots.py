@@ -174,8 +174,7 @@ def test_half_a_configuration_is_named(variables, said):
     assert not [line for line in lines if TOKEN in line or SECRET in line]
 
 
-# -- long messages
-# -----------------------------------------------------------------------------
+# -- long messages ---------------------------------------------------------------------
 
 ORDERS = Part("\n".join(f"- 买入 51{n:04}.SH 1,000 份" for n in range(60)), rank=0)
 FINDINGS = Part("\n".join(f"- 警告 {n} " + "很长的说明" * 10 for n in range(20)), rank=1)

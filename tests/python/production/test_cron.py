@@ -227,8 +227,7 @@ def test_called_through_a_link(project, tmp_path):
     assert "called with run" in log_of(project)
 
 
-# -- fetching first
-# -------------------------------------------------------------------------------
+# -- fetching first --------------------------------------------------------------------
 
 FETCHES = """#!/usr/bin/env bash
 echo "called with $*"

@@ -257,8 +257,7 @@ def test_an_output_root_that_is_no_link_of_ours_is_rejected(root, kind):
         snapshots.check_root(root)
 
 
-# ---------------------------------------------------------------- kept, restored,
-# compared
+# ------------------------------------------------------------- kept, restored, compared
 
 
 def content_of(root, status="passed"):
@@ -505,8 +504,7 @@ def test_a_damaged_published_database_does_not_stop_a_run(root, table, lost, cap
     assert assert_whole(root) == outcome.run_id
 
 
-# ---------------------------------------------------------------- killed, no room, no
-# right
+# ------------------------------------------------------------ killed, no room, no right
 
 
 def in_a_child(action):

@@ -209,8 +209,7 @@ def test_what_a_link_names_is_never_removed(quick, root):
     assert snapshots.current(root).name == root.resolve().name
 
 
-# ---------------------------------------------------------------- damaged, unfinished,
-# foreign
+# --------------------------------------------------------- damaged, unfinished, foreign
 
 
 def flip(path, draw):
@@ -467,8 +466,7 @@ def test_an_old_run_that_cannot_be_removed_keeps_no_other(quick, root, monkeypat
     assert len(snapshots.runs(root.parent)) == 5
 
 
-# ---------------------------------------------------------------- standard output,
-# being told
+# ---------------------------------------------------------- standard output, being told
 
 
 def published_titles(robot):

@@ -48,8 +48,7 @@ def cash_of(day):
     return {line["pool"]: line for line in day["cash"]}
 
 
-# -- a day that adds up
-# ------------------------------------------------------------------------
+# -- a day that adds up ----------------------------------------------------------------
 
 
 def test_a_balanced_day_exits_with_0_and_opens_the_next_day(account, tmp_path):
@@ -124,8 +123,7 @@ def test_sessions_in_between_are_reconciled_too(account):
     assert account.day(TUE)["positions"][0]["broker"] is None
 
 
-# -- what does not add up
-# ----------------------------------------------------------------------
+# -- what does not add up --------------------------------------------------------------
 
 
 def test_two_wrong_positions_that_offset_are_both_found(account):
@@ -235,8 +233,7 @@ def test_a_trade_on_no_session_is_a_break(account):
     assert "line 2: a trade on 2023-06-04, which is not a session" in done.text
 
 
-# -- flows, dividends, splits
-# ------------------------------------------------------------------
+# -- flows, dividends, splits ----------------------------------------------------------
 
 
 def test_deposits_come_from_business_rows_and_from_flows(account):
@@ -381,8 +378,7 @@ def test_a_trade_of_less_than_a_lot_is_reported(account):
     assert "510300.SH: 50 shares are less than a lot" in done.text
 
 
-# -- pools and the beginning
-# -------------------------------------------------------------------
+# -- pools and the beginning -----------------------------------------------------------
 
 
 def test_each_pool_has_the_cash_of_the_last_split_and_of_its_own_trades(account):
@@ -460,8 +456,7 @@ def test_a_fund_that_did_not_trade_is_held_at_its_last_close(account):
     assert account.day(TUE)["live"]["closing_value"] == "189100.000"
 
 
-# -- files that cannot be used
-# -----------------------------------------------------------------
+# -- files that cannot be used ---------------------------------------------------------
 
 
 def test_bad_files_are_one_line_each_and_nothing_is_written(account, capsys):
@@ -551,8 +546,7 @@ def test_no_account_number_is_kept_or_said(account, capsys, tmp_path):
     assert ACCOUNT_NUMBER[1:] not in kept.decode() + done.text + capsys.readouterr().err
 
 
-# -- a random month
-# ----------------------------------------------------------------------------
+# -- a random month --------------------------------------------------------------------
 
 SESSIONS = [dt.date(2023, 6, day) for day in (5, 6, 7, 8, 9, 12, 13, 14, 15, 16)]
 FUNDS = ("510300.SH", "510500.SH", "513100.SH")

@@ -43,8 +43,7 @@ def only(write, *rows, **options):
     return entry
 
 
-# -- what is read
-# ------------------------------------------------------------------------------
+# -- what is read ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("encoding", ["gb18030", "utf-8", "utf-8-sig"])
@@ -221,8 +220,7 @@ def test_flows_are_read(write):
     ]
 
 
-# -- fees
-# --------------------------------------------------------------------------------------
+# -- fees ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -277,8 +275,7 @@ def test_the_commission_beside_the_net_commission_is_their_sum(write):
     assert entry.findings == []
 
 
-# -- what is refused
-# ---------------------------------------------------------------------------
+# -- what is refused -------------------------------------------------------------------
 
 
 def test_a_missing_column_is_refused_with_the_headers_found(write):

@@ -52,8 +52,7 @@ def fill(symbol="510300.SH", kind="buy", shares=1000, price="3.9", fees="5", ord
     )
 
 
-# -- orders out
-# --------------------------------------------------------------------------------
+# -- orders out ------------------------------------------------------------------------
 
 
 class Ordering(FinishedBuild):
@@ -216,8 +215,7 @@ def test_an_orders_file_with_a_bad_cell_is_refused(tmp_path, line, column):
         out.read_orders(str(path), SEEDS)
 
 
-# -- which orders
-# ------------------------------------------------------------------------------
+# -- which orders ----------------------------------------------------------------------
 
 
 BARS = {
@@ -344,8 +342,7 @@ def test_trades_without_any_published_orders_are_listed_and_no_break(account):
     assert account.day(TUE)["orders"][0]["status"] == "not_ordered"
 
 
-# -- orders against fills
-# ----------------------------------------------------------------------
+# -- orders against fills --------------------------------------------------------------
 
 
 def statuses(orders, fills, open_before=None):
@@ -425,8 +422,7 @@ def test_a_missed_order_that_trades_a_session_later_is_on_the_wrong_day(account)
     assert account.day(WED)["orders"][1]["order_id"] == "20230606-A_SHARE-510300-BUY"
 
 
-# -- what the fills cost
-# -----------------------------------------------------------------------
+# -- what the fills cost ---------------------------------------------------------------
 
 
 def cost(matched, *, pre_close="3.90", opened="3.92", closed="3.95"):

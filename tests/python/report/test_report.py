@@ -80,8 +80,7 @@ def embedded(page):
     return content["figures"], content["columns"]
 
 
-# -- what it says
-# ------------------------------------------------------------------------------
+# -- what it says ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -431,8 +430,7 @@ def test_command_names_what_it_cannot_read(tmp_path, capsys):
     assert "none.duckdb" in capsys.readouterr().err
 
 
-# -- in a browser
-# ------------------------------------------------------------------------------
+# -- in a browser ----------------------------------------------------------------------
 
 FLAGS = (
     "--headless=new",
@@ -786,8 +784,7 @@ def test_page_whose_plots_cannot_be_unpacked_says_so(browser, pages, tmp_path):
     assert browser.log()[0]
 
 
-# -- the first screen, pictures, and axe
-# -------------------------------------------------------
+# -- the first screen, pictures, and axe -----------------------------------------------
 
 LAPTOP = {"width": 1440, "height": 900, "deviceScaleFactor": 1, "mobile": False}
 SCREENS = {"laptop": LAPTOP, "phone": PHONE}
