@@ -2,7 +2,7 @@ from etf_rotation.capacity import limits
 
 
 def model(dbt, session):
-    """Net return of every pool against the capital it carries."""
+    """Estimate every pool's net return by capital."""
     dbt.config(materialized="table")
     settings = dbt.ref("run_settings").project(
         "capacity_capitals, impact_coefficient, sessions_per_year"

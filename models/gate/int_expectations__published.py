@@ -4,7 +4,7 @@ from etf_rotation.gate import expectations
 
 
 def model(dbt, session):
-    """Hold the published tables against the expectations."""
+    """Check the published tables against their expectations."""
     dbt.config(materialized="table", tags=["expectations"])
     docs = dbt.ref("run_settings").project("data_docs").fetchall()[0][0]
     tables = {

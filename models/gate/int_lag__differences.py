@@ -2,9 +2,10 @@ from etf_rotation.gate import lag
 
 
 def model(dbt, session):
-    """Compare the panel with the families of factors on the session before."""
+    """Compare the panel with the factor families one session earlier."""
     dbt.config(materialized="table")
-    # Named here and not taken from int_factors__lagged: what that model forgets must show.
+    # Listed here, not read from int_factors__lagged: an omission in that model must
+    # show.
     families = [
         dbt.ref("factors_bands"),
         dbt.ref("factors_cross_section"),

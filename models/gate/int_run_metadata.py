@@ -2,7 +2,7 @@ from etf_rotation.gate import run_metadata
 
 
 def model(dbt, session):
-    """Describe the run: what was read, by which code, with which parameters."""
+    """Describe the run: its input, code and parameters."""
     dbt.config(materialized="table")
     settings = dbt.ref("run_settings").project("* exclude (run_started_at)").to_arrow_table()
     files = dbt.ref("raw_files").filter("is_read").to_arrow_table()

@@ -5,7 +5,7 @@ ROWS_AT_A_TIME = 8_192
 
 
 def model(dbt, session):
-    """Coverage, variance and duplicates of every factor in every pool."""
+    """Compute coverage, variance and duplicates of every factor in every pool."""
     dbt.config(materialized="table")
     limit = dbt.ref("run_settings").project("duplicate_correlation").fetchall()[0][0]
     factors = dbt.ref("factor_catalog").project("factor_id, scale").fetchall()

@@ -2,7 +2,7 @@ from etf_rotation.signals import factor_summary
 
 
 def model(dbt, session):
-    """One row a fund, session and scored factor: its value in score form, where it has one."""
+    """Return one row per fund, session and scored factor with a value in score form."""
     dbt.config(materialized="table")
     catalog = dbt.ref("factor_catalog").project("factor_id, scale, score_direction").fetchall()
     lagged = dbt.ref("int_factors__lagged")

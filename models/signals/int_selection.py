@@ -2,7 +2,7 @@ from etf_rotation.signals import selection
 
 
 def model(dbt, session):
-    """Decide about every fund before every rebalance of every strategy and tranche."""
+    """Decide on every fund before every rebalance of every strategy and tranche."""
     dbt.config(materialized="table")
     return selection.select_all(
         strategies=dbt.ref("int_strategies").to_arrow_table(),

@@ -3,7 +3,7 @@ from etf_rotation.staging import trading_calendar
 
 
 def model(dbt, session):
-    """List the exchange's sessions over the dates of the raw rows, and up to today."""
+    """List the exchange's sessions over the dates of the raw rows and up to today."""
     dbt.config(materialized="table")
     today = dbt.ref("run_settings").project("today").fetchall()[0][0]
     dates = dbt.ref("raw_rows").filter(f"trade_date <= '{today}'")

@@ -4,7 +4,7 @@ from etf_rotation.gate import expectations
 
 
 def model(dbt, session):
-    """Hold the raw files against the expectations, before anything is computed from them."""
+    """Check the raw rows against their expectations before anything is computed."""
     dbt.config(materialized="table", tags=["expectations"])
     docs = dbt.ref("run_settings").project("data_docs").fetchall()[0][0]
     tables = {"raw_files": dbt.ref("raw_files").filter("is_read"), "raw_rows": dbt.ref("raw_rows")}

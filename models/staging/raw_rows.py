@@ -2,7 +2,7 @@ from etf_rotation.staging import raw_rows, seed_checks
 
 
 def model(dbt, session):
-    """Read every raw row of the build's funds, with nothing repaired."""
+    """Read every raw row of the build's funds without repairing it."""
     dbt.config(materialized="table")
     settings = dbt.ref("run_settings").project("as_of, universe, selected_pools")
     as_of, universe, selected_pools = settings.fetchall()[0]

@@ -2,7 +2,7 @@ from etf_rotation.backtest import evidence
 
 
 def model(dbt, session):
-    """Judge what can be told from chance in every strategy's returns."""
+    """Test whether every strategy's returns differ from chance."""
     dbt.config(materialized="table")
     settings = dbt.ref("run_settings").project(
         "sessions_per_year, risk_free_rate, min_metrics_sessions"

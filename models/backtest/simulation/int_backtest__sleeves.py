@@ -2,7 +2,7 @@ from etf_rotation.backtest import sleeves
 
 
 def model(dbt, session):
-    """Combine the pools of every strategy to a PORTFOLIO."""
+    """Combine the pools of every strategy into a PORTFOLIO."""
     dbt.config(materialized="table")
     sessions = dbt.ref("int_backtest__pool_equity").project(
         "strategy, pool, trade_date, equity / previous_equity - 1 as daily_return, benchmark_return"
