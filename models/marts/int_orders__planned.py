@@ -2,7 +2,7 @@ from etf_rotation.marts import holdings, next_session
 
 
 def model(dbt, session):
-    """Plan every pool's next session; the user's own holdings replace simulated ones."""
+    """Plan every pool's next session; own holdings replace the simulated ones."""
     dbt.config(materialized="table")
     path = dbt.ref("run_settings").project("holdings_file").fetchall()[0][0]
     tranches = dbt.ref("int_orders__tranches").to_arrow_table()
