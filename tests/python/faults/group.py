@@ -125,14 +125,24 @@ def run(group: Group, workspace: Workspace) -> None:
 PUBLISHED = {"ETF_PUBLISHED_DATABASE": "{folder}/published.duckdb"}
 
 
+GATE = (
+    *("int_gate_observations", "gate_violations", "gate_checks", "int_gate_checks__built"),
+    *("assert_no_gate_check_fails", "assert_no_gate_check_warns"),
+)
+
+
 def gate_after(*models: str, extra: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Return the arguments of a build of some models and of the gate, with the gate's tests only.
 
     The rest is that of the healthy build: of no concern to what must catch the fault.
     """
-    names = ("int_gate_observations", "gate_violations", "gate_checks", "int_gate_checks__built")
-    tests = ("assert_no_gate_check_fails", "assert_no_gate_check_warns")
-    return ("--select", *models, *names, *tests, "--indirect-selection", "empty", *extra)
+    return ("--select", *models, *GATE, "--indirect-selection", "empty", *extra)
 
 
 STAGING = gate_after("path:models/staging", "assert_raw_expectations_hold")
+
+# With every test of the raw rows, the bars and the factors.
+TO_THE_PANEL = (
+    *("--select", "path:models/staging", "path:models/factors", "+factor_panel", *GATE),
+    *("--indirect-selection", "cautious"),
+)

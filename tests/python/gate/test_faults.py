@@ -4,12 +4,13 @@ import csv
 import datetime as dt
 import re
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from etf_rotation.dbt_project import PROJECT
 from faults.elsewhere import ELSEWHERE
-from faults.group import gate_after, run
+from faults.group import TO_THE_PANEL, gate_after, run
 from faults.injections.bars import stale_data, stranger
 from faults.matrix import BAD_ROWS, GROUPS
 from faults.workspace import PRICES, STRANGER, Workspace
@@ -126,9 +127,9 @@ def test_a_strategy_may_read_lagged_relations(workspace):
 
 def test_a_stale_gate_is_noticed_by_a_later_test(workspace):
     workspace.reset(with_database=True)
-    workspace.replace("models/gate/gate_checks.sql", "from graded", "from no_such_table")
+    _rename(workspace, "gate.int_gate_observations", "mislaid")
     assert not workspace.build("--select", "run_settings", "gate_checks+").is_success
-    workspace.replace("models/gate/gate_checks.sql", "from no_such_table", "from graded")
+    _rename(workspace, "gate.mislaid", "int_gate_observations")
     tested = workspace.build("--select", "assert_no_gate_check_fails", command="test")
     assert not tested.is_success
     rebuilt = workspace.build("--select", "gate_checks+")
@@ -171,10 +172,10 @@ def test_an_as_of_that_is_no_date_is_named(workspace):
 
 
 def test_a_build_of_the_past_does_not_miss_a_fund_that_came_later(workspace):
-    workspace.reset()
+    workspace.reset(with_database=True)
     later = "512100.SH"
     workspace.write(later, workspace.rows(later)[-50:])
-    built = workspace.build(ETF_AS_OF="2022-03-31")
+    built = workspace.build(*TO_THE_PANEL, ETF_AS_OF="2022-03-31")
     assert built.is_success, built.errors
     assert built.messages("fund_without_file", "pass") == ["ok"] * 3
     assert workspace.query(f"select 1 from staging.stg_etf_daily where symbol = '{later}'") == []
@@ -284,10 +285,14 @@ def test_a_short_history_is_not_checked_and_the_message_says_so(workspace):
     assert curve == [{"net": None}]
 
 
-@pytest.mark.parametrize("page", ["change.md", "change.zh-CN.md"])
-def test_a_pool_can_be_added_by_the_steps_of_the_page(workspace, page):
-    text = (PROJECT / "docs" / page).read_text(encoding="utf-8")
-    funds, limits, strategy = re.findall(r"```\n((?:\S*,?BOND,.*\n)+)```", text)
+def test_a_pool_can_be_added_by_the_steps_of_the_page(workspace):
+    pages = [PROJECT / "docs" / name for name in ("change.md", "change.zh-CN.md")]
+    blocks = [
+        re.findall(r"```\n((?:\S*,?BOND,.*\n)+)```", page.read_text(encoding="utf-8"))
+        for page in pages
+    ]
+    assert blocks[0] == blocks[1]
+    funds, limits, strategy = blocks[0]
     workspace.reset(with_database=True)
     for line in funds.splitlines():
         symbol, _, rest = line.split(",", 2)
@@ -363,6 +368,11 @@ def test_every_leaf_is_waited_for():
 
 ALERTS = {"annual_return", "max_drawdown", "sharpe", "monthly_win_rate", "annual_turnover"}
 AGAINST_EQUAL_WEIGHT = {"excess_t", "relative_drawdown"}
+
+
+def _rename(workspace, table: str, name: str) -> None:
+    with duckdb.connect(str(workspace.database)) as connection:
+        connection.execute(f"alter table {table} rename to {name}")
 
 
 def _adjust_by(path, name: str) -> None:

@@ -12,7 +12,11 @@ from faults.workspace import FIRST, Workspace
 
 
 def edited(file: str, old: str, new: str, *words: str) -> Callable[[Workspace], list[str]]:
-    """Return what changes a text of the project."""
+    """Return what changes a text of the project.
+
+    A seed, that is. Of the models only what the static check of the lag looks for: it reads their
+    code, so that no data can break it.
+    """
 
     def inject(w: Workspace) -> list[str]:
         w.replace(file, old, new)
@@ -27,18 +31,25 @@ def large_capital(w: Workspace) -> list[str]:
 
 
 def cap_that_does_not_hold(w: Workspace) -> list[str]:
-    words = large_capital(w)
-    doubled = "    2 * target_weight as target_weight,\n"
-    w.replace("models/backtest/results/rebalances.sql", "    target_weight,\n", doubled)
-    return words
+    times = "update backtest.rebalances set equity_as_of = 1000 * equity_as_of"
+    _alter(w.database, f"{times} where pool = 'QDII'")
+    return ["limit 0.03", "513"]
 
 
-def metric(column: str, formula: str, value: float, *words: str) -> Callable:
+def altered(statement: str, *words: str) -> Callable[[Workspace], list[str]]:
+    """Return what changes tables of the healthy build, of which the gate alone is built again."""
+
+    def inject(w: Workspace) -> list[str]:
+        _alter(w.database, statement)
+        return list(words)
+
+    return inject
+
+
+def metric(column: str, value: float, *words: str) -> Callable:
     """Return what makes the metric of every pool a number."""
-    return edited(
-        "models/backtest/results/metrics.sql",
-        f"    {formula}{',' if formula.endswith(column) else f' as {column},'}\n",
-        f"    {value}::double as {column},\n",
+    return altered(
+        f"update backtest.metrics set {column} = {value}",
         *words,
         "2022-06-30 is the last session",
     )
@@ -55,18 +66,28 @@ def threshold_missing(w: Workspace) -> list[str]:
 
 
 def panel(rows: str, *words: str) -> Callable[[Workspace], list[str]]:
-    """Return what makes the panel of other rows: a query over `{lagged}`."""
-    lagged = "{{ ref('int_factors__lagged') }}"
-    other = f"\nfrom ({rows})".replace("{lagged}", lagged)
-    return edited("models/signals/factor_panel.sql", f"\nfrom {lagged}", other, *words)
+    """Return what makes the panel of other rows: a query over `panel`, as it was."""
+
+    def inject(w: Workspace) -> list[str]:
+        with duckdb.connect(str(w.database)) as connection:
+            before = connection.execute(
+                "select count(*) from duckdb_views() where starts_with(view_name, 'right_panel_')"
+            ).fetchall()[0][0]
+            right = f"right_panel_{before}"
+            connection.execute(f"alter view signals.factor_panel rename to {right}")
+            connection.execute(
+                f"create view signals.factor_panel as with panel as (from signals.{right}) {rows}"
+            )
+        return list(words)
+
+    return inject
 
 
 def moved(factor: str, how: str) -> Callable[[Workspace], list[str]]:
     """Return what moves a factor of the panel by one more row."""
     value = f"{how}({factor}) over (partition by symbol order by trade_date) as {factor}"
     words = (f"{factor} differs on", FIRST, "2020-12-")
-    rows = f"select * replace ({value})\nfrom {{lagged}} order by symbol, trade_date"
-    return panel(rows, *words)
+    return panel(f"select * replace ({value}) from panel order by symbol, trade_date", *words)
 
 
 def coverage_dropped(w: Workspace) -> list[str]:
@@ -87,8 +108,12 @@ def _publish(w: Workspace, change: str) -> None:
     path = w.folder / "published.duckdb"
     if not path.exists():
         shutil.copy(w.healthy_database, path)
-    with duckdb.connect(str(path)) as connection:
-        connection.execute(change)
+    _alter(path, change)
+
+
+def _alter(database: Path, statement: str) -> None:
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(statement)
 
 
 def _drop_line(path: Path, start: str) -> None:

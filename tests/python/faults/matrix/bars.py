@@ -210,16 +210,16 @@ OF_BARS = [
                 ),
             ),
             Fault(
-                "a check removed",
+                "a threshold of a check that is not there",
                 FAILED,
-                "unexplained_move",
+                "price_jumps",
                 edited(
-                    "models/gate/int_gate_observations.sql",
-                    "'price_moves', ",
-                    "",
+                    "seeds/gate_thresholds.csv",
+                    "unexplained_move,",
+                    "price_jumps,pool,worst,above,,0.2,true,false,return,date,Why,Jump,跳变,Look,查看\n"
+                    "unexplained_move,",
                     "no model of models/gate computes this check",
                 ),
-                besides=("move_beyond_limit",),
             ),
             Fault(
                 "signals that read the prices of fills",

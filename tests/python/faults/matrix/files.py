@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from faults.group import PUBLISHED, STOPPED, WARNED, Fault, Group, gate_after
+from faults.group import PUBLISHED, STOPPED, TO_THE_PANEL, WARNED, Fault, Group, gate_after
 from faults.injections.files import (
     broken_page,
     category_missing,
@@ -128,6 +128,8 @@ BAD_ROWS = Group(
         ),
         Fault("rows with the same key", WARNED, "expectations_raw", repeated_key),
     ],
+    TO_THE_PANEL,
+    after_healthy=True,
 )
 
 
@@ -277,7 +279,7 @@ OF_FILES = [
                 edited("seeds/factor_catalog.csv", "\nsma_10,", "\nsma_11,", "sma_11", "sma_10"),
             ),
         ],
-        ("--select", "factor_catalog", "factor_panel+", "--indirect-selection", "empty"),
+        gate_after("factor_catalog", "int_factor_summary__statistics", "factor_summary"),
         after_healthy=True,
     ),
     Group(

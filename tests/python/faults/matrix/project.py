@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from faults.group import FAILED, PUBLISHED, WARNED, Fault, Group, gate_after
 from faults.injections.project import (
+    altered,
     cap_that_does_not_hold,
     coverage_dropped,
     edited,
@@ -12,9 +13,10 @@ from faults.injections.project import (
     metrics_changed,
     moved,
     panel,
-    with_vars,
 )
 from faults.workspace import FIRST
+
+CAPACITY = ("int_capacity__weights", "int_capacity__checks", "capacity_checks")
 
 OF_PROJECT = [
     Group(
@@ -26,15 +28,14 @@ OF_PROJECT = [
                 FAILED,
                 "lag_dynamic",
                 panel(
-                    "select *\nfrom {lagged} "
-                    "where symbol <> '510300.SH' or trade_date <> '2022-03-15'",
+                    "from panel where symbol <> '510300.SH' or trade_date <> '2022-03-15'",
                     "row keys differs on 1 rows",
                     "510300.SH",
                     "2022-03-15",
                 ),
             ),
         ],
-        gate_after("factor_panel", "int_lag__differences"),
+        gate_after("int_lag__differences"),
         after_healthy=True,
     ),
     Group(
@@ -43,12 +44,10 @@ OF_PROJECT = [
                 "the panel not sorted",
                 FAILED,
                 "panel_index",
-                panel(
-                    "from {lagged} order by trade_date, symbol", "not sorted", FIRST, "2022-07-01"
-                ),
+                panel("from panel order by trade_date, symbol", "not sorted", FIRST, "2022-07-01"),
             ),
         ],
-        gate_after("factor_panel", "int_lag__differences"),
+        gate_after("int_lag__differences"),
         after_healthy=True,
     ),
     Group(
@@ -58,7 +57,7 @@ OF_PROJECT = [
                 FAILED,
                 "panel_index",
                 panel(
-                    "from {lagged} union all from {lagged} order by symbol, trade_date",
+                    "from panel union all from panel order by symbol, trade_date",
                     "key twice",
                     FIRST,
                     "2022-07-01",
@@ -66,7 +65,7 @@ OF_PROJECT = [
                 besides=("lag_dynamic",),
             ),
         ],
-        gate_after("factor_panel", "int_lag__differences"),
+        gate_after("int_lag__differences"),
         after_healthy=True,
     ),
     Group(
@@ -78,9 +77,7 @@ OF_PROJECT = [
                 cap_that_does_not_hold,
             ),
         ],
-        gate_after(
-            "pool_constraints", "int_strategies", "path:models/backtest", "path:models/capacity"
-        ),
+        gate_after(*CAPACITY),
         after_healthy=True,
     ),
     Group(
@@ -95,8 +92,8 @@ OF_PROJECT = [
         gate_after(
             "pool_constraints",
             "int_strategies",
-            "path:models/backtest",
-            "path:models/capacity",
+            "path:models/backtest,+capacity_checks",
+            *CAPACITY,
             extra=("--vars", "{enforce_adv: false}"),
         ),
         after_healthy=True,
@@ -107,10 +104,8 @@ OF_PROJECT = [
                 "a weight beyond its limit",
                 FAILED,
                 "single_weight",
-                edited(
-                    "models/signals/target_weights.sql",
-                    "    selected.target_weight,\n",
-                    "    2 * selected.target_weight as target_weight,\n",
+                altered(
+                    "update signals.target_weights set target_weight = 2 * target_weight",
                     "limit 0.25",
                     "0.4",
                 ),
@@ -137,21 +132,14 @@ OF_PROJECT = [
                 "a holding grown beyond its limit",
                 WARNED,
                 "realised_weight",
-                edited(
-                    "models/backtest/results/positions_daily.sql",
-                    "/ sessions.equity as weight",
-                    "/ sessions.equity * 2 as weight",
-                    "2022-06-30",
-                ),
+                altered("update backtest.positions_daily set weight = 2 * weight", "2022-06-30"),
             ),
             Fault(
                 "positions of negative shares",
                 FAILED,
                 "expectations_published",
-                edited(
-                    "models/backtest/results/positions_daily.sql",
-                    "    ledger.shares,\n",
-                    "    -ledger.shares as shares,\n",
+                altered(
+                    "update backtest.positions_daily set shares = -shares",
                     "positions_daily shares expect_column_values_to_be_between",
                     "rows, such as",
                 ),
@@ -160,10 +148,8 @@ OF_PROJECT = [
                 "metadata lost",
                 FAILED,
                 "metadata_complete",
-                edited(
-                    "models/gate/run_metadata.sql",
-                    "    run.input_fingerprint,\n",
-                    "    cast(null as varchar) as input_fingerprint,\n",
+                altered(
+                    "update gate.run_metadata set input_fingerprint = null",
                     "no input_fingerprint",
                 ),
             ),
@@ -171,10 +157,9 @@ OF_PROJECT = [
                 "constant factors",
                 FAILED,
                 "zero_variance_factors",
-                edited(
-                    "models/signals/factor_summary.sql",
-                    "        statistics.zero_variance,\n",
-                    "        starts_with(catalog.factor_id, 'rsi') as zero_variance,\n",
+                altered(
+                    "update signals.factor_summary "
+                    "set zero_variance = starts_with(factor_id, 'rsi')",
                     "rsi_14",
                     "16 is above 10",
                 ),
@@ -183,16 +168,18 @@ OF_PROJECT = [
                 "too few production factors",
                 FAILED,
                 "production_factors",
-                with_vars("0 is below 8", "factor_summary"),
+                altered(
+                    "update signals.factor_summary set is_production = false",
+                    "0 is below 8",
+                    "factor_summary",
+                ),
             ),
             Fault(
                 "a month too good to be true",
                 FAILED,
                 "largest_month",
-                edited(
-                    "models/backtest/results/monthly_returns.sql",
-                    "- 1 as monthly_return",
-                    "- 0.6 as monthly_return",
+                altered(
+                    "update backtest.monthly_returns set monthly_return = monthly_return + 0.4",
                     "is above 0.3",
                     "is the month",
                 ),
@@ -203,7 +190,6 @@ OF_PROJECT = [
                 "volatility_scaling",
                 metric(
                     "annual_volatility",
-                    "annualized.root_year * annualized.sd_r",
                     0.5,
                     "0.4 is below 0.6",
                 ),
@@ -212,13 +198,13 @@ OF_PROJECT = [
                 "a weak return, where it blocks",
                 FAILED,
                 "annual_return",
-                metric("annual_return", "annualized.annual_return", 0.07, "0.07 is below 0.08"),
+                metric("annual_return", 0.07, "0.07 is below 0.08"),
             ),
             Fault(
                 "a deep drawdown, where it blocks",
                 FAILED,
                 "max_drawdown",
-                metric("max_drawdown", "annualized.max_drawdown", -0.31, "-0.31 is below -0.3"),
+                metric("max_drawdown", -0.31, "-0.31 is below -0.3"),
             ),
             Fault(
                 "a low Sharpe ratio, where it blocks",
@@ -226,7 +212,6 @@ OF_PROJECT = [
                 "sharpe",
                 metric(
                     "sharpe",
-                    "annualized.root_year * annualized.mean_x / nullif(annualized.sd_r, 0)",
                     0.4,
                     "0.4 is below 0.5",
                 ),
@@ -235,16 +220,14 @@ OF_PROJECT = [
                 "few months won, where it blocks",
                 FAILED,
                 "monthly_win_rate",
-                metric("monthly_win_rate", "annualized.monthly_win_rate", 0.4, "0.4 is below 0.45"),
+                metric("monthly_win_rate", 0.4, "0.4 is below 0.45"),
             ),
             Fault(
                 "a strategy that holding every fund would have beaten",
                 WARNED,
                 "excess_t",
-                edited(
-                    "models/backtest/results/evidence.sql",
-                    "    figures.excess_t,\n",
-                    "    -2.5::double as excess_t,\n",
+                altered(
+                    "update backtest.evidence set excess_t = -2.5",
                     "-2.5 is below -2",
                     "2022-06-30 is the last session",
                 ),
@@ -253,11 +236,9 @@ OF_PROJECT = [
                 "a drawdown that holding every fund would not have had",
                 WARNED,
                 "relative_drawdown",
-                edited(
-                    "models/backtest/results/metrics_by_period.sql",
-                    "from figures\ngroup by",
-                    "from (select * replace (if(curve = 'own', -0.36e0, -0.3e0) as max_drawdown) "
-                    "from figures)\ngroup by",
+                altered(
+                    "update backtest.metrics_by_period "
+                    "set max_drawdown = -0.36, equal_weight_max_drawdown = -0.3",
                     "1.2 is above 1.1",
                     "2022-06-30 is the last session",
                 ),
@@ -268,7 +249,6 @@ OF_PROJECT = [
                 "annual_turnover",
                 metric(
                     "annual_turnover",
-                    "annualized.traded_value / 2 / annualized.mean_equity * annualized.per_year",
                     11,
                     "11 is above 10",
                 ),
@@ -277,17 +257,9 @@ OF_PROJECT = [
         gate_after(
             "pool_constraints",
             "int_strategies",
-            "factor_summary",
-            "target_weights",
-            "positions_daily",
-            "monthly_returns",
-            "metrics",
-            "evidence",
-            "metrics_by_period",
-            "path:models/capacity",
-            "run_metadata",
+            *CAPACITY,
             "int_expectations__published",
-            extra=("--vars", "{performance_gate: error, production_min_coverage: 1.1}"),
+            extra=("--vars", "{performance_gate: error}"),
         ),
         after_healthy=True,
     ),
@@ -297,10 +269,8 @@ OF_PROJECT = [
                 "the calendar's library at its end",
                 WARNED,
                 "calendar_beyond_library",
-                edited(
-                    "models/staging/trading_calendar.sql",
-                    "    is_official,\n",
-                    "    trade_date < '2022-06-20' as is_official,\n",
+                altered(
+                    "update staging.trading_calendar set is_official = trade_date < '2022-06-20'",
                     "2022-06-20 is the first of 10 sessions",
                     "exchange-calendars",
                 ),
@@ -318,15 +288,13 @@ OF_PROJECT = [
                 "a volatility that is not known",
                 WARNED,
                 "volatility_scaling",
-                edited(
-                    "models/backtest/results/metrics.sql",
-                    "annualized.root_year * annualized.sd_r as annual_volatility",
-                    "null::double as annual_volatility",
+                altered(
+                    "update backtest.metrics set annual_volatility = null",
                     "no value, nothing was judged",
                 ),
             ),
         ],
-        gate_after("run_settings", "int_published_build", "trading_calendar", "metrics"),
+        gate_after("run_settings", "int_published_build"),
         after_healthy=True,
         variables=PUBLISHED,
     ),
