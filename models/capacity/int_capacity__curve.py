@@ -1,4 +1,4 @@
-from etf_rotation.capacity import limits
+from etf_rotation.capacity import curve
 
 
 def model(dbt, session):
@@ -8,7 +8,7 @@ def model(dbt, session):
         "capacity_capitals, impact_coefficient, sessions_per_year"
     )
     capitals, impact_coefficient, sessions_per_year = settings.fetchall()[0]
-    return limits.curves_of_all(
+    return curve.curves_of_all(
         fills=dbt.ref("int_capacity__fills").to_arrow_table(),
         equity=dbt.ref("int_capacity__equity").to_arrow_table(),
         pools=dbt.ref("pool_constraints").to_arrow_table(),

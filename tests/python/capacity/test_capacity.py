@@ -4,8 +4,22 @@ from datetime import date
 
 import pyarrow as pa
 import pytest
-from etf_rotation.capacity import limits as capacity
-from etf_rotation.capacity.limits import Fill, Holding, Limits
+from etf_rotation.capacity.curve import (
+    CURVE_SCHEMA,
+    POOLS_SCHEMA,
+    Fill,
+    capacity_curve,
+    curves_of_all,
+    impact_cost,
+)
+from etf_rotation.capacity.limits import (
+    CHECKS_SCHEMA,
+    WEIGHTS_SCHEMA,
+    Holding,
+    Limits,
+    check_all,
+    check_portfolio,
+)
 from etf_rotation.errors import InputError
 
 LIMITS = Limits(0.25, 0.40, 3, 0.05)
@@ -26,7 +40,7 @@ def violations(checks):
 
 
 def check(*holdings, equity=10e6, limits=LIMITS, target_capital=None):
-    return capacity.check_portfolio(holdings, limits, equity=equity, target_capital=target_capital)
+    return check_portfolio(holdings, limits, equity=equity, target_capital=target_capital)
 
 
 def test_the_weights_of_a_category_add_up_and_broad_funds_are_counted_instead():
@@ -90,7 +104,7 @@ def test_without_a_limit_on_broad_funds_they_are_not_counted():
 
 
 def weights_table(*rows):
-    names = capacity.WEIGHTS_SCHEMA.names
+    names = WEIGHTS_SCHEMA.names
     rest = (1e6, 2e6, *LIMITS)
     return pa.table(
         {
@@ -112,9 +126,9 @@ def test_each_portfolio_of_a_table_is_checked_alone():
         row("QDII", DAYS[0], "binding", "C", 0.1),
         row("QDII", DAYS[0], "binding", "C", 0.2, tranche=1),
     ]
-    checks = capacity.check_all(weights_table(*rows))
-    assert checks.schema == capacity.CHECKS_SCHEMA
-    assert checks == capacity.check_all(weights_table(*reversed(rows)))
+    checks = check_all(weights_table(*rows))
+    assert checks.schema == CHECKS_SCHEMA
+    assert checks == check_all(weights_table(*reversed(rows)))
     found = [
         (c["pool"], c["trade_date"], c["kind"], c["tranche"], c["subject"], c["value"])
         for c in checks.to_pylist()
@@ -135,13 +149,13 @@ def test_each_portfolio_of_a_table_is_checked_alone():
 
 def test_an_order_of_a_days_volume_costs_a_days_volatility():
     cost = {"volatility": 0.02, "impact_coefficient": 1.0}
-    assert capacity.impact_cost(5e6, adv20=5e6, **cost) == pytest.approx(100_000)  # 2% of it
+    assert impact_cost(5e6, adv20=5e6, **cost) == pytest.approx(100_000)  # 2% of it
     # A quarter of the volume: half the rate on a quarter of the value.
-    assert capacity.impact_cost(1.25e6, adv20=5e6, **cost) == pytest.approx(12_500)
+    assert impact_cost(1.25e6, adv20=5e6, **cost) == pytest.approx(12_500)
 
 
 def curve(fills, equity, capitals=(1e6,), coefficient=1.0, sessions_per_year=3):
-    return capacity.capacity_curve(
+    return capacity_curve(
         fills,
         dict(zip(DAYS, equity, strict=False)),
         capitals,
@@ -210,18 +224,18 @@ def tables():
         ]
     )
     pools = [{"pool": pool, "target_capital": 1e6} for pool in ("A_SHARE", "QDII")]
-    return fills, equity, pa.Table.from_pylist(pools, schema=capacity.POOLS_SCHEMA)
+    return fills, equity, pa.Table.from_pylist(pools, schema=POOLS_SCHEMA)
 
 
 def curves(capitals=(4e6, 1e6), coefficient=1.0):
-    return capacity.curves_of_all(
+    return curves_of_all(
         *tables(), capitals=capitals, impact_coefficient=coefficient, sessions_per_year=3
     )
 
 
 def test_pools_that_traded_have_a_curve_dated_on_their_last_session():
     table = curves()
-    assert table.schema == capacity.CURVE_SCHEMA
+    assert table.schema == CURVE_SCHEMA
     keys = [(row["pool"], row["trade_date"], row["capital_cny"]) for row in table.to_pylist()]
     assert keys == [("A_SHARE", DAYS[2], 1e6), ("A_SHARE", DAYS[2], 4e6)]
 
