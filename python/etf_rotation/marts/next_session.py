@@ -16,6 +16,7 @@ from etf_rotation.backtest.prices import Bar
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.contracts import read_checked, refuse, schema_of
 from etf_rotation.marts.holdings import Holdings
+from etf_rotation.marts.netting import ORDERS_SCHEMA, NextOrder, Part, netted
 
 SIMULATED = "simulated"
 HOLDINGS_FILE = "holdings_file"
@@ -80,35 +81,8 @@ class Fund(NamedTuple):
     open_reason: str | None
 
 
-class NextOrder(NamedTuple):
-    """An order of tomorrow, or one row without a symbol for a pool without orders."""
-
-    pool: str
-    sequence: int
-    basis: str
-    symbol: str | None
-    side: str | None
-    shares: float | None
-    target_weight: float | None
-    target_shares: float | None
-    reason: str
-    reason_zh: str
-
-
-class _Part(NamedTuple):
-    """The planned order of one tranche in a fund."""
-
-    tranche: int
-    fund: Fund
-    planned: Planned
-    target_weight: float | None
-    target_shares: float
-    reason: Bilingual
-
-
 TRANCHES_SCHEMA = schema_of(Tranche)
 FUNDS_SCHEMA = schema_of(Fund)
-ORDERS_SCHEMA = schema_of(NextOrder)
 
 
 def next_orders(
@@ -161,7 +135,7 @@ def next_orders(
     else:
         parts = _of_account(active, of_tranche, parameters, holdings)
         held = set(holdings.shares)
-    orders = _netted(parts, basis, parameters.tranches if basis == SIMULATED else 1)
+    orders = netted(parts, basis, parameters.tranches if basis == SIMULATED else 1)
     if not orders:
         first = of_tranche[active[0].tranche]
         ending = [fund for fund in first if fund.ends_next and fund.symbol in held]
@@ -190,7 +164,7 @@ def _target(fund: Fund, weight: float, as_of_date: date) -> Target:
     return Target(as_of_date, weight, fund.rank, fund.adv20, value, fund.sector)
 
 
-def _simulated(own: Tranche, funds: Sequence[Fund], parameters: Parameters) -> list[_Part]:
+def _simulated(own: Tranche, funds: Sequence[Fund], parameters: Parameters) -> list[Part]:
     """Return the targets of a simulated tranche."""
     shares = {fund.symbol: fund.shares for fund in funds if fund.shares > 0 and not fund.has_ended}
     open_orders = {fund.symbol: _open_order(fund) for fund in funds if fund.open_side}
@@ -218,7 +192,7 @@ def _of_account(
     of_tranche: Mapping[int, Sequence[Fund]],
     parameters: Parameters,
     holdings: Holdings,
-) -> list[_Part]:
+) -> list[Part]:
     """Return the targets of the user's account: the mean of the tranches' weights."""
     first = active[0]
     funds = of_tranche[first.tranche]
@@ -288,7 +262,7 @@ def _parts(
     shares: Mapping[str, float],
     open_orders: Mapping[str, Order],
     parameters: Parameters,
-) -> list[_Part]:
+) -> list[Part]:
     by_symbol = {fund.symbol: fund for fund in funds}
     parts = []
     for planned in trail:
@@ -308,62 +282,8 @@ def _parts(
             reason += Bilingual(f", no trade since {since}", f"，自 {since} 起无成交")
         if fund.ends_next:
             reason += _ends_next([fund], own.trade_date)
-        parts.append(_Part(own.tranche, fund, planned, weight, target, reason))
+        parts.append(Part(own.tranche, fund, planned, weight, target, reason))
     return parts
-
-
-def _netted(parts: Sequence[_Part], basis: str, tranches: int) -> list[NextOrder]:
-    """Return the net order of each fund, sells before buys."""
-    by_symbol: dict[str, list[_Part]] = {}
-    for part in parts:
-        by_symbol.setdefault(part.fund.symbol, []).append(part)
-    orders = []
-    for symbol, own in by_symbol.items():
-        # Missing cash is the reason only if there is no other reason.
-        filled = [part for part in own if part.planned.is_filled] or own
-        signed = [
-            part.planned.shares if part.planned.side == "buy" else -part.planned.shares
-            for part in filled
-        ]
-        if not (net := sum(signed)):
-            continue
-        reason = _joined(filled, tranches)
-        orders.append(
-            NextOrder(
-                pool=own[0].fund.pool,
-                sequence=0,
-                basis=basis,
-                symbol=symbol,
-                side="buy" if net > 0 else "sell",
-                shares=abs(net),
-                target_weight=_total_weight(own, tranches),
-                target_shares=sum(part.target_shares for part in own),
-                reason=reason.en,
-                reason_zh=reason.zh,
-            )
-        )
-    if tranches > 1:
-        best = {
-            symbol: min(part.fund.rank or 0 for part in own) for symbol, own in by_symbol.items()
-        }
-        orders.sort(key=lambda order: (order.side == "buy", best[order.symbol], order.symbol))
-    return [order._replace(sequence=n) for n, order in enumerate(orders, start=1)]
-
-
-def _total_weight(parts: Sequence[_Part], tranches: int) -> float | None:
-    weights = [part.target_weight for part in parts if part.target_weight is not None]
-    return sum(weights) / tranches if weights else None
-
-
-def _joined(parts: Sequence[_Part], tranches: int) -> Bilingual:
-    reasons = list(dict.fromkeys(part.reason for part in parts))
-    reason = Bilingual("; ".join(one.en for one in reasons), "；".join(one.zh for one in reasons))
-    if tranches > 1:
-        named = [str(part.tranche) for part in parts]
-        reason += Bilingual(
-            f", tranche {' and '.join(named)}", f"，第 {'、'.join(named)} 份（编号自 0 起）"
-        )
-    return reason
 
 
 def next_orders_of_all(
