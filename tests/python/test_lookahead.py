@@ -56,6 +56,7 @@ def test_every_published_table_with_dates_is_compared(builds):
     assert {table for (table,) in tables} <= compared
 
 
+# A peek is a fault of the code, so each edits a model: no data makes a right model read ahead.
 PEEKS = {
     "a factor": (
         "models/factors/factors_returns.sql",
