@@ -20,9 +20,9 @@ from pathlib import Path
 
 import duckdb
 import yaml
-from etf_rotation.cli import closing
 from etf_rotation.cli import main as cli
 from etf_rotation.cli import run as commands
+from etf_rotation.cli import summary
 from etf_rotation.console import Progress
 from etf_rotation.gate.run_metadata import code_version
 from etf_rotation.production import process
@@ -305,7 +305,7 @@ def main() -> int:
     if given.quick:
         Production._fill = leave_little
     if given.no_tables:
-        closing.metrics_table = lambda *given: {}["no such table"]
+        summary.metrics_table = lambda *given: {}["no such table"]
     print("imported", flush=True)
     for fault in given.fault:
         fail_at(fault)

@@ -9,8 +9,8 @@ import click
 import duckdb
 from rich.text import Text
 
-from etf_rotation.cli.closing import gate_counts, gate_table, metrics_table
 from etf_rotation.cli.options import CODES, Acting, output_option, refuse_both
+from etf_rotation.cli.summary import gate_counts, gate_table, metrics_table
 from etf_rotation.console import render_table
 from etf_rotation.dbt_project import PROJECT, project_vars
 from etf_rotation.errors import InputError

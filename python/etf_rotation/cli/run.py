@@ -13,7 +13,6 @@ from typing import Any
 
 import click
 
-from etf_rotation.cli.closing import closing
 from etf_rotation.cli.options import (
     CODES_AND_ENVIRONMENT,
     Acting,
@@ -21,6 +20,7 @@ from etf_rotation.cli.options import (
     input_options,
     output_option,
 )
+from etf_rotation.cli.summary import summary_text
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
 from etf_rotation.fetch import summary
@@ -107,7 +107,7 @@ def _after(
     tell_all: Callable[..., None],
 ) -> None:
     try:
-        progress.say("\n" + closing(outcome, settings))
+        progress.say("\n" + summary_text(outcome, settings))
     finally:
         if settings.is_synthetic:
             progress.say("Synthetic data: nobody is notified.")
@@ -209,7 +209,7 @@ def _part(settings: Settings, command: str, output_dir: str | None) -> int:
                 progress.say(f"Written to {output_dir}")
             except OSError as error:
                 outcome.code, outcome.fault = COULD_NOT_RUN, reason(error)
-        progress.say("\n" + closing(outcome, settings))
+        progress.say("\n" + summary_text(outcome, settings))
 
     return Production(settings, progress, command).run(after).code
 

@@ -110,7 +110,7 @@ class Restated:
 
 
 @dataclass(frozen=True)
-class Since:
+class InputChanges:
     """Changes since run `run_id`, whose last session was `last_date` (ISO)."""
 
     run_id: str
@@ -122,7 +122,9 @@ class Since:
     settings_changed: list[str] = field(default_factory=list)
 
 
-def since(connection: duckdb.DuckDBPyConnection, published: Path, as_of: str | None) -> Since:
+def since(
+    connection: duckdb.DuckDBPyConnection, published: Path, as_of: str | None
+) -> InputChanges:
     """Compare a build's raw rows, code and settings with those of the published build.
 
     Parameters
@@ -150,7 +152,7 @@ def since(connection: duckdb.DuckDBPyConnection, published: Path, as_of: str | N
         connection.execute("drop table differing")
     finally:
         connection.execute("detach before")
-    return Since(
+    return InputChanges(
         run_id=published.resolve().parent.name,
         last_date=old[0].isoformat(),
         added_rows=added_rows,
@@ -166,7 +168,7 @@ def _settings_changed(old: dict, new: dict) -> list[str]:
     return [name for name in names if old.get(name) != new.get(name)]
 
 
-def since_line(since: Since, language: str) -> str:
+def since_line(since: InputChanges, language: str) -> str:
     """Return one line on the changes of input, code and settings since a run."""
     words = texts("message", language)
     added = {"rows": since.added_rows, "funds": since.added_funds, "date": since.last_date}

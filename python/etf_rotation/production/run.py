@@ -19,7 +19,7 @@ from etf_rotation.errors import InputError
 from etf_rotation.gate import run_metadata
 from etf_rotation.production import export, export_checks, manifest, process, snapshots
 from etf_rotation.production.dbt_build import WORK, Build, Builder, build
-from etf_rotation.production.input_changes import Since, since, since_line
+from etf_rotation.production.input_changes import InputChanges, since, since_line
 from etf_rotation.production.lock import raw_read_lock, run_lock
 from etf_rotation.production.settings import Settings, claim
 from etf_rotation.reconcile import live
@@ -60,7 +60,7 @@ class Outcome:
     holdings: list[dict] = field(default_factory=list)
     returns: list[dict] = field(default_factory=list)
     resolved: list[dict] = field(default_factory=list)
-    since: Since | None = None
+    since: InputChanges | None = None
     not_compared: str = ""
     fetched: str = ""
     live: live.LiveCopy | None = None

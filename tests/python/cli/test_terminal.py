@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 import duckdb
-from etf_rotation.cli.closing import closing
+from etf_rotation.cli.summary import summary_text
 from etf_rotation.production import export
 from etf_rotation.production.run import Outcome, read_tables
 
@@ -34,7 +34,7 @@ with duckdb.connect(database, read_only=True) as connection:
 for row in outcome.orders:
     row["is_simulated_pool"] = row["pool"] == "OTHER"
 root = Path("/tmp/etf_rotation_production")
-print(closing(outcome, SimpleNamespace(
+print(summary_text(outcome, SimpleNamespace(
     language=language, base=root.parent, output_root=root, partial=(), is_synthetic=True,
 )))
 """

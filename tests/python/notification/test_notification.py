@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from etf_rotation.bilingual import Bilingual
-from etf_rotation.cli.closing import closing
+from etf_rotation.cli.summary import summary_text
 from etf_rotation.notification import channels, delivery, messages
 from etf_rotation.notification import mail as email_channel
 from etf_rotation.notification.channel import DeliveryError
@@ -946,7 +946,7 @@ def test_failures_are_never_folded():
     assert "- and 3 more" in text
     assert "as in the published build" not in text
     settings = SimpleNamespace(is_synthetic=False, base=Path("/nowhere"), language="en")
-    text = closing(outcome, settings)
+    text = summary_text(outcome, settings)
     assert all(f"fault {n}" in text for n in range(30))
 
 

@@ -7,7 +7,7 @@ import duckdb
 import pandas as pd
 import pytest
 from etf_rotation.notification import messages
-from etf_rotation.production.input_changes import Restated, Since, since
+from etf_rotation.production.input_changes import InputChanges, Restated, since
 from etf_rotation.staging import raw_files, raw_rows
 from etf_rotation.staging.seed_checks import Universe
 
@@ -68,12 +68,12 @@ def compared(tmp_path, before, frames, as_of=None, **options):
 
 
 def test_nothing_changed(tmp_path, before):
-    assert compared(tmp_path, before, bars(50)) == Since("published", LAST)
+    assert compared(tmp_path, before, bars(50)) == InputChanges("published", LAST)
 
 
 def test_sessions_were_only_added(tmp_path, before):
     found = compared(tmp_path, before, bars(52))
-    assert found == Since("published", LAST, added_rows=6, added_funds=3)
+    assert found == InputChanges("published", LAST, added_rows=6, added_funds=3)
 
 
 def test_another_file_name_spelling_or_order_is_no_change(tmp_path, before):
@@ -81,7 +81,9 @@ def test_another_file_name_spelling_or_order_is_no_change(tmp_path, before):
     for frame in frames.values():
         frame["trade_date"] = pd.to_datetime(frame["trade_date"])
     frames = {symbol: frame[::-1] for symbol, frame in frames.items()}
-    assert compared(tmp_path, before, frames, name="{}_to_20240308") == Since("published", LAST)
+    assert compared(tmp_path, before, frames, name="{}_to_20240308") == InputChanges(
+        "published", LAST
+    )
 
 
 @pytest.mark.parametrize("column", ["open", "high", "low", "close", "vol", "amount", "pre_close"])
@@ -125,7 +127,7 @@ def test_rows_that_collapse_are_no_change(tmp_path, before):
     last = DAYS[49]
     frames[f"{last:%Y%m%d}"] = pd.concat([frame.tail(1) for frame in frames.values()])
     frames["513100.SH_again"] = frames["513100.SH"]
-    assert compared(tmp_path, before, frames) == Since("published", LAST)
+    assert compared(tmp_path, before, frames) == InputChanges("published", LAST)
 
 
 def test_a_row_that_differs_from_its_twin_is_a_change(tmp_path, before):
@@ -150,7 +152,7 @@ def test_a_fund_that_is_new_and_one_that_is_gone(tmp_path, before):
 def test_a_fund_listed_since_only_adds(tmp_path, before):
     frames = bars(51)
     frames["512000.SH"] = bars(51, ("512000.SH",))["512000.SH"].tail(1)
-    assert compared(tmp_path, before, frames) == Since("published", LAST, 4, 4)
+    assert compared(tmp_path, before, frames) == InputChanges("published", LAST, 4, 4)
 
 
 def test_an_undated_row_is_history(tmp_path, before):
@@ -197,7 +199,7 @@ def test_a_row_without_a_code_is_a_fund_of_its_own(tmp_path, before):
 def test_rows_after_as_of_do_not_count_as_missing(tmp_path, before):
     as_of = DAYS[39].date().isoformat()
     found = compared(tmp_path, before, bars(50), as_of=as_of)
-    assert found == Since("published", LAST)
+    assert found == InputChanges("published", LAST)
     frames = bars(50)
     frames["510300.SH"] = frames["510300.SH"].drop(index=39)
     (fund,) = compared(tmp_path / "again", before, frames, as_of=as_of).restated
@@ -223,27 +225,27 @@ MANY = [Restated(f"51000{n}.SH", "restated", "2024-01-02", n + 1) for n in range
 @pytest.mark.parametrize(
     ("found", "english", "chinese"),
     [
-        (Since("r", "2024-03-08"), "raw data unchanged", "原始数据无变化"),
+        (InputChanges("r", "2024-03-08"), "raw data unchanged", "原始数据无变化"),
         (
-            Since("r", "2024-03-08", 47, 47, is_code_changed=True, settings_changed=["top"]),
+            InputChanges("r", "2024-03-08", 47, 47, is_code_changed=True, settings_changed=["top"]),
             "history unchanged; added after 2024-03-08: rows 47, funds 47; code changed; "
             "settings changed: top",
             "历史数据不变，2024-03-08 之后新增 47 行（47 只基金）；代码有变动；参数有变动：top",
         ),
         (
-            Since("r", "2024-03-08", 3, 3, MANY),
+            InputChanges("r", "2024-03-08", 3, 3, MANY),
             "HISTORY CHANGED ("
             + "".join(f"51000{n}.SH restated from 2024-01-02, rows {n + 1}; " for n in range(5))
             + "and 2 more); added after 2024-03-08: rows 3, funds 3",
             None,
         ),
         (
-            Since("r", "2024-03-08", 0, 0, [Restated("A", "gone", "2024-01-02", 9)]),
+            InputChanges("r", "2024-03-08", 0, 0, [Restated("A", "gone", "2024-01-02", 9)]),
             "HISTORY CHANGED (A gone from 2024-01-02, rows 9)",
             "历史数据有变动（A 已缺失，原自 2024-01-02 起共 9 行）",
         ),
         (
-            Since("r", "2024-03-08", 0, 0, [Restated(None, "new", None, 1)]),
+            InputChanges("r", "2024-03-08", 0, 0, [Restated(None, "new", None, 1)]),
             "HISTORY CHANGED (- new from -, rows 1)",
             "历史数据有变动（新增基金 -，自 - 起共 1 行）",
         ),

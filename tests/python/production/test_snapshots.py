@@ -15,7 +15,7 @@ import duckdb
 import pandas as pd
 import pytest
 from conftest import damage
-from etf_rotation.cli.closing import closing
+from etf_rotation.cli.summary import summary_text
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
 from etf_rotation.notification.messages import compose
@@ -143,7 +143,7 @@ def test_what_changed_since_the_published_run_is_in_manifest_and_messages(root):
     assert manifest.read(root)["since_published"] is None
     added = produce(root, later=1, at=NOON + dt.timedelta(minutes=1))
     line = f"Since run {first.run_id}: history unchanged; added after 2020-02-22: rows 10, funds 10"
-    assert line in closing(added, settings(root)).splitlines()
+    assert line in summary_text(added, settings(root)).splitlines()
     assert line in compose(added, "en").text.splitlines()
     assert "新增 10 行（10 只基金）" in compose(added, "zh").text
     restated = produce(root, later=1, restated=1, at=NOON + dt.timedelta(minutes=2))
@@ -175,7 +175,7 @@ def test_a_failed_gate_publishes_nothing(root):
     assert assert_whole(root) == "20260302T120000"
     assert status_of(root, outcome.run_id) == "failed"
     assert (root.parent / "snapshots" / outcome.run_id / "dbt").exists()
-    said = closing(outcome, settings(root))
+    said = summary_text(outcome, settings(root))
     assert "Gate failed, nothing published: BUILD lag_static (" in said
     assert (root.parent / "snapshots" / outcome.run_id / "report.html").is_file()
 
@@ -499,7 +499,7 @@ def test_a_damaged_published_database_does_not_stop_a_run(root, table, lost, cap
     if lost == "input was":
         for language, line in (("en", "The input was not compared"), ("zh", "输入没有可比较的")):
             assert line in compose(outcome, language).text
-        assert "Corrupt database file" in closing(outcome, settings(root))
+        assert "Corrupt database file" in summary_text(outcome, settings(root))
     # The files were written from the new database, which the damaged one did not harm.
     assert assert_whole(root) == outcome.run_id
 

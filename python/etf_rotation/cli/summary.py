@@ -40,7 +40,7 @@ NARROW = 110  # columns; below it findings and orders are printed as blocks of l
 NARROW_METRICS = ("annual_return", "benchmark_return", "max_drawdown", "sharpe")
 
 
-def closing(outcome: Outcome, settings: Settings) -> str:
+def summary_text(outcome: Outcome, settings: Settings) -> str:
     """Return a run's summary in the chosen language."""
     language = settings.language
     words = texts("console", language)
