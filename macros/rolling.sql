@@ -42,32 +42,32 @@
 
 {#
     CTEs that end in `name`, with the columns of `source` and, for every window n:
-        sum    x_sum_n    sum of x
-        dev    x_dev_n    sum of squared deviations from the mean
-        cov    x_y_cov_n  sum of products of the deviations of (x, y)
-        trend  x_trend_n  sum of products of the deviations of x and of 0…n-1
-        skew   x_m3_n, x_m4_n  sums of third and fourth powers of the deviations
-        min, max          x_min_n, x_max_n
-        fall   x_fall_n   the worst x_j / x_i - 1 with i ≤ j
-        age    x_max_age_n, x_min_age_n  bars since the latest maximum, minimum
-    (The columns of min, max, fall and age must not contain nulls.)
+        sum            x_sum_n        sum of x
+        ssd            x_ssd_n        sum of squared deviations from the mean
+        cov            x_y_cov_n      sum of products of the deviations of (x, y)
+        index_cov      x_index_cov_n  sum of products of the deviations of x and of 0…n-1
+        moments        x_m3_n, x_m4_n  sums of third and fourth powers of the deviations
+        min, max       x_min_n, x_max_n
+        drawdown       x_drawdown_n   the worst x_j / x_i - 1 with i ≤ j
+        since_extreme  x_since_max_n, x_since_min_n  bars since the latest maximum, minimum
+    (The columns of min, max, drawdown and since_extreme must not contain nulls.)
 #}
-{% macro rolling(name, source, windows, sum=[], dev=[], cov=[], trend=[], skew=[], min=[], max=[], fall=[], age=[]) %}
+{% macro rolling(name, source, windows, sum=[], ssd=[], cov=[], index_cov=[], moments=[], min=[], max=[], drawdown=[], since_extreme=[]) %}
     {% set w = name ~ '__' %}
-    {% set devs = (dev + skew) | unique | list %}
-    {% set sums = (sum + devs + trend + cov | map('first') | list + cov | map('last') | list) | unique | list %}
-    {% set mins = (min + fall + age) | unique | list %}
-    {% set maxs = (max + fall + age) | unique | list %}
+    {% set ssds = (ssd + moments) | unique | list %}
+    {% set sums = (sum + ssds + index_cov + cov | map('first') | list + cov | map('last') | list) | unique | list %}
+    {% set mins = (min + drawdown + since_extreme) | unique | list %}
+    {% set maxs = (max + drawdown + since_extreme) | unique | list %}
     {% set kept = [] %}
     {% for x in sums %}{% do kept.append((x ~ '_sum', x)) %}{% endfor %}
-    {% for x in devs %}{% do kept.append((x ~ '_dev', x ~ ' * 0')) %}{% endfor %}
+    {% for x in ssds %}{% do kept.append((x ~ '_ssd', x ~ ' * 0')) %}{% endfor %}
     {% for x, y in cov %}{% do kept.append((x ~ '_' ~ y ~ '_cov', x ~ ' * ' ~ y ~ ' * 0')) %}{% endfor %}
-    {% for x in trend %}{% do kept.append((x ~ '_trend', x ~ ' * 0')) %}{% endfor %}
-    {% for x in skew %}{% do kept.append((x ~ '_m3', x ~ ' * 0')) %}{% do kept.append((x ~ '_m4', x ~ ' * 0')) %}{% endfor %}
+    {% for x in index_cov %}{% do kept.append((x ~ '_index_cov', x ~ ' * 0')) %}{% endfor %}
+    {% for x in moments %}{% do kept.append((x ~ '_m3', x ~ ' * 0')) %}{% do kept.append((x ~ '_m4', x ~ ' * 0')) %}{% endfor %}
     {% for x in mins %}{% do kept.append((x ~ '_min', x)) %}{% endfor %}
     {% for x in maxs %}{% do kept.append((x ~ '_max', x)) %}{% endfor %}
-    {% for x in fall %}{% do kept.append((x ~ '_fall', '0.0')) %}{% endfor %}
-    {% for x in age %}{% do kept.append((x ~ '_max_age', '0')) %}{% do kept.append((x ~ '_min_age', '0')) %}{% endfor %}
+    {% for x in drawdown %}{% do kept.append((x ~ '_drawdown', '0.0')) %}{% endfor %}
+    {% for x in since_extreme %}{% do kept.append((x ~ '_since_max', '0')) %}{% do kept.append((x ~ '_since_min', '0')) %}{% endfor %}
 
     {{ name }}_1 as (
         select
@@ -97,26 +97,26 @@
             {%- for x in sums %},
             {{ w ~ x }}_sum_{{ p }} + {{ w ~ x }}_sum_{{ n }}_old as {{ w ~ x }}_sum_{{ n }}
             {%- endfor %}
-            {%- for x in devs %},
-            {{ w ~ x }}_dev_{{ p }} + {{ w ~ x }}_dev_{{ n }}_old
-            + {{ mean_step(w ~ x, n, p, q) }} * {{ mean_step(w ~ x, n, p, q) }} * {{ p * q }} / {{ n }} as {{ w ~ x }}_dev_{{ n }}
+            {%- for x in ssds %},
+            {{ w ~ x }}_ssd_{{ p }} + {{ w ~ x }}_ssd_{{ n }}_old
+            + {{ mean_step(w ~ x, n, p, q) }} * {{ mean_step(w ~ x, n, p, q) }} * {{ p * q }} / {{ n }} as {{ w ~ x }}_ssd_{{ n }}
             {%- endfor %}
             {%- for x, y in cov %}{% set xy = x ~ '_' ~ y ~ '_cov' %},
             {{ w ~ xy }}_{{ p }} + {{ w ~ xy }}_{{ n }}_old
             + {{ mean_step(w ~ x, n, p, q) }} * {{ mean_step(w ~ y, n, p, q) }} * {{ p * q }} / {{ n }} as {{ w ~ xy }}_{{ n }}
             {%- endfor %}
-            {%- for x in trend %},
-            {{ w ~ x }}_trend_{{ p }} + {{ w ~ x }}_trend_{{ n }}_old
-            + {{ mean_step(w ~ x, n, p, q) }} * {{ p * q }} / 2 as {{ w ~ x }}_trend_{{ n }}
+            {%- for x in index_cov %},
+            {{ w ~ x }}_index_cov_{{ p }} + {{ w ~ x }}_index_cov_{{ n }}_old
+            + {{ mean_step(w ~ x, n, p, q) }} * {{ p * q }} / 2 as {{ w ~ x }}_index_cov_{{ n }}
             {%- endfor %}
-            {%- for x in skew %}{% set d = mean_step(w ~ x, n, p, q) %},
+            {%- for x in moments %}{% set d = mean_step(w ~ x, n, p, q) %},
             {{ w ~ x }}_m3_{{ p }} + {{ w ~ x }}_m3_{{ n }}_old
             + {{ d }} * {{ d }} * {{ d }} * {{ p * q * (q - p) }} / {{ n * n }}
-            + 3 * {{ d }} * ({{ q }} * {{ w ~ x }}_dev_{{ p }} - {{ p }} * {{ w ~ x }}_dev_{{ n }}_old) / {{ n }}
+            + 3 * {{ d }} * ({{ q }} * {{ w ~ x }}_ssd_{{ p }} - {{ p }} * {{ w ~ x }}_ssd_{{ n }}_old) / {{ n }}
                 as {{ w ~ x }}_m3_{{ n }},
             {{ w ~ x }}_m4_{{ p }} + {{ w ~ x }}_m4_{{ n }}_old
             + {{ d }} * {{ d }} * ({{ d }} * {{ d }}) * {{ p * q * (p * p - p * q + q * q) }} / {{ n * n * n }}
-            + 6 * ({{ d }} * {{ d }}) * ({{ q * q }} * {{ w ~ x }}_dev_{{ p }} + {{ p * p }} * {{ w ~ x }}_dev_{{ n }}_old) / {{ n * n }}
+            + 6 * ({{ d }} * {{ d }}) * ({{ q * q }} * {{ w ~ x }}_ssd_{{ p }} + {{ p * p }} * {{ w ~ x }}_ssd_{{ n }}_old) / {{ n * n }}
             + 4 * {{ d }} * ({{ q }} * {{ w ~ x }}_m3_{{ p }} - {{ p }} * {{ w ~ x }}_m3_{{ n }}_old) / {{ n }}
                 as {{ w ~ x }}_m4_{{ n }}
             {%- endfor %}
@@ -126,22 +126,22 @@
             {%- for x in maxs %},
             greatest({{ w ~ x }}_max_{{ p }}, {{ w ~ x }}_max_{{ n }}_old) as {{ w ~ x }}_max_{{ n }}
             {%- endfor %}
-            {%- for x in fall %},
+            {%- for x in drawdown %},
             least(
-                {{ w ~ x }}_fall_{{ p }},
-                {{ w ~ x }}_fall_{{ n }}_old,
+                {{ w ~ x }}_drawdown_{{ p }},
+                {{ w ~ x }}_drawdown_{{ n }}_old,
                 {{ w ~ x }}_min_{{ p }} / {{ w ~ x }}_max_{{ n }}_old - 1
-            ) as {{ w ~ x }}_fall_{{ n }}
+            ) as {{ w ~ x }}_drawdown_{{ n }}
             {%- endfor %}
-            {%- for x in age %},
+            {%- for x in since_extreme %},
             case
-                when {{ w ~ x }}_max_{{ p }} >= {{ w ~ x }}_max_{{ n }}_old then {{ w ~ x }}_max_age_{{ p }}
-                else {{ w ~ x }}_max_age_{{ n }}_old + {{ p }}
-            end as {{ w ~ x }}_max_age_{{ n }},
+                when {{ w ~ x }}_max_{{ p }} >= {{ w ~ x }}_max_{{ n }}_old then {{ w ~ x }}_since_max_{{ p }}
+                else {{ w ~ x }}_since_max_{{ n }}_old + {{ p }}
+            end as {{ w ~ x }}_since_max_{{ n }},
             case
-                when {{ w ~ x }}_min_{{ p }} <= {{ w ~ x }}_min_{{ n }}_old then {{ w ~ x }}_min_age_{{ p }}
-                else {{ w ~ x }}_min_age_{{ n }}_old + {{ p }}
-            end as {{ w ~ x }}_min_age_{{ n }}
+                when {{ w ~ x }}_min_{{ p }} <= {{ w ~ x }}_min_{{ n }}_old then {{ w ~ x }}_since_min_{{ p }}
+                else {{ w ~ x }}_since_min_{{ n }}_old + {{ p }}
+            end as {{ w ~ x }}_since_min_{{ n }}
             {%- endfor %}
         from {{ name }}_{{ n }}_old
     ),
@@ -184,12 +184,12 @@
 
 
 {#
-    Standard deviation of x over n bars from x_sum_n and x_dev_n. A value up to `zero` (a fraction of
+    Standard deviation of x over n bars from x_sum_n and x_ssd_n. A value up to `zero` (a fraction of
     the mean, absolute for returns) is a rounding error of constant input and becomes exactly 0.
     Multiplying by 0 or 1 is faster than a case, which computes the root for each branch separately.
 #}
 {% macro sd(x, n, ddof=1, returns=false) -%}
-    {% set root = 'sqrt(' ~ x ~ '_dev_' ~ n ~ ' / ' ~ (n - ddof) ~ ')' %}
+    {% set root = 'sqrt(' ~ x ~ '_ssd_' ~ n ~ ' / ' ~ (n - ddof) ~ ')' %}
     {% set zero = '1e-15' if returns else '1e-12 * abs(' ~ x ~ '_sum_' ~ n ~ ' / ' ~ n ~ ')' %}
     ({{ root }} * cast({{ root }} > {{ zero }} as double))
 {%- endmacro %}

@@ -56,7 +56,7 @@ joined as (
 
 ),
 
-{{ rolling('pairs', 'joined', [60], dev=['r', 'm'], cov=[('r', 'm')]) }},
+{{ rolling('pairs', 'joined', [60], ssd=['r', 'm'], cov=[('r', 'm')]) }},
 
 deviations as (
 
@@ -75,9 +75,9 @@ residuals as (
         -- Σ(r - α - βm)² of the least-squares line. Rounding can make it slightly
         -- negative.
         case
-            when m_sd > 0 and r_dev_60 > pow(r_m_cov_60, 2) / m_dev_60
-                then r_dev_60 - pow(r_m_cov_60, 2) / m_dev_60
-            when m_sd > 0 and r_dev_60 is not null then 0.0
+            when m_sd > 0 and r_ssd_60 > pow(r_m_cov_60, 2) / m_ssd_60
+                then r_ssd_60 - pow(r_m_cov_60, 2) / m_ssd_60
+            when m_sd > 0 and r_ssd_60 is not null then 0.0
         end as residual_dev
     from deviations
 
@@ -85,7 +85,7 @@ residuals as (
 
 select
     bar_id,
-    case when m_sd > 0 then r_m_cov_60 / m_dev_60 end as market_beta_60,
+    case when m_sd > 0 then r_m_cov_60 / m_ssd_60 end as market_beta_60,
     r_m_cov_60 / nullif(r_sd * m_sd * 59, 0) as market_corr_60,
     case when sqrt(residual_dev / 59) <= 1e-15 then 0.0 else sqrt(residual_dev / 59) end as residual_volatility_60,
     ret_20 - pool_ret_20 as relative_strength_20,

@@ -24,7 +24,7 @@ bars as (
 {{ rolling('vortices', 'paths', [13, 14], sum=['moved_up', 'moved_down', 'tr', 'plus_dm', 'minus_dm']) }},
 
 -- Aroon uses 26 bars: this one and the 25 before it.
-{{ rolling('extremes', 'vortices', [26], age=['h', 'l']) }},
+{{ rolling('extremes', 'vortices', [26], since_extreme=['h', 'l']) }},
 
 {{ smoothing('movements', 'extremes', [
     wilder_sum_state('plus_dm_14', 'plus_dm', 14),
@@ -103,8 +103,8 @@ select
     case when bar_number >= 11 then kama_10 end as kama_10,
     moved_up_sum_14 / nullif(tr_sum_14, 0) as vortex_plus_14,
     moved_down_sum_14 / nullif(tr_sum_14, 0) as vortex_minus_14,
-    100 * (25 - h_max_age_26) / 25 as aroon_up_25,
-    100 * (25 - l_min_age_26) / 25 as aroon_down_25,
+    100 * (25 - h_since_max_26) / 25 as aroon_up_25,
+    100 * (25 - l_since_min_26) / 25 as aroon_down_25,
     {% for n in [20, 60] %}
     breakout_{{ n }},
     {% endfor %}

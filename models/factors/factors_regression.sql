@@ -11,9 +11,9 @@ bars as (
 
 ),
 
-{{ rolling('lines', 'bars', lines, dev=['ln_c'], trend=['ln_c']) }},
+{{ rolling('lines', 'bars', lines, ssd=['ln_c'], index_cov=['ln_c']) }},
 
-{{ rolling('ranges', 'lines', [18], dev=['l'], cov=[('h', 'l')]) }},
+{{ rolling('ranges', 'lines', [18], ssd=['l'], cov=[('h', 'l')]) }},
 
 betas as (
 
@@ -23,17 +23,17 @@ betas as (
         -- Least squares on 0…n-1. The squared deviations of 0…n-1 sum to n(n² - 1) / 12.
         case
             when {{ sd('ln_c', n, ddof=0) }} = 0 then 0.0
-            else ln_c_trend_{{ n }} / {{ n * (n * n - 1) / 12 }}
+            else ln_c_index_cov_{{ n }} / {{ n * (n * n - 1) / 12 }}
         end as slope_{{ n }},
-        pow(ln_c_trend_{{ n }}, 2) / {{ n * (n * n - 1) / 12 }}
-        / case when {{ sd('ln_c', n, ddof=0) }} > 0 then ln_c_dev_{{ n }} end as r2_{{ n }},
+        pow(ln_c_index_cov_{{ n }}, 2) / {{ n * (n * n - 1) / 12 }}
+        / case when {{ sd('ln_c', n, ddof=0) }} > 0 then ln_c_ssd_{{ n }} end as r2_{{ n }},
         {% endfor %}
-        h_l_cov_18 / case when {{ sd('l', 18) }} > 0 then l_dev_18 end as rsrs_beta_18
+        h_l_cov_18 / case when {{ sd('l', 18) }} > 0 then l_ssd_18 end as rsrs_beta_18
     from ranges
 
 ),
 
-{{ rolling('scores', 'betas', [250], dev=['rsrs_beta_18']) }}
+{{ rolling('scores', 'betas', [250], ssd=['rsrs_beta_18']) }}
 
 select
     bar_id,

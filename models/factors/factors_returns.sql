@@ -12,7 +12,7 @@ bars as (
 
 {{ rolling('peaks', 'bars', [20, 63, 126, 252], max=['c']) }},
 
-{{ rolling('falls', 'peaks', [60, 120], fall=['c']) }},
+{{ rolling('falls', 'peaks', [60, 120], drawdown=['c']) }},
 
 {{ rolling('parts', 'falls', [20], sum=['overnight_r', 'intraday_r']) }},
 
@@ -36,9 +36,9 @@ select
     c / c_max_{{ n }} - 1 as drawdown_{{ n }},
     {% endfor %}
     {% for n in [60, 120] %}
-    c_fall_{{ n }} as max_drawdown_{{ n }},
+    c_drawdown_{{ n }} as max_drawdown_{{ n }},
     {% endfor %}
-    ret_60 / nullif(abs(c_fall_60), 0) as calmar_60,
+    ret_60 / nullif(abs(c_drawdown_60), 0) as calmar_60,
     ret_20 - ret_60 / 3 as momentum_acceleration_20_60,
     overnight_r_sum_20 as overnight_ret_20,
     intraday_r_sum_20 as intraday_ret_20

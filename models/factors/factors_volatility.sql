@@ -13,7 +13,7 @@ bars as (
 
 ),
 
-{{ rolling('returns', 'bars', volatilities, skew=['r'], sum=['downside_square']) }},
+{{ rolling('returns', 'bars', volatilities, moments=['r'], sum=['downside_square']) }},
 
 {{ rolling('estimators', 'returns', [20], sum=['range_square', 'garman_klass']) }},
 
@@ -44,9 +44,9 @@ select
     sqrt(case when garman_klass_sum_20 >= 0 then garman_klass_sum_20 / 20 end) as garman_klass_volatility_20,
     {% for n in [20, 60] %}
     {{ (n * (n - 1)) ** 0.5 / (n - 2) }} * (r_m3_{{ n }} / {{ n }})
-    / pow(case when volatility_{{ n }} > 0 then r_dev_{{ n }} / {{ n }} end, 1.5) as skewness_{{ n }},
+    / pow(case when volatility_{{ n }} > 0 then r_ssd_{{ n }} / {{ n }} end, 1.5) as skewness_{{ n }},
     {% endfor %}
     59 / (58.0 * 57) * (
-        61 * (60 * r_m4_60 / pow(case when volatility_60 > 0 then r_dev_60 end, 2) - 3) + 6
+        61 * (60 * r_m4_60 / pow(case when volatility_60 > 0 then r_ssd_60 end, 2) - 3) + 6
     ) as kurtosis_60
 from deviations

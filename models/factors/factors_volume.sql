@@ -36,10 +36,10 @@ money as (
 
 {{ rolling(
     'volumes', 'flows', [5, 10, 20, 30],
-    sum=['a'], dev=['c', 'v', 'r', 'volume_r'], cov=[('c', 'v'), ('r', 'volume_r')]
+    sum=['a'], ssd=['c', 'v', 'r', 'volume_r'], cov=[('c', 'v'), ('r', 'volume_r')]
 ) }},
 
-{{ rolling('lines', 'volumes', [10], trend=['obv']) }},
+{{ rolling('lines', 'volumes', [10], index_cov=['obv']) }},
 
 {{ rolling('shares', 'lines', [20], sum=['volume_up', 'volume_down', 'flow', 'illiquidity']) }}
 select
@@ -53,7 +53,7 @@ select
     {% for n in [5, 10, 20, 30] %}
     v / nullif(v_sum_{{ n }} / {{ n }}, 0) as volume_ratio_{{ n }},
     {% endfor %}
-    obv_trend_10 / {{ 10 * (10 * 10 - 1) / 12 }} / nullif(v_sum_20 / 20, 0) as obv_slope_10,
+    obv_index_cov_10 / {{ 10 * (10 * 10 - 1) / 12 }} / nullif(v_sum_20 / 20, 0) as obv_slope_10,
     volume_up_sum_20 / nullif(volume_down_sum_20, 0) as up_down_volume_ratio_20,
     flow_sum_20 / nullif(v_sum_20, 0) as cmf_20,
     c_v_cov_20

@@ -3,7 +3,7 @@
 
 with
 
-{{ rolling('windows', ref('int_bars'), band_lengths(), dev=['c']) }}
+{{ rolling('windows', ref('int_bars'), band_lengths(), ssd=['c']) }}
 
 select
     bar_id,

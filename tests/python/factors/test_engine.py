@@ -28,8 +28,8 @@ with bars as (
     from walks
     order by symbol, bar_number
 ),
-{{ rolling('windows', 'bars', lengths, sum=['x'], dev=['x', 'y'], cov=[('x', 'y')], trend=['x'],
-    skew=['y'], min=['x'], max=['y'], fall=['x'], age=['y']) }},
+{{ rolling('windows', 'bars', lengths, sum=['x'], ssd=['x', 'y'], cov=[('x', 'y')], index_cov=['x'],
+    moments=['y'], min=['x'], max=['y'], drawdown=['x'], since_extreme=['y']) }},
 {{ smoothing('averages', 'windows', [
     ema_state('ema_20', 'x', 20), ema_state('ema_250', 'x', 250, first=3),
     ema_state('wilder_14', 'y', 14, span=28, cutoff=1e-21), wilder_sum_state('sum_14', 'y', 14),
@@ -102,16 +102,16 @@ def direct(x, y):
         ramp = np.arange(n) - (n - 1) / 2
         out |= {
             f"x_sum_{n}": each(lambda w: x[w].sum()),
-            f"x_dev_{n}": each(lambda w: ((x[w] - x[w].mean()) ** 2).sum()),
+            f"x_ssd_{n}": each(lambda w: ((x[w] - x[w].mean()) ** 2).sum()),
             f"x_y_cov_{n}": each(lambda w: ((x[w] - x[w].mean()) * (y[w] - y[w].mean())).sum()),
-            f"x_trend_{n}": each(lambda w, ramp=ramp: (x[w] * ramp).sum()),
+            f"x_index_cov_{n}": each(lambda w, ramp=ramp: (x[w] * ramp).sum()),
             f"y_m3_{n}": each(lambda w: ((y[w] - y[w].mean()) ** 3).sum()),
             f"y_m4_{n}": each(lambda w: ((y[w] - y[w].mean()) ** 4).sum()),
             f"x_min_{n}": each(lambda w: x[w].min()),
             f"y_max_{n}": each(lambda w: y[w].max()),
-            f"x_fall_{n}": each(lambda w: (x[w] / np.maximum.accumulate(x[w])).min() - 1),
-            f"y_max_age_{n}": each(lambda w: np.argmax(y[w][::-1])),
-            f"y_min_age_{n}": each(lambda w: np.argmin(y[w][::-1])),
+            f"x_drawdown_{n}": each(lambda w: (x[w] / np.maximum.accumulate(x[w])).min() - 1),
+            f"y_since_max_{n}": each(lambda w: np.argmax(y[w][::-1])),
+            f"y_since_min_{n}": each(lambda w: np.argmin(y[w][::-1])),
         }
     out["ema_20"] = smoothed(x, 19, x[:20].mean(), 2 / 21, 1 - 2 / 21)
     out["ema_250"] = smoothed(x, 251, x[2:252].mean() if len(x) > 251 else 0, 2 / 251, 1 - 2 / 251)
