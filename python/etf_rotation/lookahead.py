@@ -263,17 +263,20 @@ def build(folder: Path, raw_root: str, as_of: dt.date | None = None, **variables
     """
     folder.mkdir(parents=True)
     database = folder / "etf_rotation.duckdb"
+    # The builds of a proof share dbt's parse result, which is good for one path alone.
+    building = folder.parent / "building" / database.name
+    building.parent.mkdir(exist_ok=True)
     result = dbt_project.invoke(
         ["--quiet", "build", "--resource-type", "model", "--resource-type", "seed"]
         + ["--select", *(f"+path:models/{layer}" for layer in LAYERS)],
-        database=database,
-        # The builds of a proof share dbt's parse result.
+        database=building,
         folder=folder.parent,
         variables={"ETF_RAW_ROOT": raw_root, "ETF_AS_OF": as_of.isoformat() if as_of else ""}
         | variables,
     )
     if not result.success:
         raise RuntimeError(f"the build as of {as_of or 'the last row'} failed, see above")
+    building.rename(database)
     return database
 
 

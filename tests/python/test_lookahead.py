@@ -6,6 +6,7 @@ import shutil
 import pytest
 from etf_rotation import dbt_project, lookahead
 from etf_rotation.sample import write_sample
+from faults.workspace import copy_project
 
 POOLS = dbt_project.PROJECT / "seeds" / "etf_pools.csv"
 # The eve of a rebalance, and before a split of 513100.SH.
@@ -99,32 +100,35 @@ PEEKS = {
 }
 
 
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project to edit; one for all peeks, so that dbt parses the edits alone."""
+    project = tmp_path_factory.mktemp("peeking") / "project"
+    copy_project(dbt_project.PROJECT, project)
+    return project
+
+
 @pytest.mark.parametrize("peek", PEEKS)
-def test_a_peek_is_found_and_named(peek, builds, tmp_path):
+def test_a_peek_is_found_and_named(peek, builds, project, tmp_path):
     file, formula, peeking, models, (table, column) = PEEKS[peek]
-    project = tmp_path / "project"
-    for part in ("models", "macros", "seeds", "python"):
-        shutil.copytree(dbt_project.PROJECT / part, project / part)
-    for part in ("dbt_project.yml", "profiles.yml"):
-        shutil.copy(dbt_project.PROJECT / part, project / part)
     text = (project / file).read_text()
     assert formula in text
     (project / file).write_text(text.replace(formula, peeking))
 
-    peeked = {}
+    building, peeked = project.parent / "etf_rotation.duckdb", {}
     for build, as_of in (("whole", ""), ("cut", AS_OF.isoformat())):
-        database = tmp_path / build / "etf_rotation.duckdb"
-        database.parent.mkdir()
-        shutil.copy(builds[build], database)
+        shutil.copy(builds[build], building)
         result = dbt_project.invoke(
             ["--quiet", "run", "--select", *models.split()],
-            database=database,
-            folder=tmp_path,
+            database=building,
+            folder=project.parent,
             project=project,
             variables={"ETF_RAW_ROOT": builds["raw_root"], "ETF_AS_OF": as_of},
         )
         assert result.success
-        peeked[build] = database
+        (tmp_path / build).mkdir()
+        peeked[build] = building.rename(tmp_path / build / building.name)
+    (project / file).write_text(text)
 
     found = lookahead.compare(peeked["whole"], peeked["cut"], as_of=AS_OF)
     assert (table, column) in {(difference.table, difference.column) for difference in found}

@@ -51,7 +51,7 @@ def ended(sample, tmp_path_factory):
     for path in sample.raw_root.iterdir():
         if path.is_file():
             (raw / path.name).write_bytes(path.read_bytes())
-    database = build(folder, raw)
+    database = build(folder, raw, "--selector", "data")
     with duckdb.connect(str(database), read_only=True) as connection:
         yield SimpleNamespace(
             folder=folder,
