@@ -1,9 +1,9 @@
 """Accounts of a pool: trades and holdings by session, many accounts at once.
 
-Accounts are independent, so each may be at a session of its own: one step takes every account to
-the next session on which something happens to it. Sums over funds are exact, and everything else
-touches one fund at a time. No bit of a session depends on later sessions, on other accounts, or on
-funds that the account does not trade.
+Accounts are independent, so each may stand at another session. One step takes every account
+to the next session that changes it. Sums over funds are exact, and every other operation
+touches one fund at a time. Therefore no bit of a session depends on later sessions, on other
+accounts, or on funds that the account does not trade.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from etf_rotation.backtest.exact_sums import exact_sums
 from etf_rotation.backtest.prices import Prices
 from etf_rotation.signals.weights import EQUAL, UNIT, Cap, Limits, redistribute
 
-# In lots: a quotient that misses a whole lot by the last bits of a double is that lot.
+# In lots. A quotient this close below a whole number of lots counts as that number.
 LOT_TOLERANCE = 1e-9
 BPS = 10_000
 # Reasons of an order, or obstacles to its fill; `ended` is the payout of an ended fund.
@@ -100,7 +100,7 @@ class Order(NamedTuple):
 
 
 class Rebalanced(NamedTuple):
-    """What rebalances made of funds, an array per field; equities and price in CNY."""
+    """The funds of every rebalance, one array per field; equities and price in CNY."""
 
     account: np.ndarray
     session: np.ndarray
@@ -113,7 +113,7 @@ class Rebalanced(NamedTuple):
 
 
 class Attempts(NamedTuple):
-    """Orders as they were tried, and payouts, an array per field; amounts in CNY.
+    """Attempts to fill an order, and payouts, one array per field; amounts in CNY.
 
     `reason` is an index into `REASONS`. Up to `FILLED` the order was filled; above it the reason
     names the obstacle, and the amounts are NaN.
@@ -147,7 +147,7 @@ class States(NamedTuple):
 
 
 class Trail(NamedTuple):
-    """What accounts did; within an account the rows are in the order of events."""
+    """The record of accounts; the rows of an account are in the order of events."""
 
     capital: np.ndarray  # (accounts,), CNY before the first session
     states: States
@@ -179,7 +179,7 @@ class LaidOut(Protocol):
 
 
 class Selections:
-    """Selected funds of many rebalances, laid out by fund; the same selection is kept once."""
+    """Selected funds of many rebalances, laid out by fund; equal objects are kept once."""
 
     def __init__(self, funds: int) -> None:
         self.funds = funds
@@ -216,7 +216,7 @@ class Selections:
 
 
 class Accounts:
-    """Accounts of one pool and the trail that their trading leaves.
+    """Accounts of one pool and the record of their trading.
 
     Parameters
     ----------
@@ -225,18 +225,18 @@ class Accounts:
     parameters : sequence of Parameters
         One per account.
     cash : sequence of float
-        CNY, one per account.
+        Cash at the start in CNY, one per account.
     schedules : sequence of mapping of int to Selection
         For each account the selected funds by the position of the rebalance session; where no fund
         is selected, everything is sold. The account begins on the first of them.
     shares : array of shape (accounts, funds), optional
         Held before the first session.
     orders : sequence of mapping of int to Order, optional
-        Those of an earlier rebalance without any fill, by fund.
+        Orders of an earlier rebalance that had no fill so far, by fund.
     selections : LaidOut, optional
         Where the selections are laid out already; the schedules then hold their places.
     keeps_rebalances : bool
-        Whether the trail tells what rebalances made of funds.
+        Whether the trail contains `Rebalanced`.
 
     Notes
     -----
@@ -360,7 +360,7 @@ class Accounts:
                 own, at, self.rebalance_selections[own, here[is_rebalance]], equity_as_of
             )
             self.next_rebalance[own] += 1
-        # After the rebalance, which may have aimed at a fund that ends on its very session.
+        # After the rebalance, because it may order a fund that ends on the same session.
         self.wanted[accounts] = np.where(
             self.prices.has_ended[sessions], np.nan, self.wanted[accounts]
         )
@@ -443,7 +443,7 @@ class Accounts:
         caps = np.where(is_capped, caps / equity_as_of[:, None], np.inf)
         shares_out = self.redistribute[accounts]
         capped = np.where(shares_out[:, None], weights, np.minimum(weights, caps))
-        # A cap that no weight reaches changes none of them.
+        # A cap that no weight reaches changes nothing.
         is_bound = shares_out & (weights + 1 / UNIT > caps).any(axis=1)
         for row in np.flatnonzero(is_bound):
             capped[row] = self._redistributed(
@@ -463,7 +463,7 @@ class Accounts:
             {
                 n: Cap(own.max_adv_pct, target.adv20, own.tranches, equity_as_of)
                 for n, (fund, target) in enumerate(chosen.items())
-                # One far above the limit of every fund binds nothing.
+                # A cap far above the limit of a fund cannot bind.
                 if caps[fund] <= 2 * own.max_single_weight
             },
         )
@@ -509,7 +509,7 @@ class Accounts:
         commission = np.where(is_free, self._commission(accounts[:, None], value), 0.0)
         gains = -(-1 * value + commission)
         balance = np.cumsum(np.column_stack([self.cash[accounts], gains]), axis=1)
-        # A few odd shares can be worth less than the commission of selling them.
+        # A few odd shares can be worth less than the commission for selling them.
         for row in np.flatnonzero((balance < 0).any(axis=1)):
             cash = self.cash[accounts[row]]
             for fund in np.flatnonzero(is_free[row]):

@@ -15,6 +15,7 @@ LAG = 21  # sessions, about a month: differences between two rebalances are corr
 SIGNIFICANT = 1.96  # two-sided, 95%
 BLOCK, DRAWS, SEED = 42, 2_000, 20_100_101
 INTERVAL = (0.025, 0.975)
+NO_VARIANCE = 1e-12  # of the variance of the series
 
 
 class Returns(NamedTuple):
@@ -118,8 +119,11 @@ def sharpe_ratio(excess: np.ndarray, sessions_per_year: int) -> float | None:
 
 def sharpe_interval(
     excess: np.ndarray, rival: np.ndarray, sessions_per_year: int
-) -> tuple[float, float]:
+) -> tuple[float | None, float | None]:
     """Return the 95% interval of the difference of the Sharpe ratios.
+
+    Both bounds are None if a draw has no ratio, because its returns are constant: then
+    the account was in cash for too long.
 
     Notes
     -----
@@ -138,14 +142,17 @@ def sharpe_interval(
     ratios = [
         _resampled_ratio(series, begins, lengths, sessions_per_year) for series in (excess, rival)
     ]
-    low, high = np.quantile(ratios[0] - ratios[1], INTERVAL)
+    differences = ratios[0] - ratios[1]
+    if not np.isfinite(differences).all():
+        return None, None
+    low, high = np.quantile(differences, INTERVAL)
     return float(low), float(high)
 
 
 def _resampled_ratio(
     series: np.ndarray, begins: np.ndarray, lengths: np.ndarray, sessions_per_year: int
 ) -> np.ndarray:
-    """Return the Sharpe ratio of every draw, from sums over its blocks."""
+    """Return the Sharpe ratio of every draw, NaN if its returns are constant."""
     around = np.concatenate([series, series[:BLOCK]])
     # Centered first: squares of raw values would cancel in the variance.
     center = series.mean()
@@ -156,8 +163,9 @@ def _resampled_ratio(
     )
     count = len(series)
     variance = (total_squares - total**2 / count) / (count - 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return math.sqrt(sessions_per_year) * (center + total / count) / np.sqrt(variance)
+    # A smaller variance is only the rounding error of a constant.
+    variance = np.where(variance > NO_VARIANCE * series.var(), variance, np.nan)
+    return math.sqrt(sessions_per_year) * (center + total / count) / np.sqrt(variance)
 
 
 def judge(

@@ -1,4 +1,4 @@
-"""The luck of the rebalance date: every strategy begun at each offset."""
+"""The luck of the rebalance date: every strategy, started at each offset."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from etf_rotation.backtest.ledger import PARAMETERS_SCHEMA
 from etf_rotation.backtest.marks import equity
 from etf_rotation.backtest.prices import BARS_SCHEMA, ENDINGS_SCHEMA, Prices, read_prices
 from etf_rotation.contracts import FundKey, read_checked, schema_of
-from etf_rotation.garbage import no_garbage_collection
 from etf_rotation.signals.selection import (
     KEPT,
     SELECTED,
@@ -71,7 +70,7 @@ class Fund(NamedTuple):
 
 
 class Luck(NamedTuple):
-    """What a strategy would have made at an offset, on the sessions that all offsets have."""
+    """A strategy's figures at an offset, on the sessions that all offsets have."""
 
     strategy: str
     pool: str
@@ -91,7 +90,7 @@ class Settings(NamedTuple):
 
 
 class Tranche(NamedTuple):
-    """A tranche by the number of its sessions in their period, and the first of them it takes."""
+    """A tranche: the number of its sessions in their period, and its first rebalance."""
 
     number: int
     first: int | None
@@ -104,7 +103,7 @@ LUCK_SCHEMA = schema_of(Luck)
 
 
 class Strategy:
-    """What the tranches of a strategy would choose in a pool, at any offset.
+    """The selections of a strategy's tranches in a pool, at any offset.
 
     Parameters
     ----------
@@ -188,8 +187,8 @@ class Strategy:
 def simulate_offsets(strategies: Sequence[Strategy]) -> list[dict[int, tuple[int, np.ndarray]]]:
     """Return for each strategy the first session and the equity from it on, by offset.
 
-    All strategies are of one pool. A tranche depends on its number and its first session alone, so
-    that offsets share the accounts of tranches.
+    All strategies are of one pool. A tranche depends only on its number and its first
+    session, so offsets share the accounts of their tranches.
     """
     by_offset = [own.tranches_by_offset() for own in strategies]
     accounts = [
@@ -290,28 +289,27 @@ def run(
         row for row in strategies.to_pylist() if (row["strategy"], row["pool"]) in parameters_of
     ]
     by_pool = sorted(with_bars, key=lambda row: row["pool"])
-    with no_garbage_collection():
-        for pool, own_rows in groupby(by_pool, key=lambda row: row["pool"]):
-            is_of_pool = pc.field("pool") == pool
-            days = dates.filter(is_of_pool).sort_by("trade_date")["trade_date"].to_pylist()
-            prices = read_prices(bars.filter(is_of_pool), days, endings.filter(is_of_pool))
-            own_sessions, own_funds = sessions.filter(is_of_pool), funds.filter(is_of_pool)
-            own = [
-                _strategy(
-                    row,
-                    prices,
-                    own_sessions,
-                    own_funds.filter(pc.field("strategy") == row["strategy"]),
-                    Parameters(**parameters_of[row["strategy"], pool]),
-                )
-                for row in own_rows
-                if row["rebalance"] in OFFSETS
-            ]
-            for one, curves in zip(own, simulate_offsets(own) if own else (), strict=True):
-                capital = one.parameters.target_capital
-                for figures in figures_by_offset(curves, capital, settings):
-                    is_own = figures[0] == one.rhythm.rebalance_offset
-                    rows.append(Luck(one.parameters.strategy, pool, *figures, is_own=is_own))
+    for pool, own_rows in groupby(by_pool, key=lambda row: row["pool"]):
+        is_of_pool = pc.field("pool") == pool
+        days = dates.filter(is_of_pool).sort_by("trade_date")["trade_date"].to_pylist()
+        prices = read_prices(bars.filter(is_of_pool), days, endings.filter(is_of_pool))
+        own_sessions, own_funds = sessions.filter(is_of_pool), funds.filter(is_of_pool)
+        own = [
+            _strategy(
+                row,
+                prices,
+                own_sessions,
+                own_funds.filter(pc.field("strategy") == row["strategy"]),
+                Parameters(**parameters_of[row["strategy"], pool]),
+            )
+            for row in own_rows
+            if row["rebalance"] in OFFSETS
+        ]
+        for one, curves in zip(own, simulate_offsets(own) if own else (), strict=True):
+            capital = one.parameters.target_capital
+            for figures in figures_by_offset(curves, capital, settings):
+                is_own = figures[0] == one.rhythm.rebalance_offset
+                rows.append(Luck(one.parameters.strategy, pool, *figures, is_own=is_own))
     table = pa.Table.from_pylist([row._asdict() for row in rows], schema=LUCK_SCHEMA)
     return table.sort_by([(name, "ascending") for name in (*key, "offset")])
 

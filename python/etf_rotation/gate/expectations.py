@@ -20,7 +20,8 @@ import pyarrow as pa
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.late_imports import late_imports
 
-# Only expectations on distributions use these two, which take half the time of the import.
+# Importing these two takes half the time, and only expectations on distributions use
+# them.
 with late_imports("scipy.stats", "altair"):
     import great_expectations as gx
     import great_expectations.expectations as gxe
@@ -47,8 +48,8 @@ SCHEMA = pa.schema(
 SYMBOL = r"^[0-9]{6}\.(?:SH|SZ)$"
 EXAMPLES = 3
 
-# A raw row that breaks an expectation goes to the quarantine and is counted there. Only where most
-# rows do is there nothing left to compute with.
+# The quarantine takes and counts the raw rows that break an expectation. The build stops
+# only if most rows do, because then there is nothing left to compute with.
 MOST = 0.5
 
 
@@ -117,7 +118,8 @@ def raw_suites() -> list[Suite]:
         _may_break(gxe.ExpectColumnValuesToMatchRegex, column="raw_symbol", regex=SYMBOL),
         _may_break(gxe.ExpectColumnValuesToBeNull, column="date_fault"),
         _may_break(gxe.ExpectColumnValuesToBeNull, column="text_column"),
-        # Not across files: identical rows collapse, and the check several_files names the files.
+        # Only within a file: equal rows of two files are merged, and the check several_files
+        # names the files.
         _may_break(
             gxe.ExpectCompoundColumnsToBeUnique,
             column_list=["source_file", "raw_symbol", "trade_date"],
@@ -249,16 +251,17 @@ def run_suites(name: str, suites: list[Suite], tables: dict, docs: Path) -> pa.T
     name : str
         Name of the set of suites, and of the folder of its pages.
     suites : list of Suite
-        One a table.
+        One per table.
     tables : dict of str to DuckDBPyRelation
         Every table that a suite names.
     docs : Path
-        Folder of all pages; gets `{name}/` anew and, once, an `index.html` that links to each.
+        Folder of all pages. `{name}/` is written anew, and `index.html` links to every
+        set of suites.
 
     Returns
     -------
     pa.Table
-        `SCHEMA`, one row an expectation. An expectation that cannot be evaluated did not succeed.
+        `SCHEMA`, one row per expectation. One that cannot be evaluated counts as failed.
     """
     context = _context()
     rows = []
@@ -270,7 +273,7 @@ def run_suites(name: str, suites: list[Suite], tables: dict, docs: Path) -> pa.T
 
 
 def _context():
-    # Any other context leaves a folder in the temporary directory each time.
+    # Every other kind of context leaves a folder in the temporary directory.
     stores = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     context = gx.get_context(

@@ -36,8 +36,9 @@ class Summary:
 
     Notes
     -----
-    Duplicates are pairs with |Pearson| above a limit over the rows that have both values. The sums
-    behind it are taken of values shifted and scaled by the first batch, so that nothing cancels.
+    Two factors are duplicates if |Pearson| exceeds a limit over the rows that have both
+    values. The values are shifted and scaled by the first batch before they are summed,
+    so that large numbers do not cancel.
     """
 
     def __init__(self, count: int):
@@ -53,7 +54,7 @@ class Summary:
         self._xy = np.zeros((count, count))
 
     def add(self, values: np.ndarray) -> None:
-        """Take in a batch, float (factors, rows) in score form with NaN for null; it is changed."""
+        """Add a batch, float (factors, rows) in score form with NaN for null; changes it."""
         absent = np.isnan(values)
         self.rows += values.shape[1]
         counts = values.shape[1] - absent.sum(axis=1)
@@ -69,7 +70,7 @@ class Summary:
         x -= self._shift
         x /= self._scale
         x[absent] = 0
-        # Most factors are null on the same rows: each pattern is multiplied once.
+        # Most factors are null on the same rows, so each pattern of nulls is multiplied once.
         patterns: dict[bytes, int] = {}
         packed = np.packbits(absent, axis=1)
         pattern = [patterns.setdefault(row.tobytes(), len(patterns)) for row in packed]
@@ -90,13 +91,13 @@ class Summary:
         with np.errstate(invalid="ignore", divide="ignore"):
             covariance = self._xy - self._x * self._x.T / self._n
             variance = self._xx - self._x**2 / self._n
-            # A smaller variance is the rounding error of a constant.
+            # A smaller variance is only the rounding error of a constant.
             variance = np.where(variance > 1e-12 * self._xx, variance, np.nan)
             return covariance / np.sqrt(variance * variance.T)
 
     def duplicate_of(self, limit: float) -> list[int | None]:
         """Return, per factor, the first earlier one with |Pearson| > `limit`, else None."""
-        # Rounded, because the last bits depend on the batches and must not decide.
+        # The last bits depend on the batches, so they are rounded away before they decide.
         alike = np.abs(self.correlation()).round(12) > limit
         return [
             int(np.argmax(alike[factor, :factor])) if alike[factor, :factor].any() else None
@@ -118,16 +119,17 @@ def summarize(
     factors : list of str
         Factor ids in catalog order.
     batches : iterable of pa.RecordBatch
-        Columns `pool` and `factors`, in score form. A few thousand rows each stay in the cache.
+        Columns `pool` and `factors`, in score form. Batches of a few thousand rows fit
+        into the processor's cache.
     duplicate_limit : float
         |Pearson| above which the later of two factors is a duplicate.
     may_be_empty : bool
-        Whether a panel without rows gives a summary without rows, as `dbt run --empty` wants it.
+        Whether a panel without rows gives an empty summary, as `dbt run --empty` needs.
 
     Raises
     ------
     InputError
-        If there is no row and there should be one.
+        There is no row, and `may_be_empty` is false.
     """
     summaries: dict[str, Summary] = {}
     for batch in batches:

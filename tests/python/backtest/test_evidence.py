@@ -139,6 +139,14 @@ def test_a_draw_is_the_sharpe_ratio_of_joined_blocks():
     assert evidence.sharpe_interval(own, rival, YEAR) == pytest.approx(expected, rel=1e-9)
 
 
+def test_an_account_that_was_mostly_in_cash_has_no_interval():
+    own, rival = autocorrelated(6)
+    own[:-60] = 0.0
+    figures = evidence.judge(own, rival, **SETTINGS)
+    assert figures["sharpe_difference"] is not None
+    assert (figures["low"], figures["high"]) == (None, None)
+
+
 def test_a_short_period_has_no_evidence():
     own, rival = autocorrelated(7, sessions=59)
     assert evidence.judge(own, rival, **SETTINGS) == {
