@@ -12,7 +12,7 @@ def main() -> NoReturn:
     try:
         process.take_over()
         # Imported here, not above: the import takes half a second, and a signal must be
-        # # handled even then.
+        # handled even then.
         from etf_rotation.cli import main as cli  # noqa: PLC0415
 
         code = cli.main()

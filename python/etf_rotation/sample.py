@@ -259,7 +259,7 @@ def _events(names: tuple[str, ...], dates: list[str]) -> dict[str, dict[str, flo
 
 def _normals(name: str, rows: int, columns: int) -> np.ndarray:
     # A sum of twelve integers is close enough to normal. A logarithm's last bit varies
-    # # between machines, and numpy's own method may change between versions.
+    # between machines, and numpy's own method may change between versions.
     raw = np.random.PCG64(zlib.crc32(name.encode())).random_raw(rows * columns * 3)
     parts = raw.reshape(rows, columns, 3).view(np.uint16)
     return (parts.sum(axis=2, dtype=np.int64) - 12 * 32767.5) / 65536

@@ -14,10 +14,12 @@ import signal
 import sys
 import threading
 import time
+from types import FrameType
 from typing import NoReturn
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PAUSE = 1.0  # seconds between two interruptions
+IMPORTING = 0.05  # seconds until a signal that met an import is looked at again
 LAST_SECONDS = 5.0  # for Python's own shutdown after an interruption
 
 
@@ -32,8 +34,12 @@ class _Interruption:
         self.is_held = False
         self.raised_at = -math.inf
 
-    def __call__(self, number: int, frame: object) -> None:
-        self.count += 1
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.count += number in ENDING_SIGNALS
+        if _is_importing(frame):
+            # An exception inside the import of a C++ extension aborts the process.
+            signal.setitimer(signal.ITIMER_REAL, IMPORTING)
+            return
         now = time.monotonic()
         # A signal within PAUSE must not interrupt the handling of this one. A later one
         # raises again: a library may have swallowed the first, and the user still wants
@@ -44,6 +50,14 @@ class _Interruption:
 
 
 _interruption = _Interruption()
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def hold() -> None:
@@ -108,7 +122,7 @@ def take_over() -> None:
     Signals that were blocked until now (bin/etf-rotation does it) are delivered.
     """
     _interruption.reset()
-    for number in ENDING_SIGNALS:
+    for number in (*ENDING_SIGNALS, signal.SIGALRM):
         signal.signal(number, _interruption)
     for descriptor in range(3):
         # Reopened: the next opened file would get the number of a closed stream.
@@ -132,7 +146,7 @@ def output_fault() -> str:
 
 def leave(code: int) -> NoReturn:
     """End the process with this exit code, even if signals arrive."""
-    for number in ENDING_SIGNALS:
+    for number in (*ENDING_SIGNALS, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -22,7 +22,7 @@ from etf_rotation.console import Progress, render_table
 from etf_rotation.errors import InputError
 from etf_rotation.production import manifest, settings, snapshots
 from etf_rotation.production.dbt_build import build, plain
-from etf_rotation.production.input_changes import Since, since
+from etf_rotation.production.input_changes import InputChanges, since
 from etf_rotation.sample import write_sample
 from etf_rotation.staging.raw_files import MARKER
 
@@ -197,7 +197,7 @@ def test_metadata_is_complete(published):
     database = root / "etf_rotation.duckdb"
     with duckdb.connect(str(database), read_only=True) as connection:
         same = since(connection, database, "2024-12-30")
-    assert same == Since(root.resolve().name, "2024-12-30")
+    assert same == InputChanges(root.resolve().name, "2024-12-30")
 
 
 def test_the_run_shows_progress_and_closing_tables(published):

@@ -14,6 +14,7 @@ from functools import partial
 from itertools import product
 
 import pytest
+from conftest import PROJECT
 from etf_rotation.cli.main import main
 from etf_rotation.console import Progress
 from etf_rotation.errors import InputError
@@ -634,3 +635,31 @@ def test_a_signal_at_any_moment_is_exit_code_2(root, name, delay):
     code, _, errors = ended(running)
     assert code in (0, 2)
     assert errors == ("interrupted\n" if code == 2 else "")
+
+
+INTERRUPTED_IMPORT = """
+import time
+from etf_rotation.production import process
+
+process.take_over()
+try:
+    import killed_while_imported
+    print("imported", flush=True)
+    time.sleep(10)
+except KeyboardInterrupt:
+    print("interrupted", process.received())
+"""
+
+
+def test_a_signal_during_an_import_waits_for_its_end(tmp_path):
+    (tmp_path / "killed_while_imported.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(0.2)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT],
+        env=os.environ | {"PYTHONPATH": f"{PROJECT / 'python'}:{tmp_path}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.split(), done.stderr) == (["imported", "interrupted", "1"], "")
