@@ -27,7 +27,7 @@ fetch: ## set up, then download the daily bars of the pools' real funds into raw
 
 test: ## set up, then all tests
 	@bin/setup requirements-dev.lock
-	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations=15
+	.venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations=15
 
 coverage: ## all tests, and which lines of the package none of them runs
 	@bin/setup requirements-dev.lock
