@@ -1,5 +1,6 @@
 """Raw daily bars to clean, adjusted arrays: what every peer starts from."""
 
+import argparse
 import csv
 import json
 import resource
@@ -77,6 +78,22 @@ def only(b, symbols):
 def pools(seeds):
     """Return pool by symbol."""
     return {row["symbol"]: row["pool"] for row in _rows(Path(seeds, "etf_pools.csv"))}
+
+
+def panel_arguments(description):
+    """Return the parser of a peer's command that writes a panel."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("raw_root")
+    parser.add_argument("seeds")
+    parser.add_argument("parquet", help="the file to write")
+    return parser
+
+
+def panel_writer(path, schema):
+    """Open a peer's panel for writing, without what would only cost it time."""
+    return pq.ParquetWriter(
+        path, schema, compression="none", use_dictionary=False, write_statistics=False
+    )
 
 
 def _rows(path):

@@ -4,14 +4,12 @@ TA-Lib's functions, by fund, where polars has none of its own; polars' rolling f
 for the rest. Expressions of one layer run in parallel; each layer reads the one before it.
 """
 
-import argparse
 import math
 
 import bars
 import numpy as np
 import polars as pl
 import polars_talib as plta
-import pyarrow.parquet as pq
 
 ROW_GROUP = 61_440
 MIN_FUNDS = 3
@@ -333,24 +331,14 @@ def write_panel(b, pools, path):
         names = [x for x in batch.collect_schema() if not x.startswith("_") and x not in given]
         group = batch.select(names).collect().to_arrow()
         if writer is None:
-            writer = pq.ParquetWriter(
-                path,
-                group.schema,
-                compression="none",
-                use_dictionary=False,
-                write_statistics=False,
-            )
+            writer = bars.panel_writer(path, group.schema)
         writer.write_table(group, row_group_size=count)
     writer.close()
     return names[2:]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("raw_root")
-    parser.add_argument("seeds")
-    parser.add_argument("parquet", help="the file to write")
-    given = parser.parse_args()
+    given = bars.panel_arguments(__doc__).parse_args()
     watch = bars.Stopwatch()
     b = bars.read(given.raw_root, given.seeds)
     watch.lap("read")

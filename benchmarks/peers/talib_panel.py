@@ -5,12 +5,9 @@ its fastest part; numpy on whole arrays for the rest. Rolling sums run on from b
 TA-Lib's do: quick, and less exact than windows computed afresh.
 """
 
-import argparse
-
 import bars
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import talib
 
 ROW_GROUP = 61_440
@@ -291,13 +288,7 @@ def write_panel(b, pools, path):
                 }
             )
             if writer is None:
-                writer = pq.ParquetWriter(
-                    path,
-                    table.schema,
-                    compression="none",
-                    use_dictionary=False,
-                    write_statistics=False,
-                )
+                writer = bars.panel_writer(path, table.schema)
             writer.write_table(table, row_group_size=len(table))
             first = rows.stop
     writer.close()
@@ -305,11 +296,7 @@ def write_panel(b, pools, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("raw_root")
-    parser.add_argument("seeds")
-    parser.add_argument("parquet", help="the file to write")
-    given = parser.parse_args()
+    given = bars.panel_arguments(__doc__).parse_args()
     np.seterr(divide="ignore", invalid="ignore")
     watch = bars.Stopwatch()
     b = bars.read(given.raw_root, given.seeds)

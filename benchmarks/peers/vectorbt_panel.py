@@ -4,8 +4,6 @@ Column names are those of the seed legacy_ids. Its vectorbt Bollinger bands are 
 the 105 of 314 that the original lost.
 """
 
-import argparse
-
 import bars
 import numpy as np
 import pandas as pd
@@ -123,10 +121,7 @@ def write_panel(b, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("raw_root")
-    parser.add_argument("seeds")
-    parser.add_argument("parquet", help="the file to write")
+    parser = bars.panel_arguments(__doc__)
     parser.add_argument("--engine", default="auto", choices=["auto", "numba", "rust"])
     given = parser.parse_args()
     np.seterr(divide="ignore", invalid="ignore")
