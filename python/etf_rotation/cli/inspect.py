@@ -82,7 +82,7 @@ def gate(
     chosen = language({}, os.environ)
     print(gate_table(rows, chosen), gate_counts(rows, chosen), sep="\n\n")
     if any(row["status"] == "pass" for row in unchanged):
-        print(texts("console", chosen)["files_unchanged"])
+        print(_words()["files_unchanged"])
     return GATE_FAILED if any(row["status"] == "fail" for row in rows) else PASSED
 
 
@@ -109,8 +109,7 @@ def list_runs(*, output_root: str | None) -> int:
     """List the stored runs."""
     root = _root(output_root)
     published = snapshots.current(root)
-    chosen = language({}, os.environ)
-    words = texts("console", chosen)
+    words = _words()
     columns = ("", *(words["list_headings"][name] for name in LISTED))
     found = snapshots.survey(root.parent)
     rows = [
@@ -123,13 +122,17 @@ def list_runs(*, output_root: str | None) -> int:
         if run.manifest is None:
             is_published = snapshots.is_published(root, run.path)
             mark = words["listed"]["is_published"] if is_published else ""
-            print(f"{run.path.name}{mark}: {getattr(run.why, chosen)}")
+            print(f"{run.path.name}{mark}: {getattr(run.why, language({}, os.environ))}")
     print(words["listed"]["published"].format(root) if published else _nothing(root))
     return PASSED
 
 
+def _words() -> dict:
+    return texts("console", language({}, os.environ))
+
+
 def _nothing(root: Path) -> str:
-    words = texts("console", language({}, os.environ))
+    words = _words()
     if root.is_symlink():
         return words["dangling"].format(root=root, target=os.readlink(root))
     return words["nothing_published"].format(root)
@@ -166,7 +169,7 @@ def diff(*, output_root: str | None, a: str, b: str) -> int:
     """
     base = _root(output_root).parent
     runs = [snapshots.find(base, run_id)[0] for run_id in (a, b)]
-    words = texts("console", language({}, os.environ))
+    words = _words()
     for name, rows in compare(*runs).items():
         print(words["listed"]["differ"].format(words["differences"][name], len(rows)))
         if rows:
@@ -191,7 +194,7 @@ def restore(*, output_root: str | None, run_id: str) -> int:
             _keep_orders(root, run_id)
         except (InputError, OSError, duckdb.Error) as after:
             error = error or after
-    words = texts("console", language({}, os.environ))["listed"]
+    words = _words()["listed"]
     print(words["restored"].format(run=run_id, root=root))
     if error is not None:
         print(words["failed_after"].format(reason(error)))
