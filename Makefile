@@ -5,6 +5,8 @@ RAW := $(or $(ETF_RAW_ROOT),$(if $(wildcard raw/ETF/daily/*.parquet),raw,sample)
 
 # The linter of prose knows English only.
 PAGES = $(filter-out %.zh-CN.md,$(wildcard *.md docs/*.md docs/decisions/*.md models/*.md))
+# Three processes: tests wait for servers and other processes.
+PYTEST := .venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras
 
 help: ## list the commands
@@ -27,11 +29,11 @@ fetch: ## set up, then download the daily bars of the pools' real funds into raw
 
 test: ## set up, then all tests
 	@bin/setup requirements-dev.lock
-	.venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations=15
+	$(PYTEST) --durations=15
 
 coverage: ## all tests, and which lines of the package none of them runs
 	@bin/setup requirements-dev.lock
-	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=term
 
 sample: ## write the synthetic sample into sample/
 	@bin/setup requirements.lock

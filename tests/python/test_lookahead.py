@@ -116,19 +116,22 @@ def test_a_peek_is_found_and_named(peek, builds, project, tmp_path):
     (project / file).write_text(text.replace(formula, peeking))
 
     building, peeked = project.parent / "etf_rotation.duckdb", {}
-    for build, as_of in (("whole", ""), ("cut", AS_OF.isoformat())):
-        shutil.copy(builds[build], building)
-        result = dbt_project.invoke(
-            ["--quiet", "run", "--select", *models.split()],
-            database=building,
-            folder=project.parent,
-            project=project,
-            variables={"ETF_RAW_ROOT": builds["raw_root"], "ETF_AS_OF": as_of},
-        )
-        assert result.success
-        (tmp_path / build).mkdir()
-        peeked[build] = building.rename(tmp_path / build / building.name)
-    (project / file).write_text(text)
+    try:
+        for build, as_of in (("whole", ""), ("cut", AS_OF.isoformat())):
+            shutil.copy(builds[build], building)
+            result = dbt_project.invoke(
+                ["--quiet", "run", "--select", *models.split()],
+                database=building,
+                folder=project.parent,
+                project=project,
+                variables={"ETF_RAW_ROOT": builds["raw_root"], "ETF_AS_OF": as_of},
+            )
+            assert result.success
+            (tmp_path / build).mkdir()
+            peeked[build] = building.rename(tmp_path / build / building.name)
+    finally:
+        # The next peek edits the same copy.
+        (project / file).write_text(text)
 
     found = lookahead.compare(peeked["whole"], peeked["cut"], as_of=AS_OF)
     assert (table, column) in {(difference.table, difference.column) for difference in found}
