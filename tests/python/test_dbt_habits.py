@@ -94,6 +94,33 @@ def test_a_setting_is_its_var_else_that_of_the_environment(sample, tmp_path):
     assert row == (f"{PROJECT}/it's", "all", f"{PROJECT}/mine.csv", "/old")
 
 
+def test_a_model_that_fails_leaves_its_older_table(sample, tmp_path):
+    """An SQL model, and a Python model that an earlier build left unfinished."""
+
+    def run(raw_root, *arguments):
+        models = "run", "--select", "run_settings", "raw_files"
+        return run_dbt(tmp_path, raw_root, *models, *arguments).success
+
+    def ask(query, read_only=True):
+        database = tmp_path / "etf_rotation.duckdb"
+        with duckdb.connect(str(database), read_only=read_only) as connection:
+            return connection.execute(query).fetchall()
+
+    settings, files = "from staging.run_settings", "from staging.raw_files order by source_file"
+    assert run(sample.raw_root)
+    older = ask(settings), ask(files)
+    assert not run(sample.raw_root, "--vars", "{duplicate_correlation: nonsense}")
+    assert (ask(settings), ask(files)) == older
+
+    ask("create table staging.raw_files__dbt_tmp as select 1 as unfinished", read_only=False)
+    assert not run(tmp_path / "nowhere")
+    assert ask(files) == older[1]
+    assert run(sample.raw_root)
+    assert ask(files) == older[1]
+    names = ask("select table_name from duckdb_tables() where schema_name = 'staging'")
+    assert sorted(names) == [("raw_files",), ("run_settings",)]
+
+
 def test_the_bound_on_memory_is_that_of_the_profile(monkeypatch):
     monkeypatch.delenv("ETF_MEMORY_LIMIT", raising=False)
     assert f"'ETF_MEMORY_LIMIT', '{memory_limit()}'" in (PROJECT / "profiles.yml").read_text()
