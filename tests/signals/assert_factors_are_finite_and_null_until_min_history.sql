@@ -2,6 +2,12 @@
 
 with
 
+panel as (
+
+    select * exclude (trade_date, pool) from {{ ref('factor_panel') }}
+
+),
+
 bars as (
 
     select * from {{ ref('stg_etf_daily') }}
@@ -14,33 +20,37 @@ catalog as (
 
 ),
 
-panel as (
-
-    select
-        factor_panel.* exclude (symbol, trade_date, as_of_date, pool),
-        bars.bar_number
-    from {{ ref('factor_panel') }} as factor_panel
-    inner join bars
-        on
-            factor_panel.symbol = bars.symbol
-            and factor_panel.as_of_date = bars.trade_date
-
-),
-
--- One scan of the panel: a value that is not finite counts as one on bar 0.
-first_bars as (
+-- One scan of the panel, and no join with its 275 columns: each fund's first date with a
+-- value. A value that is not finite counts as one before the first bar.
+first_dates as (
 
     unpivot (
         select
+            symbol,
             min(
                 case
-                    when not isfinite(columns(* exclude (bar_number))) then 0
-                    when columns(* exclude (bar_number)) is not null then bar_number
+                    when isfinite(columns(* exclude (symbol, as_of_date))) then as_of_date
+                    when columns(* exclude (symbol, as_of_date)) is not null then date '-infinity'
                 end
             )
         from panel
+        group by symbol
     )
-    on columns(*) into name factor_id value first_bar
+    on columns(* exclude (symbol)) into name factor_id value first_date
+
+),
+
+first_bars as (
+
+    select
+        first_dates.factor_id,
+        min(coalesce(bars.bar_number, 0)) as first_bar
+    from first_dates
+    left join bars
+        on
+            first_dates.symbol = bars.symbol
+            and first_dates.first_date = bars.trade_date
+    group by first_dates.factor_id
 
 )
 
