@@ -84,6 +84,8 @@ def invoke(
     dbtRunnerResult
         `success`, `exception` and the nodes' `result`.
     """
+    # As dbt_plugin.py does, but before dbt imports and parses rather than after.
+    gc.disable()
     # Not imported above: dbt takes seconds to import, and only builds need it.
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
@@ -106,7 +108,7 @@ def invoke(
             if DuckDBConnectionManager._ENV is not None:
                 DuckDBConnectionManager._ENV.close()
                 DuckDBConnectionManager._ENV = None
-            gc.enable()  # dbt_plugin.py stopped it
+            gc.enable()
 
 
 def project_vars() -> dict:
