@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple, get_args, get_type_hints
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -75,16 +76,48 @@ def read_checked(name: str, table: pa.Table, schema: pa.Schema, key: Sequence[st
     if missing:
         raise ValueError(f"{name}: no column {', '.join(missing)}")
     nullable = pa.schema([field.with_nullable(True) for field in schema])
-    table = table.select(schema.names).cast(nullable).sort_by([(c, "ascending") for c in key])
+    table, is_unique = _sorted(table.select(schema.names).cast(nullable), key)
     for field in schema:
         if not field.nullable:
             refuse(name, table, pc.is_null(table[field.name]), f"{field.name} is null")
         if pa.types.is_floating(field.type):
             is_bad = pc.invert(pc.is_finite(table[field.name]))
             refuse(name, table, is_bad, f"{field.name} is not finite")
-    rows = table.group_by(list(key), use_threads=False).aggregate([([], "count_all")])
-    refuse(name, rows, pc.greater(rows["count_all"], 1), "more than one row")
+    if not is_unique:
+        rows = table.group_by(list(key), use_threads=False).aggregate([([], "count_all")])
+        refuse(name, rows, pc.greater(rows["count_all"], 1), "more than one row")
     return table.cast(schema)
+
+
+def _sorted(table: pa.Table, key: Sequence[str]) -> tuple[pa.Table, bool]:
+    """Return the table sorted by its key, and whether the key is known to be unique."""
+    if any(table[name].null_count for name in key):
+        return table.sort_by([(name, "ascending") for name in key]), False
+    # Integers sort ten times faster than strings, and most tables are sorted already.
+    codes = [_codes(table[name]) for name in key]
+    order = _order(codes)
+    if (order < 0).any():
+        rows = np.lexsort(codes[::-1])
+        table = table.take(rows)
+        order = _order([own[rows] for own in codes])
+    return table, bool((order > 0).all())
+
+
+def _codes(column: pa.ChunkedArray) -> np.ndarray:
+    """Return integers that sort as the values do."""
+    if pa.types.is_string(column.type):
+        encoded = column.combine_chunks().dictionary_encode()
+        ranks = pc.rank(encoded.dictionary, sort_keys="ascending").to_numpy()
+        return ranks.astype(np.int64)[encoded.indices.to_numpy()]
+    return column.to_numpy().astype(np.int64)
+
+
+def _order(codes: Sequence[np.ndarray]) -> np.ndarray:
+    """Return for each row but the first the sign of its key less the key before it."""
+    order = np.sign(np.diff(codes[0]))
+    for own in codes[1:]:
+        order = np.where(order == 0, np.sign(np.diff(own)), order)
+    return order
 
 
 def refuse(name: str, table: pa.Table, is_bad: pa.ChunkedArray, fault: str) -> None:

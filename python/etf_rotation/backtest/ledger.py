@@ -1,5 +1,7 @@
 """The simulation as tables: fills, shares, cash and equity per strategy and pool."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
@@ -9,16 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etf_rotation.backtest.accounts import (
-    ENDED,
-    REASONS,
-    Accounts,
-    Order,
-    Parameters,
-    Selection,
-    Target,
-    Trail,
-)
+from etf_rotation.backtest.accounts import Accounts
 from etf_rotation.backtest.marks import AMOUNTS, Marks, add_up, mark
 from etf_rotation.backtest.prices import (
     BARS_SCHEMA,
@@ -28,6 +21,15 @@ from etf_rotation.backtest.prices import (
     fault,
     lay_out,
     read_prices,
+)
+from etf_rotation.backtest.records import (
+    ENDED,
+    REASONS,
+    Order,
+    Parameters,
+    Selection,
+    Target,
+    Trail,
 )
 from etf_rotation.contracts import FundKey, read_checked, refuse, schema_of
 from etf_rotation.signals.selection import StrategyKey, first_sessions
@@ -102,6 +104,15 @@ LEDGER_SCHEMA = schema_of(Entry)
 Targets = Mapping[int, Mapping[date, Mapping[str, Target]]]  # by tranche, session and symbol
 
 
+class Simulation(NamedTuple):
+    """A strategy in a pool; the fields are the arguments of `simulate`."""
+
+    prices: Prices
+    rebalances: Sequence[Rebalance]
+    targets: Targets
+    parameters: Parameters
+
+
 def simulate(
     prices: Prices,
     rebalances: Sequence[Rebalance],
@@ -163,14 +174,36 @@ def simulate(
     corporate_action_value - commission - slippage (see `marks.mark`). The first change
     starts from `target_capital`.
     """
-    schedules, first = schedules_of(prices, rebalances, targets, parameters)
-    if first is None:
-        return LEDGER_SCHEMA.empty_table()
-    tranches = range(parameters.tranches)
-    cash = [parameters.target_capital / parameters.tranches for _ in tranches]
-    trail = Accounts(prices, [parameters for _ in tranches], cash, schedules).run()
-    marks = [mark(trail, tranche, prices, first) for tranche in tranches]
-    return _ledger(trail, prices, parameters, marks, add_up(marks))
+    return simulate_all([Simulation(prices, rebalances, targets, parameters)])[0]
+
+
+def simulate_all(simulations: Sequence[Simulation]) -> list[pa.Table]:
+    """Return the ledger of each strategy and pool, as `simulate` does, in one pass."""
+    if not simulations:
+        return []
+    schedules: list[dict[int, Selection]] = []
+    owners: list[Parameters] = []
+    accounts, firsts = [], []
+    for one in simulations:
+        own_schedules, first = schedules_of(*one)
+        begin = len(schedules)
+        # A strategy that never begins needs no accounts.
+        schedules += own_schedules if first is not None else ()
+        accounts.append(range(begin, len(schedules)))
+        owners += [one.parameters] * len(accounts[-1])
+        firsts.append(first)
+    prices = {one.parameters.pool: one.prices for one in simulations}
+    cash = [own.target_capital / own.tranches for own in owners]
+    trail = Accounts(prices, owners, cash, schedules).run()
+    ledgers = []
+    for one, own, first in zip(simulations, accounts, firsts, strict=True):
+        if first is None:
+            ledgers.append(LEDGER_SCHEMA.empty_table())
+            continue
+        part = trail.part(own, len(one.prices.symbols))
+        marks = [mark(part, tranche, one.prices, first) for tranche in range(len(own))]
+        ledgers.append(_ledger(part, one.prices, one.parameters, marks, add_up(marks)))
+    return ledgers
 
 
 def schedules_of(
@@ -313,7 +346,7 @@ def plan(
     if targets is not None:
         schedule[1] = {columns[symbol]: target for symbol, target in targets.items()}
     orders = {columns[symbol]: order for symbol, order in open_orders.items()}
-    accounts = Accounts(prices, [parameters], [cash], [schedule], held, [orders])
+    accounts = Accounts({parameters.pool: prices}, [parameters], [cash], [schedule], held, [orders])
     may_trade = None if only is None else [columns[symbol] for symbol in only if symbol in columns]
     trail = accounts.trade_once(1, may_trade)
     rebalanced, attempts = trail.rebalanced, trail.attempts
@@ -407,20 +440,21 @@ def run(
         is_of_pool = pc.field("pool") == pool
         dates = sessions.filter(is_of_pool)["trade_date"].to_pylist()
         prices[pool] = read_prices(bars.filter(is_of_pool), dates, endings.filter(is_of_pool))
-    ledgers = [LEDGER_SCHEMA.empty_table()]
+    simulations = []
     for row in parameters.to_pylist():
         last = prices[row["pool"]].dates[-1]
         own = (pc.field("strategy") == row["strategy"]) & (pc.field("pool") == row["pool"])
         own &= pc.field("trade_date") <= last
-        ledgers.append(
-            simulate(
+        simulations.append(
+            Simulation(
                 prices[row["pool"]],
                 _records(rebalances.filter(own), Rebalance),
                 read_targets(targets.filter(own)),
                 Parameters(**row),
-            ).sort_by("sequence")
+            )
         )
-    return pa.concat_tables(ledgers).combine_chunks()
+    ledgers = [own.sort_by("sequence") for own in simulate_all(simulations)]
+    return pa.concat_tables([LEDGER_SCHEMA.empty_table(), *ledgers]).combine_chunks()
 
 
 def read_targets(table: pa.Table) -> Targets:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from itertools import groupby
 from operator import add
 from typing import NamedTuple
 
@@ -12,35 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etf_rotation.backtest.accounts import Accounts, Parameters, Selection, Target
+from etf_rotation.backtest.accounts import Accounts
+from etf_rotation.backtest.choices import OFFSETS, Choices, Eligible, Rhythm, Strategy
 from etf_rotation.backtest.evidence import sharpe_ratio
 from etf_rotation.backtest.ledger import PARAMETERS_SCHEMA
 from etf_rotation.backtest.marks import equity
 from etf_rotation.backtest.prices import BARS_SCHEMA, ENDINGS_SCHEMA, Prices, read_prices
+from etf_rotation.backtest.records import Parameters, States
 from etf_rotation.contracts import FundKey, read_checked, schema_of
-from etf_rotation.signals.selection import (
-    KEPT,
-    SELECTED,
-    Candidate,
-    Rules,
-    StrategyKey,
-    choose,
-    first_sessions,
-    raw_value,
-    weigh,
-)
+from etf_rotation.signals.selection import Rules, StrategyKey
+from etf_rotation.signals.weights import EQUAL
 
-# Offsets of a period, and how far apart its tranches are, in sessions.
-OFFSETS = {"monthly": 20, "weekly": 5}
-STEPS = {"monthly": 5, "weekly": 1}
 PERIODS = {"monthly": "month", "weekly": "week"}
-
-
-class Rhythm(NamedTuple):
-    """When a strategy is rebalanced."""
-
-    rebalance: str
-    rebalance_offset: int
 
 
 class _PoolSession(NamedTuple):
@@ -89,106 +71,17 @@ class Settings(NamedTuple):
     min_sessions: int
 
 
-class Tranche(NamedTuple):
-    """A tranche: the number of its sessions in their period, and its first rebalance."""
-
-    number: int
-    first: int | None
-
-
 STRATEGIES_SCHEMA = schema_of(StrategyKey, Rules, Rhythm)
 SESSIONS_SCHEMA = schema_of(_PoolSession, Numbers)
 FUNDS_SCHEMA = schema_of(StrategyKey, Fund)
 LUCK_SCHEMA = schema_of(Luck)
 
 
-class Strategy:
-    """The selections of a strategy's tranches in a pool, at any offset.
-
-    Parameters
-    ----------
-    prices : Prices
-        Of the pool.
-    funds : mapping of int to sequence of (Candidate, float)
-        The eligible funds with their ADV20, best first, by the position of the session.
-    numbers : mapping of int to sequence of int
-        The positions of the sessions on which a tranche of that number is rebalanced.
-    rules, rhythm, parameters
-        Of the strategy in the pool.
-    """
-
-    def __init__(
-        self,
-        prices: Prices,
-        funds: Mapping[int, Sequence[tuple[Candidate, float]]],
-        numbers: Mapping[int, Sequence[int]],
-        rules: Rules,
-        rhythm: Rhythm,
-        parameters: Parameters,
-    ) -> None:
-        self.prices, self.funds, self.numbers = prices, funds, numbers
-        self.rules, self.rhythm, self.parameters = rules, rhythm, parameters
-        self.columns = {symbol: n for n, symbol in enumerate(prices.symbols)}
-        self._chosen: dict[tuple[int, frozenset[str]], Selection] = {}
-
-    def tranches_by_offset(self) -> dict[int, list[Tranche]]:
-        """Return the tranches of each offset; nothing if one of the offsets never begins."""
-        step, count = STEPS[self.rhythm.rebalance], OFFSETS[self.rhythm.rebalance]
-        eligible = {
-            number: {session: len(self.funds.get(session, ())) for session in sessions}
-            for number, sessions in self.numbers.items()
-        }
-        tranches = {}
-        for offset in range(count):
-            numbers = [(offset + step * n) % count for n in range(self.rules.tranches)]
-            firsts = first_sessions([eligible[n] for n in numbers], self.rules.start_funds)
-            if firsts[0] is None:
-                return {}
-            tranches[offset] = list(map(Tranche, numbers, firsts))
-        return tranches
-
-    def schedule(self, tranche: Tranche) -> dict[int, Selection]:
-        """Return the selections of a tranche, from its first session on."""
-        schedule: dict[int, Selection] = {}
-        previous = frozenset[str]()
-        for session in self.numbers[tranche.number] if tranche.first is not None else ():
-            if session >= tranche.first:
-                schedule[session] = self._chosen_from(session, previous)
-                if self.rules.keep_rank > 1:
-                    previous = frozenset(self.prices.symbols[fund] for fund in schedule[session])
-        return schedule
-
-    def _chosen_from(self, session: int, previous: frozenset[str]) -> Selection:
-        key = session, previous
-        if key not in self._chosen:
-            self._chosen[key] = self._choose(session, previous)
-        return self._chosen[key]
-
-    def _choose(self, session: int, previous: frozenset[str]) -> Selection:
-        funds = self.funds.get(session, ())
-        ranking = [fund for fund, _ in funds]
-        reasons = choose(ranking, self.rules, previous)
-        taken = [own for own in funds if reasons[own[0].symbol] in (SELECTED, KEPT)]
-        weights = weigh([fund for fund, _ in taken], self.rules)
-        as_of_date = self.prices.dates[session - 1]
-        return {
-            self.columns[fund.symbol]: Target(
-                as_of_date,
-                weight,
-                fund.rank,
-                adv20,
-                raw_value(fund, self.rules),
-                None if fund.is_broad else fund.category,
-            )
-            for (fund, adv20), weight in zip(taken, weights, strict=True)
-        }
-
-
 def simulate_offsets(strategies: Sequence[Strategy]) -> list[dict[int, tuple[int, np.ndarray]]]:
     """Return for each strategy the first session and the equity from it on, by offset.
 
-    All strategies are of one pool. A tranche depends only on its number and its first
-    session, so offsets share the accounts of their tranches.
+    A tranche depends only on its number and its first session, so offsets share the
+    accounts of their tranches.
     """
     by_offset = [own.tranches_by_offset() for own in strategies]
     accounts = [
@@ -196,16 +89,19 @@ def simulate_offsets(strategies: Sequence[Strategy]) -> list[dict[int, tuple[int
         for n, offsets in enumerate(by_offset)
         for tranche in dict.fromkeys(one for own in offsets.values() for one in own)
     ]
+    if not accounts:
+        return [{} for _ in strategies]
+    choices = Choices(strategies)
+    parameters = [strategies[n].parameters for n, _ in accounts]
     trail = Accounts(
-        strategies[0].prices,
-        [strategies[n].parameters for n, _ in accounts],
-        [
-            strategies[n].parameters.target_capital / strategies[n].rules.tranches
-            for n, _ in accounts
-        ],
-        [strategies[n].schedule(tranche) for n, tranche in accounts],
+        {own.parameters.pool: own.prices for own in strategies},
+        parameters,
+        [own.target_capital / own.tranches for own in parameters],
+        choices.choose(accounts),
+        selections=choices,
+        records=(States,),
     ).run()
-    equities = {own: equity(trail, n, strategies[0].prices) for n, own in enumerate(accounts)}
+    equities = {own: equity(trail, n, strategies[own[0]].prices) for n, own in enumerate(accounts)}
     return [
         {
             offset: (
@@ -283,70 +179,85 @@ def run(
     strategies = read_checked("strategies", strategies, STRATEGIES_SCHEMA, key)
     parameters = read_checked("parameters", parameters, PARAMETERS_SCHEMA, key)
     parameters_of = {(row["strategy"], row["pool"]): row for row in parameters.to_pylist()}
-    rows = []
-    # A pool without any bar has no parameters, and no rows.
-    with_bars = [
-        row for row in strategies.to_pylist() if (row["strategy"], row["pool"]) in parameters_of
-    ]
-    by_pool = sorted(with_bars, key=lambda row: row["pool"])
-    for pool, own_rows in groupby(by_pool, key=lambda row: row["pool"]):
+    eligible = _Funds(funds)
+    own = []
+    for pool in sorted(set(strategies["pool"].to_pylist())):
         is_of_pool = pc.field("pool") == pool
         days = dates.filter(is_of_pool).sort_by("trade_date")["trade_date"].to_pylist()
         prices = read_prices(bars.filter(is_of_pool), days, endings.filter(is_of_pool))
-        own_sessions, own_funds = sessions.filter(is_of_pool), funds.filter(is_of_pool)
-        own = [
-            _strategy(
-                row,
-                prices,
-                own_sessions,
-                own_funds.filter(pc.field("strategy") == row["strategy"]),
-                Parameters(**parameters_of[row["strategy"], pool]),
-            )
-            for row in own_rows
-            if row["rebalance"] in OFFSETS
-        ]
-        for one, curves in zip(own, simulate_offsets(own) if own else (), strict=True):
-            capital = one.parameters.target_capital
-            for figures in figures_by_offset(curves, capital, settings):
-                is_own = figures[0] == one.rhythm.rebalance_offset
-                rows.append(Luck(one.parameters.strategy, pool, *figures, is_own=is_own))
+        own_sessions = sessions.filter(is_of_pool)
+        for row in strategies.filter(is_of_pool).to_pylist():
+            key_of_row = row["strategy"], pool
+            # A pool without any bar has no parameters, and no rows.
+            if row["rebalance"] in OFFSETS and key_of_row in parameters_of:
+                rules = Rules(*(row[name] for name in Rules._fields))
+                rhythm = Rhythm(*(row[name] for name in Rhythm._fields))
+                found = eligible.of(*key_of_row, rules, prices)
+                numbers = _numbers(own_sessions, rhythm.rebalance, found.counts)
+                given = Parameters(**parameters_of[key_of_row])
+                own.append(Strategy(prices, found, numbers, rules, rhythm, given))
+    rows = []
+    for one, curves in zip(own, simulate_offsets(own), strict=True):
+        capital = one.parameters.target_capital
+        for figures in figures_by_offset(curves, capital, settings):
+            is_own = figures[0] == one.rhythm.rebalance_offset
+            name, pool = one.parameters.strategy, one.parameters.pool
+            rows.append(Luck(name, pool, *figures, is_own=is_own))
     table = pa.Table.from_pylist([row._asdict() for row in rows], schema=LUCK_SCHEMA)
     return table.sort_by([(name, "ascending") for name in (*key, "offset")])
 
 
-def _strategy(
-    row: dict, prices: Prices, sessions: pa.Table, funds: pa.Table, parameters: Parameters
-) -> Strategy:
-    rhythm = Rhythm(*(row[name] for name in Rhythm._fields))
-    by_session = _by_session(funds)
-    return Strategy(
-        prices,
-        by_session,
-        _numbers(sessions, rhythm.rebalance, min(by_session, default=len(prices.dates))),
-        Rules(*(row[name] for name in Rules._fields)),
-        rhythm,
-        parameters,
-    )
+class _Funds:
+    """The eligible funds of all strategies and pools, as arrays."""
+
+    def __init__(self, funds: pa.Table) -> None:
+        self.table = funds
+        self.codes, self.names = {}, {}
+        for name in ("strategy", "pool", "symbol", "category"):
+            encoded = funds[name].combine_chunks().dictionary_encode()
+            self.codes[name] = encoded.indices.to_numpy()
+            self.names[name] = encoded.dictionary.to_pylist()
+        self.numbers = {
+            name: funds[name].to_numpy() for name in ("session", "rank", "adv20", "raw_value")
+        }
+        self.is_broad = funds["is_broad"].to_numpy()
+
+    def of(self, strategy: str, pool: str, rules: Rules, prices: Prices) -> Eligible:
+        """Arrange the funds of a strategy in a pool by session."""
+        rows = np.flatnonzero(self._is("strategy", strategy) & self._is("pool", pool))
+        session, rank = self.numbers["session"][rows], self.numbers["rank"][rows]
+        rows = rows[np.lexsort((rank, session))]
+        session, rank, adv20, value = (own[rows] for own in self.numbers.values())
+        column_of = {symbol: n for n, symbol in enumerate(prices.symbols)}
+        columns = np.array([column_of.get(symbol, -1) for symbol in self.names["symbol"]], int)
+        column = columns[self.codes["symbol"][rows]]
+        counts = np.bincount(session, minlength=len(prices.dates))
+        funds = np.zeros((len(counts), counts.max(initial=0)), int)
+        begins = np.cumsum(counts) - counts
+        funds[session, np.arange(len(rows)) - begins[session]] = column
+        shape = len(counts), len(prices.symbols)
+        ranks, adv20_of, values = np.zeros(shape, int), np.full(shape, np.nan), np.ones(shape)
+        ranks[session, column], adv20_of[session, column] = rank, adv20
+        if rules.weighting != EQUAL:
+            values[session, column] = value
+        sectors = np.full(shape[1], -1)
+        category = np.where(self.is_broad[rows], -1, self.codes["category"][rows])
+        sectors[column] = category
+        return Eligible(funds, counts, ranks, adv20_of, values, sectors)
+
+    def _is(self, column: str, name: str) -> np.ndarray:
+        names = self.names[column]
+        return self.codes[column] == (names.index(name) if name in names else -1)
 
 
-def _by_session(funds: pa.Table) -> dict[int, list[tuple[Candidate, float]]]:
-    session, rank = (funds[name].to_numpy() for name in ("session", "rank"))
-    funds = funds.take(np.lexsort((rank, session)))
-    by_session: dict[int, list[tuple[Candidate, float]]] = {}
-    columns = (funds[name].to_pylist() for name in Fund._fields)
-    for place, symbol, own_rank, adv20, value, category, is_broad in zip(*columns, strict=True):
-        candidate = Candidate(symbol, own_rank, None, value, category, is_broad)
-        by_session.setdefault(place, []).append((candidate, adv20))
-    return by_session
-
-
-def _numbers(sessions: pa.Table, rebalance: str, first: int) -> dict[int, list[int]]:
-    """Return the positions of the sessions of each number, from `first` on."""
+def _numbers(sessions: pa.Table, rebalance: str, counts: np.ndarray) -> dict[int, np.ndarray]:
+    """Return the sessions of each number, from the first with an eligible fund on."""
+    first = np.argmax(counts > 0) if counts.any() else len(counts)
     period = PERIODS[rebalance]
     own = sessions[f"session_of_{period}"].to_numpy()
     last = sessions[f"sessions_in_{period}"].to_numpy() - 1
     places = sessions["session"].to_numpy()
     return {
-        number: places[(own == np.minimum(number, last)) & (places >= first)].tolist()
+        number: places[(own == np.minimum(number, last)) & (places >= first)]
         for number in range(OFFSETS[rebalance])
     }

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from etf_rotation.backtest.accounts import Trail
-from etf_rotation.backtest.exact_sums import exact_sums
 from etf_rotation.backtest.prices import Prices
+from etf_rotation.backtest.records import Trail, rows_of
+from etf_rotation.exact_sums import exact_sums
 
 
 class Marks(NamedTuple):
@@ -94,20 +94,31 @@ def add_up(marks: Sequence[Marks]) -> Marks:
 
 def equity(trail: Trail, account: int, prices: Prices) -> np.ndarray:
     """Return an account's equity at every close; before it begins, its capital."""
-    cash, shares = _held(trail, account, prices, 0)
-    return cash + exact_sums(shares * prices.known_closes)
+    cash, shares, lengths = _states(trail, account, prices, 0)
+    # By fund: exact sums add one fund after the other.
+    state = np.repeat(np.arange(len(cash)), lengths)
+    by_fund = np.ascontiguousarray(shares.T).take(state, axis=1)
+    return cash[state] + exact_sums((by_fund * prices.known_closes_by_fund).T)
 
 
 def _held(trail: Trail, account: int, prices: Prices, first: int) -> tuple[np.ndarray, np.ndarray]:
     """Return cash (sessions,) and shares (sessions, funds) at closes from `first`."""
+    cash, shares, lengths = _states(trail, account, prices, first)
+    return np.repeat(cash, lengths), np.repeat(shares, lengths, axis=0)
+
+
+def _states(
+    trail: Trail, account: int, prices: Prices, first: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return cash, shares, and for how many sessions from `first` on both stay."""
     rows = rows_of(trail.states.account, account)
     lengths = np.diff([first, *trail.states.session[rows], len(prices.dates)])
     # A tranche holds its whole capital in cash until its first state.
     cash = np.concatenate([[trail.capital[account]], trail.states.cash[rows]])
     shares = np.zeros((len(cash), len(prices.symbols)))
     if len(cash) > 1:
-        shares[1:] = trail.states.shares[rows]
-    return np.repeat(cash, lengths), np.repeat(shares, lengths, axis=0)
+        shares[1:] = trail.states.shares[rows, : shares.shape[1]]
+    return cash, shares, lengths
 
 
 def costs_by_session(trail: Trail, account: int, end: int) -> tuple[np.ndarray, np.ndarray]:
@@ -124,8 +135,3 @@ def costs_by_session(trail: Trail, account: int, end: int) -> tuple[np.ndarray, 
         amounts[sessions, places] = getattr(trail.attempts, name)[rows][is_filled]
         sums.append(exact_sums(amounts))
     return sums[0], sums[1]
-
-
-def rows_of(accounts: np.ndarray, account: int) -> slice:
-    """Return the rows of one account in a table that is sorted by account."""
-    return slice(*np.searchsorted(accounts, [account, account + 1]))

@@ -15,6 +15,7 @@ from etf_rotation.contracts import FundKey, refuse, schema_of
 
 # Limit prices are multiples of 0.001 CNY. Raw prices carry floating-point noise.
 PRICE_DECIMALS = 3
+HALF_TOLERANCE = 1e-3  # of a tick
 
 
 class Bar(NamedTuple):
@@ -50,6 +51,11 @@ class Prices:
     def known_closes(self) -> np.ndarray:
         """The last close; 0 before the first bar: unlisted funds are never held."""
         return np.nan_to_num(self.last_close)
+
+    @cached_property
+    def known_closes_by_fund(self) -> np.ndarray:
+        """The known closes as (funds, sessions)."""
+        return np.ascontiguousarray(self.known_closes.T)
 
     @cached_property
     def open_or_close(self) -> np.ndarray:
@@ -93,9 +99,13 @@ class Prices:
 
     @cached_property
     def _rounded_open(self) -> np.ndarray:
-        # Not numpy's round: it scales first. Python rounds the exact decimal value.
-        rows = self.open.tolist()
-        return np.array([[round(price, PRICE_DECIMALS) for price in row] for row in rows])
+        scale = 10**PRICE_DECIMALS
+        ticks = self.open * scale
+        rounded = np.rint(ticks) / scale
+        # Near a half the product's own rounding could decide. Python rounds the exact value.
+        halves = np.abs(ticks - np.floor(ticks) - 0.5) < HALF_TOLERANCE
+        rounded[halves] = [round(price, PRICE_DECIMALS) for price in self.open[halves].tolist()]
+        return rounded
 
     @classmethod
     def of(

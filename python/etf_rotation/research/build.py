@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from etf_rotation.backtest.accounts import Parameters
+from etf_rotation.backtest.records import Parameters
 from etf_rotation.dbt_project import project_vars
 from etf_rotation.errors import InputError
 from etf_rotation.signals.selection import Rules

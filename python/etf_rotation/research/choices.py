@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from etf_rotation.backtest.accounts import Selection, Target
 from etf_rotation.research.data import PoolData, scores_of
-from etf_rotation.signals.selection import LIMIT_TOLERANCE, Rules
-from etf_rotation.signals.weights import EQUAL, OWN, Limits, redistribute
+from etf_rotation.signals.selection import Rules
+from etf_rotation.signals.selection_arrays import RankingRules, Rankings, choose_rows
+from etf_rotation.signals.weight_arrays import Selected, redistribute_rows
+from etf_rotation.signals.weights import EQUAL, OWN
 
 
 class Chain(NamedTuple):
@@ -31,7 +32,7 @@ class Chain(NamedTuple):
     first: int  # first session
 
 
-class Rankings(NamedTuple):
+class Ranked(NamedTuple):
     """Rankings of f funds on w sessions, best first."""
 
     order: np.ndarray  # (w, f), funds
@@ -39,14 +40,14 @@ class Rankings(NamedTuple):
     ranks: np.ndarray  # (w, f), by fund, from 1
 
 
-def rank(data: PoolData, factors: Sequence[str], weighting: str) -> Rankings:
+def rank(data: PoolData, factors: Sequence[str], weighting: str) -> Ranked:
     """Rank the funds of every session by score; ties go by symbol."""
     scores = scores_of(data, factors)
     order = np.argsort(-scores, axis=1, kind="stable")
     is_eligible = data.is_eligible[weighting] & ~np.isnan(scores)
     ranks = np.empty_like(order)
     np.put_along_axis(ranks, order, np.arange(1, order.shape[1] + 1)[None, :], axis=1)
-    return Rankings(order, np.take_along_axis(is_eligible, order, axis=1), ranks)
+    return Ranked(order, np.take_along_axis(is_eligible, order, axis=1), ranks)
 
 
 class Chosen:
@@ -57,14 +58,14 @@ class Chosen:
         self.funds = len(data.prices.symbols)
         _, codes = np.unique(np.array(data.sectors), return_inverse=True)
         self.sector_codes = np.where(data.is_broad, -1, codes)
-        self._rankings: dict[tuple, Rankings] = {}
+        self._rankings: dict[tuple, Ranked] = {}
         self._parts: dict[str, list[np.ndarray]] = {
             name: [] for name in ("is_target", "weight", "rank", "place")
         }
         self._weightings: list[str] = []
         self._count = 0
 
-    def rankings(self, factors: Sequence[str], weighting: str) -> Rankings:
+    def rankings(self, factors: Sequence[str], weighting: str) -> Ranked:
         """Return the rankings of a subset of factors, computed once."""
         key = tuple(factors), weighting
         if key not in self._rankings:
@@ -73,40 +74,23 @@ class Chosen:
 
     # -- the interface that Accounts uses ----------------------------------------------
 
-    @property
-    def rows(self) -> Chosen:
-        """The selections by place."""
-        return self
-
-    def __getitem__(self, place: int) -> Selection:
-        """Return one selection as targets by fund."""
-        session = self.grids["place"][place]
-        weighting = self._weightings[place]
-        raw_values = self.data.raw_values[weighting][session]
-        as_of_date = self.data.prices.dates[self.data.sessions[session] - 1]
-        return {
-            fund: Target(
-                as_of_date,
-                self.grids["weight"].item(place, fund),
-                self.grids["rank"].item(place, fund),
-                self.data.adv20.item(session, fund),
-                1.0 if weighting == EQUAL else raw_values.item(fund),
-                None if self.data.is_broad[fund] else self.data.sectors[fund],
-            )
-            for fund in np.flatnonzero(self.grids["is_target"][place]).tolist()
-        }
-
     def add(self, place: int) -> int:
         """Return the place of a selection that is already stored."""
         return place
 
     def laid_out(self) -> dict[str, np.ndarray]:
         """Return arrays (selections, funds), zero where a fund is not selected."""
-        self.grids = {name: np.concatenate(parts) for name, parts in self._parts.items()}
-        is_target = self.grids["is_target"]
-        adv20 = np.where(is_target, self.data.adv20[self.grids["place"]], np.nan)
-        return {name: self.grids[name] for name in ("is_target", "weight", "rank")} | {
-            "adv20": adv20
+        grids = {name: np.concatenate(parts) for name, parts in self._parts.items()}
+        place = grids.pop("place")
+        raw_values = np.ones(grids["weight"].shape)
+        weightings = np.array(self._weightings)
+        for name in set(self._weightings) - {EQUAL}:
+            is_own = weightings == name
+            raw_values[is_own] = self.data.raw_values[name][place[is_own]]
+        return grids | {
+            "adv20": np.where(grids["is_target"], self.data.adv20[place], np.nan),
+            "raw_value": raw_values,
+            "sector": np.broadcast_to(self.sector_codes, raw_values.shape),
         }
 
     # -- selecting ---------------------------------------------------------------------
@@ -176,39 +160,20 @@ class Chosen:
             if key[1] == OWN:
                 has_raw = ~np.isnan(self.data.raw_values[OWN][places[rows]])
                 can_take[rows] = np.take_along_axis(has_raw, order[rows], axis=1)
-        top_n = np.array([chain.top_n or 0 for chain in chains])
-        if previous is not None:
-            keep_rank = np.array([chain.keep_rank for chain in chains])
-            place = np.cumsum(is_eligible, axis=1)
-            longest = np.maximum(top_n, np.minimum(keep_rank * top_n, place[:, -1] / 2))
-            stays = is_eligible & np.take_along_axis(previous, order, axis=1)
-            stays &= place <= longest[:, None]
-            first = np.argsort(~stays, axis=1, kind="stable")
-            order, is_eligible, can_take = (
-                np.take_along_axis(grid, first, axis=1) for grid in (order, is_eligible, can_take)
-            )
-        return self._take(order, is_eligible & can_take, top_n)
-
-    def _take(self, order: np.ndarray, is_open: np.ndarray, top_n: np.ndarray) -> np.ndarray:
-        """Take funds in ranking order unless one breaks a limit."""
-        rules, rows = self.rules, np.arange(len(order))
-        has_top_n = top_n > 0
-        weight = np.minimum(1 / np.maximum(top_n, 1), rules.max_single_weight)
-        sector_limit = rules.max_sector_weight * (1 + LIMIT_TOLERANCE)
-        taken, broad_funds = np.zeros(len(order), int), np.zeros(len(order), int)
-        in_sector = np.zeros((len(order), self.sector_codes.max(initial=0) + 1), int)
-        is_target = np.zeros(order.shape, bool)
-        for place in range(order.shape[1]):
-            fund = order[:, place]
-            sector, is_broad = self.sector_codes[fund], self.data.is_broad[fund]
-            is_full = has_top_n & (taken == top_n)
-            is_over = is_broad & (broad_funds == rules.max_broad_funds)
-            is_over |= ~is_broad & ((in_sector[rows, sector] + 1) * weight > sector_limit)
-            takes = is_open[:, place] & ~is_full & ~(has_top_n & is_over)
-            taken += takes
-            broad_funds += takes & is_broad
-            in_sector[rows, sector] += takes & ~is_broad
-            is_target[rows, fund] = takes
+        count, rules = len(chains), self.rules
+        taken = choose_rows(
+            Rankings(order, is_eligible, can_take, self.sector_codes[order]),
+            RankingRules(
+                np.array([chain.top_n or 0 for chain in chains]),
+                np.array([chain.keep_rank for chain in chains]),
+                np.full(count, rules.max_single_weight),
+                np.full(count, rules.max_sector_weight),
+                np.full(count, rules.max_broad_funds),
+            ),
+            previous,
+        )
+        is_target = np.zeros_like(taken)
+        np.put_along_axis(is_target, order, taken, axis=1)
         return is_target
 
     def _keep(self, chain: Chain, places: np.ndarray, is_target: np.ndarray) -> int:
@@ -235,22 +200,19 @@ class Chosen:
     def _redistributed(
         self, weighting: str, places: np.ndarray, is_target: np.ndarray
     ) -> np.ndarray:
-        weight = np.zeros(is_target.shape)
-        limits = Limits(self.rules.max_single_weight, self.rules.max_sector_weight)
-        sectors = [
-            None if is_broad else sector
-            for sector, is_broad in zip(self.data.sectors, self.data.is_broad, strict=True)
-        ]
-        values = self.data.raw_values[weighting]
-        for row, place in enumerate(places.tolist()):
-            funds = np.flatnonzero(is_target[row]).tolist()
-            weight[row, funds] = redistribute(
-                weighting,
-                [1.0] * len(funds) if weighting == EQUAL else values[place, funds].tolist(),
-                [sectors[fund] for fund in funds],
-                limits,
+        count, values = len(places), np.ones(is_target.shape)
+        if weighting != EQUAL:
+            values = self.data.raw_values[weighting][places]
+        return redistribute_rows(
+            Selected(
+                np.full(count, weighting),
+                is_target,
+                values,
+                np.broadcast_to(self.sector_codes, is_target.shape),
+                np.full(count, self.rules.max_single_weight),
+                np.full(count, self.rules.max_sector_weight),
             )
-        return weight
+        )
 
 
 def _sort_key(chain: Chain) -> tuple:

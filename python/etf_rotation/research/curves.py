@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from etf_rotation.backtest.accounts import ENDED, Accounts, Attempts, States, Trail
-from etf_rotation.backtest.exact_sums import exact_sums
+from etf_rotation.backtest.accounts import Accounts
 from etf_rotation.backtest.prices import Prices
+from etf_rotation.backtest.records import ENDED, Attempts, States, Trail
+from etf_rotation.exact_sums import exact_sums
 from etf_rotation.research.build import Build, Variant
 from etf_rotation.research.choices import Chain, Chosen
 from etf_rotation.research.data import PoolData, tranche_numbers
@@ -85,12 +86,12 @@ def simulate(
     curves = _nothing(first, min(first.min(), count - 1), capital, count, funds, len(closes))
     if accounts:
         trail = Accounts(
-            data.prices,
+            {build.pool: data.prices},
             parameters,
             [capital / own.tranches for own in accounts],
             [schedules[own.chain] for own in accounts],
             selections=chosen,
-            keeps_rebalances=False,
+            records=(States, Attempts),
         ).run()
         places = {own: n for n, own in enumerate(accounts)}
         numbers = [[places[own] for own in of_variant] for of_variant in tranches]

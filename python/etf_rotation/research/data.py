@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from etf_rotation.backtest.luck import OFFSETS, STEPS
+from etf_rotation.backtest.choices import OFFSETS, STEPS
 from etf_rotation.backtest.prices import BARS_SCHEMA, Prices, read_prices
 from etf_rotation.contracts import FundKey, read_checked
 from etf_rotation.dbt_project import percentile_ranks, render

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from etf_rotation.backtest.accounts import BPS
+from etf_rotation.backtest.books import BPS
 from etf_rotation.errors import InputError
 from etf_rotation.research.overfitting import sharpe_by_variant
 

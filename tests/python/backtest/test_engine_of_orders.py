@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from akquant.backtest.fill_mode import NextOpen
-from etf_rotation.backtest.accounts import Parameters, Target
 from etf_rotation.backtest.ledger import Rebalance, walk
 from etf_rotation.backtest.prices import Bar
+from etf_rotation.backtest.records import Parameters, Target
 
 FUNDS = ["510001", "510002", "510003", "510004", "510005"]
 DAYS = [date(2021, 3, 1) + timedelta(days=n) for n in range(250)]

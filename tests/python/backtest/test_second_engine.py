@@ -12,9 +12,9 @@ import ffn
 import numpy as np
 import pandas as pd
 import pytest
-from etf_rotation.backtest.accounts import Parameters, Target
 from etf_rotation.backtest.ledger import Rebalance, walk
 from etf_rotation.backtest.prices import Bar
+from etf_rotation.backtest.records import Parameters, Target
 from etf_rotation.signals.weights import Limits, redistribute
 
 FUNDS = ["A", "B", "C", "D"]

@@ -111,10 +111,13 @@ def test_batch_selection_equals_single_selection(case):
     # other.
     later = chain._replace(first=2)
     places = chosen.choose([later, chain])
-    chosen.laid_out()
+    grids = chosen.laid_out()
     found = [
-        {fund: target.target_weight for fund, target in chosen[places[chain][session]].items()}
-        for session in range(1, SESSIONS + 1)
+        {
+            fund: grids["weight"].item(place, fund)
+            for fund in np.flatnonzero(grids["is_target"][place]).tolist()
+        }
+        for place in (places[chain][session] for session in range(1, SESSIONS + 1))
     ]
     assert found == one_by_one(*case)
     assert list(places[later]) == [2, 3, 4]
@@ -134,11 +137,10 @@ def test_targets_have_the_raw_weights():
     chosen = Chosen(pool_data(*case), rules)
     chain = Chain((), rules.weighting, 2, 1.0, True, "daily", 0, 1)  # noqa: FBT003
     places = chosen.choose([chain])[chain]
-    chosen.laid_out()
-    targets = chosen[places[1]]
-    assert list(targets) == [1, 2]
-    assert (targets[1].rank, targets[1].raw_value, targets[1].sector) == (1, 0.1, None)
-    assert (targets[2].rank, targets[2].raw_value, targets[2].sector) == (2, 0.4, "c")
-    assert targets[1].as_of_date == date(2024, 1, 1)
-    assert all(one.as_of_date == date(2024, 1, 1) for one in targets.values())
+    grids = chosen.laid_out()
+    first = {name: grid[places[1]].tolist() for name, grid in grids.items()}
+    assert first["is_target"] == [False, True, True]
+    assert first["rank"] == [0, 1, 2]
+    assert first["raw_value"][1:] == [0.1, 0.4]
+    assert (first["sector"][1] < 0) and (first["sector"][2] >= 0)
     assert [one for one in pairwise(sorted(places.values()))] == [(0, 1), (1, 2), (2, 3)]

@@ -4,9 +4,9 @@ from datetime import date, timedelta
 
 import pyarrow as pa
 import pytest
-from etf_rotation.backtest.accounts import Parameters, Target
 from etf_rotation.backtest.ledger import Rebalance, walk
 from etf_rotation.backtest.prices import Bar
+from etf_rotation.backtest.records import Parameters, Target
 from etf_rotation.signals.selection import (
     CANDIDATES_SCHEMA,
     SESSIONS_SCHEMA,
