@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from etf_rotation.backtest.accounts import Accounts
-from etf_rotation.backtest.marks import AMOUNTS, Marks, add_up, mark
+from etf_rotation.backtest.entries import LEDGER_SCHEMA, Entry, ledger_of
+from etf_rotation.backtest.marks import add_up, mark
 from etf_rotation.backtest.prices import (
     BARS_SCHEMA,
     ENDINGS_SCHEMA,
@@ -22,47 +22,9 @@ from etf_rotation.backtest.prices import (
     lay_out,
     read_prices,
 )
-from etf_rotation.backtest.records import (
-    ENDED,
-    REASONS,
-    Order,
-    Parameters,
-    Selection,
-    Target,
-    Trail,
-)
+from etf_rotation.backtest.records import PARAMETERS_SCHEMA, Parameters, Selection, Target
 from etf_rotation.contracts import FundKey, read_checked, refuse, schema_of
 from etf_rotation.signals.selection import StrategyKey, first_sessions
-
-
-class Entry(NamedTuple):
-    """A row of the ledger; `simulate` lists the columns filled for each kind."""
-
-    strategy: str
-    pool: str
-    sequence: int | None
-    kind: str
-    trade_date: date
-    tranche: int | None = None
-    symbol: str | None = None
-    side: str | None = None
-    reason: str | None = None
-    is_carry_over: bool | None = None
-    target_weight: float | None = None
-    target_shares: float | None = None
-    shares: float | None = None
-    price: float | None = None
-    close: float | None = None
-    value: float | None = None
-    market_value: float | None = None
-    equity: float | None = None
-    equity_as_of: float | None = None
-    cash: float | None = None
-    holdings_value: float | None = None
-    commission: float | None = None
-    slippage: float | None = None
-    corporate_action_value: float | None = None
-    price_pnl: float | None = None
 
 
 class Rebalance(NamedTuple):
@@ -71,17 +33,6 @@ class Rebalance(NamedTuple):
     tranche: int
     trade_date: date
     n_eligible: int
-
-
-class Planned(NamedTuple):
-    """An order for a future session; its targets are None unless it is a rebalance."""
-
-    symbol: str
-    side: str
-    shares: float
-    is_filled: bool  # whether the cash buys at least one lot
-    target_weight: float | None
-    target_shares: float | None
 
 
 class _Session(NamedTuple):
@@ -98,8 +49,6 @@ class _TargetKey(NamedTuple):
 SESSIONS_SCHEMA = schema_of(_Session)
 REBALANCES_SCHEMA = schema_of(StrategyKey, Rebalance)
 TARGETS_SCHEMA = schema_of(StrategyKey, _TargetKey, Target)
-PARAMETERS_SCHEMA = schema_of(Parameters)
-LEDGER_SCHEMA = schema_of(Entry)
 
 Targets = Mapping[int, Mapping[date, Mapping[str, Target]]]  # by tranche, session and symbol
 
@@ -202,7 +151,7 @@ def simulate_all(simulations: Sequence[Simulation]) -> list[pa.Table]:
             continue
         part = trail.part(own, len(one.prices.symbols))
         marks = [mark(part, tranche, one.prices, first) for tranche in range(len(own))]
-        ledgers.append(_ledger(part, one.prices, one.parameters, marks, add_up(marks)))
+        ledgers.append(ledger_of(part, one.prices, one.parameters, marks, add_up(marks)))
     return ledgers
 
 
@@ -288,94 +237,7 @@ def walk(
     """
     prices = lay_out(dates, bars, parameters.pool, endings)
     ledger = simulate(prices, rebalances, targets, parameters)
-    return _records(ledger.sort_by("sequence"), Entry)
-
-
-def plan(
-    trade_date: date,
-    last_bars: Mapping[str, Bar],
-    targets: Mapping[str, Target] | None,
-    parameters: Parameters,
-    *,
-    cash: float,
-    shares: Mapping[str, float],
-    open_orders: Mapping[str, Order],
-    only: Collection[str] | None = None,
-) -> list[Planned]:
-    """Plan a tranche's next orders as if every fund opened at its last close.
-
-    Parameters
-    ----------
-    trade_date : date
-        The session after the last close.
-    last_bars : mapping of symbol to Bar
-        The last bar of each fund that is held, selected or in an open order.
-    targets : mapping of symbol to Target
-        The funds selected for the session; None unless it is a rebalance.
-    parameters : Parameters
-        The strategy's parameters in the pool. `target_capital` is ignored: the
-        account's own cash and shares are the capital.
-    cash : float
-        CNY at the last close.
-    shares : mapping of symbol to float
-        Shares held at the last close, above zero.
-    open_orders : mapping of symbol to Order
-        Orders of the last rebalance without a fill so far.
-    only : collection of str, optional
-        Funds that the rebalance may trade; None for all.
-
-    Returns
-    -------
-    list of Planned
-        Orders in the sequence in which to send them.
-
-    Raises
-    ------
-    ValueError
-        A target without the ADV20 that caps it.
-    """
-    bars = {
-        symbol: Bar(bar.close, bar.close, bar.adj, None, None) for symbol, bar in last_bars.items()
-    }
-    prices = lay_out([None, trade_date], {None: bars, trade_date: bars}, parameters.pool)
-    columns = {symbol: n for n, symbol in enumerate(prices.symbols)}
-    held = np.zeros((1, len(columns)))
-    for symbol, count in shares.items():
-        held[0, columns[symbol]] = count
-    schedule = {}
-    if targets is not None:
-        schedule[1] = {columns[symbol]: target for symbol, target in targets.items()}
-    orders = {columns[symbol]: order for symbol, order in open_orders.items()}
-    accounts = Accounts({parameters.pool: prices}, [parameters], [cash], [schedule], held, [orders])
-    may_trade = None if only is None else [columns[symbol] for symbol in only if symbol in columns]
-    trail = accounts.trade_once(1, may_trade)
-    rebalanced, attempts = trail.rebalanced, trail.attempts
-    aims = dict(
-        zip(
-            rebalanced.fund.tolist(),
-            zip(
-                *(c.tolist() for c in (rebalanced.target_weight, rebalanced.target_shares)),
-                strict=True,
-            ),
-            strict=True,
-        )
-    )
-    return [
-        Planned(
-            prices.symbols[fund],
-            "buy" if is_buy else "sell",
-            count,
-            is_filled,
-            *aims.get(fund, (None, None)),
-        )
-        for fund, is_buy, count, is_filled in zip(
-            attempts.fund.tolist(),
-            attempts.is_buy.tolist(),
-            attempts.shares.tolist(),
-            attempts.is_filled.tolist(),
-            strict=True,
-        )
-    ]
+    return _records(ledger, Entry)
 
 
 def run(
@@ -453,8 +315,7 @@ def run(
                 Parameters(**row),
             )
         )
-    ledgers = [own.sort_by("sequence") for own in simulate_all(simulations)]
-    return pa.concat_tables([LEDGER_SCHEMA.empty_table(), *ledgers]).combine_chunks()
+    return pa.concat_tables([LEDGER_SCHEMA.empty_table(), *simulate_all(simulations)])
 
 
 def read_targets(table: pa.Table) -> Targets:
@@ -463,143 +324,6 @@ def read_targets(table: pa.Table) -> Targets:
     for key, target in zip(_records(table, _TargetKey), _records(table, Target), strict=True):
         targets[key.tranche][key.trade_date][key.symbol] = target
     return targets
-
-
-def _ledger(
-    trail: Trail,
-    prices: Prices,
-    parameters: Parameters,
-    of_tranches: Sequence[Marks],
-    total: Marks,
-) -> pa.Table:
-    """Combine the tranches' trails and the sessions' marks into one table."""
-    count = len(total.equity)
-    events = _events(trail, prices)
-    # A session's events come first, then its positions, then its own row.
-    n_events = np.bincount(events.pop("session") - total.first, minlength=count)
-    sessions, funds = np.nonzero(total.shares)
-    n_positions = np.bincount(sessions, minlength=count)
-    begins = np.concatenate([[0], np.cumsum(n_events + n_positions + 1)[:-1]])
-
-    dates = np.array(prices.dates[total.first :], dtype="datetime64[D]")
-    symbols = np.array(prices.symbols, dtype=object)
-    shares = total.shares[sessions, funds]
-    close = prices.last_close[total.first + sessions, funds]
-    parts = [
-        events | {"sequence": _numbered(begins, n_events)},
-        {
-            "kind": ["position"] * len(sessions),
-            "sequence": _numbered(begins + n_events, n_positions),
-            "trade_date": dates[sessions],
-            "symbol": symbols[funds],
-            "shares": shares,
-            "close": close,
-            "market_value": shares * close,
-        },
-        {
-            "kind": ["session"] * count,
-            "sequence": begins + n_events + n_positions,
-            "trade_date": dates,
-            **{name: getattr(total, name) for name in AMOUNTS},
-        },
-    ]
-    for tranche, own in enumerate(of_tranches):
-        amounts = {name: getattr(own, name) for name in ("equity", "cash", "holdings_value")}
-        parts.append(
-            {
-                "kind": ["tranche"] * count,
-                "sequence": [None] * count,
-                "trade_date": dates,
-                "tranche": np.full(count, tranche),
-                **amounts,
-            }
-        )
-        held = np.flatnonzero(own.shares[-1])
-        parts.append(
-            {
-                "kind": ["tranche_position"] * len(held),
-                "sequence": [None] * len(held),
-                "trade_date": dates[[-1] * len(held)],
-                "tranche": np.full(len(held), tranche),
-                "symbol": symbols[held],
-                "shares": own.shares[-1][held],
-            }
-        )
-    key = {"strategy": parameters.strategy, "pool": parameters.pool}
-    return pa.concat_tables(_table(part, key) for part in parts)
-
-
-def _numbered(begins: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return, per session, `count` consecutive numbers from its `begin`."""
-    places = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.repeat(begins, counts) + places
-
-
-def _events(trail: Trail, prices: Prices) -> dict[str, np.ndarray]:
-    """Return rebalances and orders as columns, sorted by session and tranche.
-
-    Payouts come before the rebalance because it invests their cash. Orders come after
-    it.
-    """
-    rebalanced, attempts = trail.rebalanced, trail.attempts
-    n_rebalanced, n_attempts = len(rebalanced.fund), len(attempts.fund)
-    is_attempt = np.repeat([False, True], [n_rebalanced, n_attempts])
-    phase = np.where(is_attempt, 2, 1)
-    phase[n_rebalanced:][attempts.reason == ENDED] = 0
-    session, tranche, fund = (
-        np.concatenate([getattr(rebalanced, name), getattr(attempts, name)]).astype(int)
-        for name in ("session", "account", "fund")
-    )
-    order = np.lexsort((phase, tranche, session))
-    kinds = np.where(attempts.is_filled, "trade", "rejected")
-    columns: dict[str, np.ndarray] = {
-        "kind": np.concatenate([np.repeat("rebalance", n_rebalanced), kinds]),
-        "symbol": np.array(prices.symbols, dtype=object)[fund],
-        "trade_date": np.array(prices.dates, dtype="datetime64[D]")[session],
-        "tranche": tranche,
-        "session": session,
-    }
-    nothing = {False: np.ma.masked_all(n_rebalanced), True: np.ma.masked_all(n_attempts)}
-    for name in ("target_weight", "target_shares", "price", "equity", "equity_as_of"):
-        columns[name] = np.ma.concatenate([getattr(rebalanced, name), nothing[True]])
-    of_orders = {
-        "side": np.where(attempts.is_buy, "buy", "sell"),
-        "reason": np.array(REASONS, dtype=object)[attempts.reason.astype(int)],
-        "is_carry_over": attempts.is_carry_over,
-        "shares": attempts.shares,
-        "value": attempts.value,
-        "commission": attempts.commission,
-        "slippage": attempts.slippage,
-    }
-    for name, values in of_orders.items():
-        empty = np.ma.masked_all(n_rebalanced, dtype=values.dtype)
-        columns[name] = np.ma.concatenate([empty, values])
-    columns["price"] = np.ma.concatenate([rebalanced.price, attempts.price])
-    return {name: _masked(values[order]) for name, values in columns.items()}
-
-
-def _masked(values: np.ndarray) -> np.ndarray | pa.Array:
-    """Return an array with null for masked values, and for NaN in amounts."""
-    is_null = np.ma.getmaskarray(values)
-    data = np.ma.getdata(values)
-    if data.dtype.kind == "f":
-        is_null = is_null | np.isnan(data)
-    return pa.array(data, mask=is_null) if is_null.any() else data
-
-
-def _table(columns: Mapping[str, Any], key: Mapping[str, str]) -> pa.Table:
-    count = len(columns["sequence"])
-    arrays = []
-    for field in LEDGER_SCHEMA:
-        if field.name in key:
-            arrays.append(pa.repeat(pa.scalar(key[field.name]), count))
-        elif field.name in columns:
-            values = columns[field.name]
-            is_arrow = isinstance(values, pa.Array)
-            arrays.append(values.cast(field.type) if is_arrow else pa.array(values, field.type))
-        else:
-            arrays.append(pa.nulls(count, field.type))
-    return pa.table(arrays, schema=LEDGER_SCHEMA)
 
 
 def _records(table: pa.Table, record: Any) -> list:

@@ -14,10 +14,9 @@ import pyarrow.compute as pc
 from etf_rotation.backtest.accounts import Accounts
 from etf_rotation.backtest.choices import OFFSETS, Choices, Eligible, Rhythm, Strategy
 from etf_rotation.backtest.evidence import sharpe_ratio
-from etf_rotation.backtest.ledger import PARAMETERS_SCHEMA
 from etf_rotation.backtest.marks import equity
 from etf_rotation.backtest.prices import BARS_SCHEMA, ENDINGS_SCHEMA, Prices, read_prices
-from etf_rotation.backtest.records import Parameters, States
+from etf_rotation.backtest.records import PARAMETERS_SCHEMA, Parameters, States
 from etf_rotation.contracts import FundKey, read_checked, schema_of
 from etf_rotation.signals.selection import Rules, StrategyKey
 from etf_rotation.signals.weights import EQUAL

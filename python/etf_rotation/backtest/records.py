@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from etf_rotation.contracts import schema_of
 from etf_rotation.signals.weights import EQUAL
 
 # Reasons of an order, or obstacles to its fill; `ended` is the payout of an ended fund.
@@ -58,6 +59,9 @@ class Parameters:
         for name in ("min_weight_change", "slippage_bps", "commission_bps", "min_commission_cny"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"parameters, pool {self.pool}: {name} is below zero")
+
+
+PARAMETERS_SCHEMA = schema_of(Parameters)
 
 
 class Target(NamedTuple):

@@ -9,7 +9,7 @@ from etf_rotation.bilingual import Bilingual
 from etf_rotation.contracts import schema_of
 
 if TYPE_CHECKING:
-    from etf_rotation.backtest.ledger import Planned
+    from etf_rotation.backtest.planning import Planned
     from etf_rotation.marts.next_session import Fund
 
 

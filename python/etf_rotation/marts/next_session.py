@@ -10,9 +10,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etf_rotation.backtest.ledger import PARAMETERS_SCHEMA, Planned, plan
+from etf_rotation.backtest.planning import Planned, plan
 from etf_rotation.backtest.prices import Bar
-from etf_rotation.backtest.records import Order, Parameters, Target
+from etf_rotation.backtest.records import PARAMETERS_SCHEMA, Order, Parameters, Target
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.contracts import read_checked, refuse, schema_of
 from etf_rotation.marts.holdings import Holdings

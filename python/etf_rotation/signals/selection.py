@@ -2,15 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import date
-from itertools import pairwise
 from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from etf_rotation.contracts import read_checked, schema_of
-from etf_rotation.signals.weights import EQUAL, INVERSE_VOLATILITY, OWN, Limits, redistribute
+from etf_rotation.signals.weight_arrays import redistribute_each
+from etf_rotation.signals.weights import EQUAL, INVERSE_VOLATILITY, OWN, Limits
 
 # A sum of weights equal to its limit may exceed it by a rounding error.
 LIMIT_TOLERANCE = 1e-9
@@ -52,33 +47,6 @@ class Candidate(NamedTuple):
     raw_value: float | None
     category: str
     is_broad: bool
-
-
-class _SessionKey(NamedTuple):
-    trade_date: date
-
-
-class _Tranche(NamedTuple):
-    tranche: int
-    trade_date: date
-
-
-class Decision(NamedTuple):
-    """The decision on one candidate; weights are fractions of equity."""
-
-    symbol: str
-    is_eligible: bool
-    is_selected: bool
-    target_weight: float
-    raw_weight: float | None
-    raw_value: float | None
-    reason: str
-
-
-STRATEGIES_SCHEMA = schema_of(StrategyKey, Rules)
-SESSIONS_SCHEMA = schema_of(StrategyKey, _Tranche)
-CANDIDATES_SCHEMA = schema_of(StrategyKey, _SessionKey, Candidate)
-SELECTION_SCHEMA = schema_of(StrategyKey, _Tranche, Decision)
 
 
 def first_sessions(eligible: Sequence[Mapping[int, int]], start_funds: int) -> list[int | None]:
@@ -192,8 +160,8 @@ def nominal_weight(rules: Rules) -> float:
     return min(1 / rules.top_n, rules.max_single_weight)
 
 
-def weigh(selected: Sequence[Candidate], rules: Rules) -> list[float]:
-    """Return the target weights of the selected funds, fractions of equity.
+def weigh_all(selections: Sequence[Sequence[Candidate]], rules: Rules) -> list[list[float]]:
+    """Return the target weights of the selected funds of each rebalance.
 
     Notes
     -----
@@ -202,11 +170,14 @@ def weigh(selected: Sequence[Candidate], rules: Rules) -> list[float]:
     `weights.redistribute`.
     """
     if not rules.redistribute:
-        return [nominal_weight(rules)] * len(selected)
-    return redistribute(
+        return [[nominal_weight(rules)] * len(selected) for selected in selections]
+    return redistribute_each(
         rules.weighting,
-        [raw_value(fund, rules) for fund in selected],
-        [None if fund.is_broad else fund.category for fund in selected],
+        [[raw_value(fund, rules) for fund in selected] for selected in selections],
+        [
+            [None if fund.is_broad else fund.category for fund in selected]
+            for selected in selections
+        ],
         Limits(rules.max_single_weight, rules.max_sector_weight),
     )
 
@@ -214,139 +185,6 @@ def weigh(selected: Sequence[Candidate], rules: Rules) -> list[float]:
 def raw_value(fund: Candidate, rules: Rules) -> float:
     """Return the raw weight of a selected fund; 1 for equal weights."""
     return 1.0 if rules.weighting == EQUAL else fund.raw_value
-
-
-def select_all(strategies: pa.Table, sessions: pa.Table, candidates: pa.Table) -> pa.Table:
-    """Decide on every fund before every rebalance of every strategy and tranche.
-
-    Parameters
-    ----------
-    strategies, sessions, candidates : pyarrow.Table
-        Columns of `STRATEGIES_SCHEMA`, `SESSIONS_SCHEMA` and `CANDIDATES_SCHEMA`, rows
-        in any order: one row per strategy and pool; one per rebalance session of a
-        tranche; and one per fund of the pool and session on which any tranche is
-        rebalanced.
-
-    Returns
-    -------
-    pyarrow.Table
-        `SELECTION_SCHEMA`, one row per rebalance and candidate, sorted by strategy,
-        pool, tranche, trade_date, symbol. `raw_weight` is the selected fund's weight
-        before limits: 1, 1 / volatility, or the raw weight of its ranking.
-
-    Raises
-    ------
-    ValueError
-        A missing column, a null or infinite value, a duplicate row, an eligible fund
-        without a rank, two eligible funds of one rank, or contradictory rules. The
-        message names strategy and pool.
-
-    Notes
-    -----
-    Source: steps 1 to 3 of "Portfolio construction" in the strategy's specification. A
-    tranche remembers its selections from the session on which it begins.
-    """
-    key = StrategyKey._fields
-    strategies = read_checked("strategies", strategies, STRATEGIES_SCHEMA, key)
-    sessions = read_checked("sessions", sessions, SESSIONS_SCHEMA, (*key, "tranche", "trade_date"))
-    candidates = read_checked(
-        "candidates", candidates, CANDIDATES_SCHEMA, (*key, "trade_date", "symbol")
-    )
-    parts = [SELECTION_SCHEMA.empty_table()]
-    for row in strategies.to_pylist():
-        own = (pc.field("strategy") == row["strategy"]) & (pc.field("pool") == row["pool"])
-        rules = Rules(*(row[name] for name in Rules._fields))
-        try:
-            check_rules(rules)
-            decided = _decide(rules, sessions.filter(own), candidates.filter(own))
-        except ValueError as error:
-            where = f"strategy {row['strategy']}, pool {row['pool']}"
-            raise ValueError(f"{where}: {error}") from error
-        names = SELECTION_SCHEMA.names[len(key) :]
-        columns = zip(*decided, strict=True) if decided else [[]] * len(names)
-        count = len(decided)
-        keys = [pa.repeat(pa.scalar(row[name]), count) for name in key]
-        arrays = [
-            pa.array(c, SELECTION_SCHEMA.field(n).type) for n, c in zip(names, columns, strict=True)
-        ]
-        parts.append(pa.table([*keys, *arrays], schema=SELECTION_SCHEMA))
-    return pa.concat_tables(parts).combine_chunks()
-
-
-def _decide(rules: Rules, sessions: pa.Table, candidates: pa.Table) -> list[tuple]:
-    funds = read_candidates(candidates)
-    by_tranche: list[list[date]] = [[] for _ in range(rules.tranches)]
-    for tranche, trade_date in zip(
-        sessions["tranche"].to_pylist(), sessions["trade_date"].to_pylist(), strict=True
-    ):
-        by_tranche[tranche].append(trade_date)
-    rankings = {day: rank_eligible(of_day) for day, of_day in funds.items()}
-    days = sorted(funds)
-    place = {day: n for n, day in enumerate(days)}
-    eligible = [{place[day]: len(rankings[day]) for day in own} for own in by_tranche]
-    firsts = first_sessions(eligible, rules.start_funds)
-    decided = []
-    for tranche, own_days in enumerate(by_tranche):
-        begin = firsts[tranche]
-        previous: Collection[str] = ()
-        for day in sorted(own_days):
-            reasons = choose(rankings[day], rules, previous)
-            if begin is not None and place[day] >= begin:
-                previous = {s for s, reason in reasons.items() if reason in (SELECTED, KEPT)}
-            for decision in _decisions(funds[day], rankings[day], reasons, rules):
-                decided.append((tranche, day, *decision))
-    return decided
-
-
-def read_candidates(table: pa.Table) -> dict[date, list[Candidate]]:
-    """Read the funds of each session from `CANDIDATES_SCHEMA`, in the table's order."""
-    funds: dict[date, list[Candidate]] = defaultdict(list)
-    columns = (table[name].to_pylist() for name in Candidate._fields)
-    for day, *values in zip(table["trade_date"].to_pylist(), *columns, strict=True):
-        funds[day].append(Candidate(*values))
-    return funds
-
-
-def rank_eligible(funds: Iterable[Candidate]) -> list[Candidate]:
-    """Return the eligible funds, best first.
-
-    Raises
-    ------
-    ValueError
-        A fund without a rank, or two funds of one rank.
-    """
-    ranking = [fund for fund in funds if fund.ineligible is None]
-    for fund in ranking:
-        if fund.rank is None:
-            raise ValueError(f"symbol {fund.symbol} is eligible and has no rank")
-    ranking.sort(key=lambda fund: fund.rank)
-    for before, after in pairwise(ranking):
-        if before.rank == after.rank:
-            raise ValueError(f"symbols {before.symbol} and {after.symbol} have one rank")
-    return ranking
-
-
-def _decisions(
-    funds: Sequence[Candidate],
-    ranking: Sequence[Candidate],
-    reasons: Mapping[str, str],
-    rules: Rules,
-) -> Iterator[Decision]:
-    selected = [fund for fund in ranking if reasons[fund.symbol] in (SELECTED, KEPT)]
-    weights = dict(zip((f.symbol for f in selected), weigh(selected, rules), strict=True))
-    for fund in funds:
-        is_selected = fund.symbol in weights
-        value = raw_value(fund, rules) if is_selected else None
-        inverse = rules.weighting == INVERSE_VOLATILITY and is_selected
-        yield Decision(
-            symbol=fund.symbol,
-            is_eligible=fund.ineligible is None,
-            is_selected=is_selected,
-            target_weight=weights.get(fund.symbol, 0.0),
-            raw_weight=1 / value if inverse else value,
-            raw_value=value,
-            reason=fund.ineligible or reasons[fund.symbol],
-        )
 
 
 def check_rules(rules: Rules) -> None:

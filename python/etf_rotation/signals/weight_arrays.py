@@ -7,6 +7,8 @@ cannot decide goes to `redistribute`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,6 +81,33 @@ def redistribute_rows(selected: Selected, caps: Caps | None = None) -> np.ndarra
         own_caps = None if caps is None else _of(caps, rows)
         weights[rows] = _shared_out(_of(selected, rows), in_sector[rows], own_caps)
     return weights
+
+
+def redistribute_each(
+    weighting: str,
+    values: Sequence[Sequence[float]],
+    sectors: Sequence[Sequence[str | None]],
+    limits: Limits,
+) -> list[list[float]]:
+    """Return the weights of selections given as in `redistribute`."""
+    lengths = list(map(len, values))
+    places = np.nonzero(np.arange(max(lengths, default=0)) < np.array(lengths, int)[:, None])
+    shape = len(values), max(lengths, default=0)
+    selected = Selected(
+        np.full(len(values), weighting),
+        np.zeros(shape, bool),
+        np.ones(shape),
+        np.full(shape, -1),
+        *(np.full(len(values), limit) for limit in limits),
+    )
+    codes: dict[str | None, int] = {None: -1}
+    selected.is_selected[places] = True
+    selected.values[places] = list(chain.from_iterable(values))
+    selected.sectors[places] = [
+        codes.setdefault(sector, len(codes) - 1) for sector in chain.from_iterable(sectors)
+    ]
+    weights = redistribute_rows(selected).tolist()
+    return [row[:length] for row, length in zip(weights, lengths, strict=True)]
 
 
 def _of(table: Any, rows: np.ndarray) -> Any:

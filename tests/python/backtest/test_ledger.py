@@ -7,9 +7,8 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from etf_rotation.backtest.entries import LEDGER_SCHEMA
 from etf_rotation.backtest.ledger import (
-    LEDGER_SCHEMA,
-    PARAMETERS_SCHEMA,
     REBALANCES_SCHEMA,
     SESSIONS_SCHEMA,
     TARGETS_SCHEMA,
@@ -18,7 +17,7 @@ from etf_rotation.backtest.ledger import (
     walk,
 )
 from etf_rotation.backtest.prices import BARS_SCHEMA, ENDINGS_SCHEMA, Bar
-from etf_rotation.backtest.records import Parameters, Target
+from etf_rotation.backtest.records import PARAMETERS_SCHEMA, Parameters, Target
 
 DAYS = [date(2021, 3, 1) + timedelta(days=n) for n in range(400)]
 PARAMETERS = {

@@ -6,9 +6,9 @@ from datetime import date, timedelta
 
 import pyarrow as pa
 import pytest
-from etf_rotation.backtest.ledger import PARAMETERS_SCHEMA, Rebalance, walk
+from etf_rotation.backtest.ledger import Rebalance, walk
 from etf_rotation.backtest.prices import Bar
-from etf_rotation.backtest.records import Parameters, Target
+from etf_rotation.backtest.records import PARAMETERS_SCHEMA, Parameters, Target
 from etf_rotation.marts import next_session
 from etf_rotation.marts.holdings import Holdings
 from etf_rotation.marts.next_session import Fund, Tranche

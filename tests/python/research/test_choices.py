@@ -7,7 +7,7 @@ import numpy as np
 from etf_rotation.backtest.prices import Prices
 from etf_rotation.research.choices import Chain, Chosen
 from etf_rotation.research.data import PoolData
-from etf_rotation.signals.selection import KEPT, SELECTED, Candidate, Rules, choose, weigh
+from etf_rotation.signals.selection import KEPT, SELECTED, Candidate, Rules, choose, weigh_all
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,7 +93,7 @@ def one_by_one(rules, sectors, is_broad, scores, eligible, raw):
         ]
         reasons = choose(funds, rules, previous)
         selected = [fund for fund in funds if reasons[fund.symbol] in (SELECTED, KEPT)]
-        weights = weigh(selected, rules)
+        (weights,) = weigh_all([selected], rules)
         found.append({int(f.symbol): w for f, w in zip(selected, weights, strict=True)})
         previous = {fund.symbol for fund in selected}
     return found

@@ -7,7 +7,7 @@ import pytest
 from etf_rotation.backtest.ledger import Rebalance, walk
 from etf_rotation.backtest.prices import Bar
 from etf_rotation.backtest.records import Parameters, Target
-from etf_rotation.signals.selection import (
+from etf_rotation.signals.decisions import (
     CANDIDATES_SCHEMA,
     SESSIONS_SCHEMA,
     STRATEGIES_SCHEMA,

@@ -4,15 +4,15 @@ from datetime import date
 
 import pyarrow as pa
 import pytest
-from etf_rotation.signals.selection import (
+from etf_rotation.signals.decisions import (
     CANDIDATES_SCHEMA,
     SELECTION_SCHEMA,
     SESSIONS_SCHEMA,
     STRATEGIES_SCHEMA,
-    Rules,
     select_all,
 )
 from etf_rotation.signals.selection import Candidate as Fund
+from etf_rotation.signals.selection import Rules
 
 # Two funds of 0.2 fill a sector of 0.4.
 RULES = {
