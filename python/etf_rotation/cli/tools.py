@@ -50,7 +50,8 @@ def sample(*, folder: Path, pools_csv: Path, last_session: dt.datetime, sessions
     """Write a synthetic sample of daily bars to FOLDER, in the raw layout.
 
     The sample replaces an older one in FOLDER. Its prices are not market prices. The
-    docstring of python/etf_rotation/sample.py lists its suspensions, splits and limits.
+    docstring of python/etf_rotation/sample_prices.py lists its suspensions, splits and
+    limits.
     """
     from etf_rotation.sample import summary, write_sample  # noqa: PLC0415
 
