@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -126,9 +127,28 @@ def _changes(database: Path, published: Path | None) -> dict[str, list[dict]] | 
 
 
 def _render(source: Source, run: Run, changed: dict[str, list[dict]] | None) -> str:
-    # Not imported above: it takes up to three seconds, and only reports need it.
-    from plotly.offline import get_plotlyjs  # noqa: PLC0415
+    environment = _templates()
+    environment.filters |= {
+        "money": lambda value: numbers.money(value, source.language),
+        "fund": source.fund,
+        "strategy": source.strategy_name,
+    }
+    content = _content(source, run) | {"changes": changed}
+    figures = {"columns": source.columns.arrays, "figures": source.figures}
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    plotly, packed_plotly = _plotly()
+    return environment.get_template("report.html.j2").render(
+        content,
+        figures=packed(as_json(figures)),
+        plotly=packed_plotly,
+        script=Markup(script),
+        policy=content_security_policy(script, plotly),
+    )
 
+
+@cache
+def _templates() -> Environment:
+    """Return the templates; they compile once per process, not once per report."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -141,23 +161,21 @@ def _render(source: Source, run: Run, changed: dict[str, list[dict]] | None) -> 
         "points": numbers.points,
         "number": numbers.number,
         "metric": numbers.metric,
-        "money": lambda value: numbers.money(value, source.language),
         "measured": numbers.measured,
         "setting": numbers.setting,
         "tint": numbers.tint,
-        "fund": source.fund,
-        "strategy": source.strategy_name,
     }
-    content = _content(source, run) | {"changes": changed}
-    figures = {"columns": source.columns.arrays, "figures": source.figures}
-    script, plotly = (TEMPLATES / "report.js").read_text(encoding="utf-8"), get_plotlyjs()
-    return environment.get_template("report.html.j2").render(
-        content,
-        figures=packed(as_json(figures)),
-        plotly=packed(plotly),
-        script=Markup(script),
-        policy=content_security_policy(script, plotly),
-    )
+    return environment
+
+
+@cache
+def _plotly() -> tuple[str, str]:
+    """Return the text of plotly.js, and the same text packed."""
+    # Not imported above: it takes up to three seconds, and only reports need it.
+    from plotly.offline import get_plotlyjs  # noqa: PLC0415
+
+    text = get_plotlyjs()
+    return text, packed(text)
 
 
 def _content(source: Source, run: Run) -> dict:
