@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -161,6 +162,17 @@ def create(connection: duckdb.DuckDBPyConnection, table: str, rows: str) -> None
     connection.execute(f"create table {table} as select {', '.join(columns)} from ({rows})")
 
 
+@cache
+def finished_database(**facts) -> bytes:
+    """Return the content of the finished database with these facts."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "etf_rotation.duckdb"
+        with duckdb.connect(str(path)) as connection:
+            for name, rows in ROWS.items():
+                create(connection, name, rows.format(**facts))
+        return path.read_bytes()
+
+
 class FinishedBuild:
     """Called in place of `build.build`."""
 
@@ -186,17 +198,15 @@ class FinishedBuild:
         self, settings: Settings, run: Path, before: Path | None, progress: Progress
     ) -> Build:
         self.before = before
-        facts = {
-            "rows": self.rows,
-            "seed": self.seed,
-            "status": self.status,
-            "later": self.later,
-            "restated": self.restated,
-            "code": code_version(PROJECT),
-        }
-        with duckdb.connect(str(run / "etf_rotation.duckdb")) as connection:
-            for name, rows in ROWS.items():
-                create(connection, name, rows.format(**facts))
+        content = finished_database(
+            rows=self.rows,
+            seed=self.seed,
+            status=self.status,
+            later=self.later,
+            restated=self.restated,
+            code=code_version(PROJECT),
+        )
+        (run / "etf_rotation.duckdb").write_bytes(content)
         (run / "gate_report").mkdir()
         (run / "gate_report" / "index.html").write_text("<html></html>")
         (run / "dbt").mkdir()

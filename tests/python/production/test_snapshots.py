@@ -521,7 +521,8 @@ def in_a_child(action):
 
 def test_killed_at_any_moment_what_is_published_is_whole(root):
     """Twenty kills, most of them while files, manifest and link are written."""
-    produce(root)
+    # Of the size that the children have, so that they find their build finished.
+    produce(root, rows=20_000)
     before = assert_whole(root)
 
     def a_run():
@@ -552,10 +553,21 @@ def test_killed_at_any_moment_what_is_published_is_whole(root):
     assert not list(root.parent.glob(".*.new"))
 
 
-def test_every_step_of_publishing_can_be_the_last(root):
-    """Kill the process at each call that makes a change on disk durable, in turn."""
-    first = produce(root).run_id
-    seen = set()
+def test_every_step_of_publishing_can_be_the_last(root, monkeypatch):
+    """Kill the process at each call that makes a change on disk durable, in turn.
+
+    Each run takes over the files of the first: all of these calls come after they are there.
+    """
+    outcome = produce(root)
+    first, seen = outcome.run_id, set()
+    of_the_run = shutil.ignore_patterns("manifest.json")
+    written = shutil.copytree(root, root.parents[1] / "written", ignore=of_the_run)
+
+    def filled(production, run, its_outcome):
+        shutil.copytree(written, run, dirs_exist_ok=True)
+        vars(its_outcome).update(vars(outcome) | {"run_id": run.name, "is_published": False})
+
+    monkeypatch.setattr(Production, "_fill", filled)
     for steps in range(200):
 
         def dies_after(calls=steps):
