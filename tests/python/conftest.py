@@ -1,5 +1,6 @@
 """Builds for the tests: dbt in this process, each into a database and target of its own."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -12,6 +13,7 @@ import duckdb
 import pytest
 from etf_rotation import dbt_project
 from etf_rotation.sample import write_sample
+from faults.workspace import FAULTS, make_healthy
 
 # hypothesis would keep its examples in the project's folder.
 os.environ.setdefault(
@@ -29,11 +31,11 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
-def run_dbt(folder, raw_root, *arguments, callbacks=()):
+def run_dbt(folder, raw_root, *arguments, callbacks=(), **variables):
     """Run dbt on the project with database, target and logs in `folder`; return its result.
 
     `result.success` says whether it passed, `result.result` holds the nodes' outcomes. Each of
-    `callbacks` receives dbt's events.
+    `callbacks` receives dbt's events. `variables` are of the environment, such as ETF_POOLS.
     """
     with pytest.MonkeyPatch.context() as patch, parsed_before(folder, arguments) as link:
         for name in [n for n in os.environ if n.startswith("ETF_")]:
@@ -42,7 +44,7 @@ def run_dbt(folder, raw_root, *arguments, callbacks=()):
             ["--quiet", *arguments],
             database=link / "etf_rotation.duckdb",
             folder=folder,
-            variables={"ETF_RAW_ROOT": str(raw_root)},
+            variables={"ETF_RAW_ROOT": str(raw_root), **variables},
             callbacks=callbacks,
         )
 
@@ -73,15 +75,12 @@ def parsed_before(folder, arguments):
         shutil.copyfile(folder / PARSED, kept)
 
 
-def build(folder, raw_root, *arguments):
+def build(folder, raw_root, *arguments, **variables):
     """Run `dbt build`, which must pass, and return the path of the database."""
-    result = run_dbt(folder, raw_root, "build", *arguments)
+    result = run_dbt(folder, raw_root, "build", *arguments, **variables)
     faults = [f"{r.node.name}: {r.message}" for r in result.result or () if r.status in FAULTS]
     assert result.success, "\n".join(faults) or str(result.exception)
     return folder / "etf_rotation.duckdb"
-
-
-FAULTS = {"error", "fail", "runtime error"}
 
 
 def damage(database, table):
@@ -101,16 +100,51 @@ def damage(database, table):
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory):
+def once(tmp_path_factory):
+    """Make a folder once for all of pytest's workers: `once(name, fill)` returns its path.
+
+    The first worker that asks calls `fill` with the empty folder; the others wait for it. What
+    lies in the folder is shared, so no test may write there.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def once(name, fill):
+        folder, finished = shared / name, shared / f"{name}.finished"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not finished.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                finished.touch()
+        return folder
+
+    return once
+
+
+def build_sample(folder):
+    """Write the synthetic sample, two years of it, and build it whole with every dbt test."""
+    write_sample(folder / "sample", pools_csv=SEEDS / "etf_pools.csv", sessions=500)
+    build(folder, folder / "sample", "--selector", "data_and_research")
+
+
+@pytest.fixture(scope="session")
+def sample(once):
     """The synthetic sample, two years of it, built whole with every dbt test.
 
     Has `raw_root`, `folder` (with target), `database` and a read-only `connection`.
     """
-    folder = tmp_path_factory.mktemp("sample_build")
-    raw_root = folder / "sample"
-    write_sample(raw_root, pools_csv=SEEDS / "etf_pools.csv", sessions=500)
-    database = build(folder, raw_root, "--selector", "data_and_research")
+    folder = once("sample_build", build_sample)
+    database = folder / "etf_rotation.duckdb"
     with duckdb.connect(str(database), read_only=True) as connection:
         yield SimpleNamespace(
-            raw_root=raw_root, folder=folder, database=database, connection=connection
+            raw_root=folder / "sample", folder=folder, database=database, connection=connection
         )
+
+
+@pytest.fixture(scope="session")
+def healthy(once):
+    """The folder of the build from which a workspace of faults starts."""
+    return once("healthy", make_healthy)

@@ -35,16 +35,9 @@ daily_own,OTHER,false,rank_by_calm_momentum,3,1,own,60,true,daily,0,1,0.01
 OF_ALL_STRATEGIES = {"backtest.common_growth", "backtest.strategy_comparison"}
 
 
-class Strategies(Workspace):
-    """A workspace whose healthy build judges no unit tests."""
-
-    def build(self, *arguments, **variables):
-        return super().build(*(arguments or MODELS), **variables)
-
-
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory):
-    return Strategies(tmp_path_factory.mktemp("own_strategy"))
+def workspace(healthy, tmp_path_factory):
+    return Workspace(tmp_path_factory.mktemp("own_strategy"), healthy)
 
 
 def recipe(page):

@@ -13,7 +13,7 @@ import pytest
 
 from faults.elsewhere import ELSEWHERE
 from faults.matrix import GROUPS
-from faults.workspace import PROJECT, Workspace
+from faults.workspace import PROJECT, Workspace, make_healthy
 
 
 class _Reports:
@@ -39,7 +39,9 @@ def main() -> int:
 
     print(f"{'fault':46}{'outcome':9}{'caught by':50}{'seconds':>7}")
     with tempfile.TemporaryDirectory() as folder:
-        workspace = Workspace(Path(folder))
+        healthy = Path(folder) / "healthy"
+        make_healthy(healthy)
+        workspace = Workspace(Path(folder) / "workspace", healthy)
         for group in GROUPS:
             start = time.monotonic()
             built, words = group.run(workspace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import shutil
 import time
 from dataclasses import dataclass
@@ -23,6 +24,12 @@ FOLDERS = ("models", "macros", "seeds", "tests", "python")
 FILES = ("dbt_project.yml", "profiles.yml", "selectors.yml")
 
 
+FAULTS = ("error", "fail", "runtime error")
+
+
+QUIET = ("--log-level", "none", "--no-write-json")
+
+
 # Enough funds for a strategy in every pool, and enough of them that one is below a tenth.
 FUNDS = {"A_SHARE": 11, "QDII": 5, "OTHER": 6}
 
@@ -39,56 +46,85 @@ STRANGER = "588888.SH"  # in no pool
 PRICES = ("open", "high", "low", "close")
 
 
-class Workspace:
-    """A copy of the project, a raw folder and a database, put back before every fault."""
+# Tables that hold a build's paths, and the columns.
+PATHS = {
+    "staging.run_settings": ("raw_root", "project_dir", "data_docs"),
+    "staging.raw_files": ("path",),
+}
 
-    def __init__(self, folder: Path):
+
+def make_healthy(folder: Path) -> None:
+    """Fill a folder with what workspaces start from: project, raw files and their build."""
+    project, raw = folder / "project", folder / "raw"
+    copy_project(PROJECT, project)
+    _trim_seeds(project / "seeds")
+    write_sample(
+        raw,
+        pools_csv=project / "seeds" / "etf_pools.csv",
+        last_session=LAST_SESSION,
+        sessions=SESSIONS,
+    )
+    done = dbt_project.invoke(
+        ["build", *QUIET, "--exclude-resource-type", "unit_test"],
+        database=folder / "etf_rotation.duckdb",
+        folder=folder / "dbt",
+        project=project,
+        variables={"ETF_RAW_ROOT": str(raw)},
+    )
+    failed = [f"{r.node.name}: {r.message}" for r in done.result or () if r.status in FAULTS]
+    if not done.success:
+        raise AssertionError(f"the healthy build fails: {failed or done.exception}")
+
+
+def _trim_seeds(seeds: Path) -> None:
+    with (seeds / "etf_pools.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    kept = [
+        row
+        for pool, count in FUNDS.items()
+        for row in [row for row in rows if row["pool"] == pool][:count]
+    ]
+    symbols = {row["symbol"] for row in kept}
+    write_csv(seeds / "etf_pools.csv", kept)
+    with (seeds / "corporate_actions.csv").open(encoding="utf-8", newline="") as file:
+        actions = list(csv.DictReader(file))
+    write_csv(seeds / "corporate_actions.csv", [row for row in actions if row["symbol"] in symbols])
+
+
+class Workspace:
+    """A copy of the project, a raw folder and a database, put back before every fault.
+
+    `healthy` is a folder that `make_healthy` filled; it stays as it is.
+    """
+
+    def __init__(self, folder: Path, healthy: Path):
         self.folder = folder
         self.project = folder / "project"
         self.raw = folder / "raw"
         self.database = folder / "etf_rotation.duckdb"
-        self._healthy_project = folder / "healthy_project"
-        self._healthy_raw = folder / "healthy_raw"
-        self.healthy_database = folder / "healthy" / "etf_rotation.duckdb"
-        copy_project(PROJECT, self._healthy_project)
-        self._trim_seeds()
-        write_sample(
-            self._healthy_raw,
-            pools_csv=self._healthy_project / "seeds" / "etf_pools.csv",
-            last_session=LAST_SESSION,
-            sessions=SESSIONS,
-        )
-        self.reset()
-        self.healthy = self.build()
-        self.healthy_database.parent.mkdir()
-        shutil.copy(self.database, self.healthy_database)
-
-    def _trim_seeds(self) -> None:
-        seeds = self._healthy_project / "seeds"
-        with (seeds / "etf_pools.csv").open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        kept = [
-            row
-            for pool, count in FUNDS.items()
-            for row in [row for row in rows if row["pool"] == pool][:count]
-        ]
-        symbols = {row["symbol"] for row in kept}
-        write_csv(seeds / "etf_pools.csv", kept)
-        with (seeds / "corporate_actions.csv").open(encoding="utf-8", newline="") as file:
-            actions = list(csv.DictReader(file))
-        write_csv(
-            seeds / "corporate_actions.csv", [row for row in actions if row["symbol"] in symbols]
-        )
+        self.healthy = healthy
+        self.healthy_database = healthy / "etf_rotation.duckdb"
 
     def reset(self, *, with_database: bool = False) -> None:
         """Put project and raw files back; the database is gone, or that of the healthy build."""
-        _synchronise(self._healthy_project, self.project)
-        _synchronise(self._healthy_raw, self.raw)
+        _synchronise(self.healthy / "project", self.project)
+        _synchronise(self.healthy / "raw", self.raw)
         self.database.unlink(missing_ok=True)
         Path(f"{self.database}.wal").unlink(missing_ok=True)
         (self.folder / "published.duckdb").unlink(missing_ok=True)
         if with_database:
             shutil.copy(self.healthy_database, self.database)
+            self._move_paths()
+
+    def _move_paths(self) -> None:
+        """Make the paths in the copied database those of this workspace."""
+        with duckdb.connect(str(self.database)) as connection:
+            for table, columns in PATHS.items():
+                moved = (f"{name} = replace({name}, $old, $new)" for name in columns)
+                connection.execute(
+                    f"update {table} set {', '.join(moved)}",
+                    {"old": f"{self.healthy}/", "new": f"{self.folder}/"},
+                )
 
     # -- raw files --
 
@@ -149,13 +185,13 @@ class Workspace:
         began = time.monotonic()
         # test_unit_tests.py runs the unit tests, which judge the code and not the data.
         only = () if command == "parse" else ("--exclude-resource-type", "unit_test")
-        # With other vars dbt parses the project anew, and again without them: 2 s each. In two
-        # folders the second is spared.
-        has_settings = not {"--vars", "--target"}.isdisjoint(arguments)
+        # With other vars dbt parses the project anew, which takes 2 s: each has its own folder.
+        options = zip(arguments, arguments[1:], strict=False)
+        given = [value for option, value in options if option in ("--vars", "--target")]
         done = dbt_project.invoke(
-            [command, "--log-level", "none", "--no-write-json", *only, *arguments],
+            [command, *QUIET, *only, *arguments],
             database=self.database,
-            folder=self.folder / ("dbt_with_settings" if has_settings else "dbt"),
+            folder=self.folder / "dbt" / hashlib.sha256(repr(given).encode()).hexdigest()[:8],
             project=self.project,
             variables={"ETF_RAW_ROOT": str(self.raw), **variables},
         )
@@ -163,7 +199,7 @@ class Workspace:
         messages = [
             " ".join([f"{result.node.name}:", *(result.message or "").split(), self._rows(result)])
             for result in results
-            if result.status in ("error", "fail", "runtime error")
+            if result.status in FAULTS
         ]
         if done.exception is not None:
             messages.append(f"{type(done.exception).__name__}: {done.exception}")

@@ -24,13 +24,15 @@ TYPES_OF_DATES = {
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory):
-    return Workspace(tmp_path_factory.mktemp("faults"))
+def workspace(healthy, tmp_path_factory):
+    return Workspace(tmp_path_factory.mktemp("faults"), healthy)
 
 
 def test_the_healthy_build_passes_with_alerts_on_returns_at_most(workspace):
-    assert workspace.healthy.is_success, workspace.healthy.errors
-    found = {row["check_name"] for row in workspace.healthy.checks if row["status"] != "pass"}
+    workspace.reset(with_database=True)
+    rows = workspace.query("select check_name, status from gate.gate_checks")
+    found = {row["check_name"] for row in rows if row["status"] != "pass"}
+    assert rows
     assert found <= {
         "annual_return",
         "max_drawdown",
@@ -144,7 +146,7 @@ def test_a_build_of_some_models_is_not_judged(workspace):
 
 
 def test_the_pages_can_be_read_offline(workspace):
-    pages = list((workspace.folder / "dbt" / "target" / "gate_report").rglob("*.html"))
+    pages = list((workspace.healthy / "dbt" / "target" / "gate_report").rglob("*.html"))
     assert {page.parent.name for page in pages if page.name == "index.html"} >= {"raw", "published"}
     fetched = (
         r"<(script|link|img|iframe|video|source)\b[^>]*\b(src|href)=[\"']?(https?:)?//|@import"
