@@ -242,8 +242,15 @@ def telling_dates(database: Path) -> list[dt.date]:
     return sorted({date for (date,) in rows if date is not None})
 
 
-def build(folder: Path, raw_root: str, as_of: dt.date | None = None, **variables: str) -> Path:
-    """Build all dated tables into a new database below `folder`; return its path.
+def build(
+    folder: Path,
+    raw_root: str,
+    as_of: dt.date | None = None,
+    *,
+    project: Path = dbt_project.PROJECT,
+    **variables: str,
+) -> Path:
+    """Build the tables to compare into a new database below `folder`; return its path.
 
     Parameters
     ----------
@@ -252,7 +259,10 @@ def build(folder: Path, raw_root: str, as_of: dt.date | None = None, **variables
     raw_root : str
         Folder above ETF/daily, absolute.
     as_of : datetime.date, optional
-        Raw rows after this date are not read.
+        Raw rows after this date are not read. Only the tables are built that `compare`
+        reads with such a date.
+    project : Path
+        The dbt project's folder.
     **variables : str
         More environment variables for the build, such as ETF_POOLS.
 
@@ -266,11 +276,14 @@ def build(folder: Path, raw_root: str, as_of: dt.date | None = None, **variables
     # The builds of a proof share dbt's parse result, which is good for one path alone.
     building = folder.parent / "building" / database.name
     building.parent.mkdir(exist_ok=True)
+    dated = (table.partition(".")[2] for table in (*UP_TO_NEXT_SESSION, *UP_TO_AS_OF))
+    models = dated if as_of else (f"path:models/{layer}" for layer in LAYERS)
     result = dbt_project.invoke(
         ["--quiet", "build", "--resource-type", "model", "--resource-type", "seed"]
-        + ["--select", *(f"+path:models/{layer}" for layer in LAYERS)],
+        + ["--select", *(f"+{model}" for model in models)],
         database=building,
         folder=folder.parent,
+        project=project,
         variables={"ETF_RAW_ROOT": raw_root, "ETF_AS_OF": as_of.isoformat() if as_of else ""}
         | variables,
     )

@@ -5,28 +5,24 @@ import shutil
 
 import pytest
 from etf_rotation import dbt_project, lookahead
-from etf_rotation.sample import write_sample
-from faults.workspace import copy_project
 
-POOLS = dbt_project.PROJECT / "seeds" / "etf_pools.csv"
 # The eve of a rebalance, and before a split of 513100.SH.
 AS_OF = dt.date(2021, 12, 31)
 
 
 @pytest.fixture(scope="module")
-def builds(tmp_path_factory):
+def builds(healthy, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lookahead")
-    raw_root = folder / "raw"
-    write_sample(raw_root, pools_csv=POOLS, last_session="2022-06-30", sessions=330)
+    project, raw_root = healthy / "project", str(healthy / "raw")
 
     def build(name, **settings):
-        return lookahead.build(folder / name, str(raw_root), **settings)
+        return lookahead.build(folder / name, raw_root, project=project, **settings)
 
     return {
-        "whole": build("whole"),
+        "whole": healthy / "etf_rotation.duckdb",
         "cut": build("cut", as_of=AS_OF),
         "one pool": build("one_pool", ETF_POOLS="QDII", ETF_THREADS="1"),
-        "raw_root": str(raw_root),
+        "raw_root": raw_root,
     }
 
 
@@ -44,10 +40,11 @@ def test_every_published_table_with_dates_is_compared(builds):
     with duckdb.connect(str(builds["whole"]), read_only=True) as connection:
         tables = connection.sql(
             "select distinct table_schema || '.' || table_name from information_schema.columns "
-            "where column_name = 'trade_date' and table_schema <> 'factors' "
+            "where column_name = 'trade_date' "
             "and not regexp_matches(table_name, '^(int_|raw_|exchange_)') "
-            # int_rankings holds what the models of the schema strategies give.
-            "and table_schema not in ('seeds', 'main', 'strategies')"
+            # int_rankings holds what the models of the schema strategies give, and the panel
+            # the factors. The gate judges the whole data.
+            "and table_schema not in ('seeds', 'main', 'strategies', 'factors', 'gate')"
         ).fetchall()
     compared = {
         *lookahead.UP_TO_NEXT_SESSION,
@@ -101,11 +98,9 @@ PEEKS = {
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def project(healthy, tmp_path_factory):
     """A copy of the project to edit; one for all peeks, so that dbt parses the edits alone."""
-    project = tmp_path_factory.mktemp("peeking") / "project"
-    copy_project(dbt_project.PROJECT, project)
-    return project
+    return shutil.copytree(healthy / "project", tmp_path_factory.mktemp("peeking") / "project")
 
 
 @pytest.mark.parametrize("peek", PEEKS)
@@ -140,10 +135,10 @@ def test_a_peek_is_found_and_named(peek, builds, project, tmp_path):
     assert "2021-" in message or "2022-01-04" in message
 
 
-def test_the_truncation_dates_are_a_rebalance_its_eve_a_split_and_an_ending(builds):
-    assert lookahead.telling_dates(builds["whole"]) == [
-        dt.date(2021, 6, 1),
-        AS_OF,
-        dt.date(2022, 1, 4),
-        dt.date(2022, 6, 17),
+def test_the_truncation_dates_are_a_split_an_ending_and_a_rebalance_with_its_eve(sample):
+    assert lookahead.telling_dates(sample.database) == [
+        dt.date(2023, 5, 12),
+        dt.date(2024, 3, 8),
+        dt.date(2024, 3, 29),
+        dt.date(2024, 4, 1),
     ]

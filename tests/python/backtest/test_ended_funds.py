@@ -15,6 +15,13 @@ from etf_rotation.research.build import read_build
 # In sessions: of the held funds' last row, before the last of the data; and of the gap.
 LAST_ROW, GAP = 120, 70
 FULL = 60
+# No test here reads the research or the rebalance luck, whose walk is the ledger's.
+WITHOUT_LUCK = ("--exclude", "path:models/research", "int_rebalance_luck__offsets+")
+WITHOUT_LUCK += ("--exclude-resource-type", "unit_test")
+# What is compared up to a date, and the orders; no figures of the whole span.
+DATED = [f"+{table.partition('.')[2]}" for table in lookahead.UP_TO_NEXT_SESSION]
+DATED += [f"+{table.partition('.')[2]}" for table in lookahead.UP_TO_AS_OF]
+DATED += ["+next_session_orders", "--resource-type", "model", "--resource-type", "seed"]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +58,7 @@ def ended(sample, tmp_path_factory):
     for path in sample.raw_root.iterdir():
         if path.is_file():
             (raw / path.name).write_bytes(path.read_bytes())
-    database = build(folder, raw, "--selector", "data")
+    database = build(folder, raw, *WITHOUT_LUCK)
     with duckdb.connect(str(database), read_only=True) as connection:
         yield SimpleNamespace(
             folder=folder,
@@ -142,7 +149,10 @@ def pool_of(ended, symbol):
 
 def test_the_payout_depends_only_on_rows_up_to_the_session(ended):
     for as_of in (ended.eve, ended.full):
-        cut = lookahead.build(ended.folder / f"{as_of}", str(ended.raw), as_of, ETF_POOLS="A_SHARE")
+        folder = ended.folder / f"{as_of}"
+        folder.mkdir()
+        settings = {"ETF_AS_OF": f"{as_of}", "ETF_POOLS": "A_SHARE"}
+        cut = build(folder, ended.raw, "--select", *DATED, **settings)
         assert lookahead.compare(ended.database, cut, as_of=as_of, pools=["A_SHARE"]) == []
         with duckdb.connect(str(cut), read_only=True) as connection:
             payouts = connection.execute(
