@@ -97,8 +97,9 @@ def equity(trail: Trail, account: int, prices: Prices) -> np.ndarray:
     cash, shares, lengths = _states(trail, account, prices, 0)
     # By fund: exact sums add one fund after the other.
     state = np.repeat(np.arange(len(cash)), lengths)
-    by_fund = np.ascontiguousarray(shares.T).take(state, axis=1)
-    return cash[state] + exact_sums((by_fund * prices.known_closes_by_fund).T)
+    by_fund = np.ascontiguousarray(shares.T)
+    values = by_fund.take(state, axis=1) * prices.known_closes_by_fund
+    return cash[state] + exact_sums(values.T, prices.sizes_of_holdings(by_fund))
 
 
 def _held(trail: Trail, account: int, prices: Prices, first: int) -> tuple[np.ndarray, np.ndarray]:

@@ -58,6 +58,28 @@ class Prices:
         return np.ascontiguousarray(self.known_closes.T)
 
     @cached_property
+    def _extreme_closes(self) -> tuple[np.ndarray, np.ndarray]:
+        closes = self.known_closes_by_fund
+        is_known = closes > 0
+        return (
+            np.min(closes, axis=1, where=is_known, initial=np.inf),
+            np.max(closes, axis=1, initial=0.0),
+        )
+
+    def sizes_of_holdings(self, shares: np.ndarray) -> tuple[float, float]:
+        """Return bounds of what a holding above zero can be worth, CNY.
+
+        Parameters
+        ----------
+        shares : array of shape (funds, n)
+            The holdings, at any closes.
+        """
+        least = np.min(shares, axis=1, where=shares > 0, initial=np.inf)
+        low, high = self._extreme_closes
+        greatest = np.max(shares, axis=1, initial=0.0) * high
+        return float(np.min(least * low, initial=np.inf)), float(np.max(greatest, initial=0.0))
+
+    @cached_property
     def open_or_close(self) -> np.ndarray:
         """The open, else the last close; NaN before the first bar."""
         return np.where(np.isnan(self.open), self.last_close, self.open)

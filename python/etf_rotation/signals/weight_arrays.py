@@ -247,19 +247,20 @@ def _bound_sectors(
     is_full = ~(is_member & (own_bounds != single[:, None])).any(axis=1)
     sums = exact_sums(own_bounds)
     undecided = ~is_full & (np.abs(sums - sector) < LEAST_DISTANCE)
-    tight = np.flatnonzero(is_full | (sums > sector))
+    is_tight = is_full | (sums > sector)
+    tight = np.flatnonzero(is_tight)
     own_open = np.zeros(len(tight), bool)
     shares, own_units = own_bounds.copy(), units[rows, funds]
     shares[tight] = _share_out(sector[tight], own_raw[tight], own_bounds[tight], own_open)
     undecided[tight] |= own_open
     # Funds at the limit of a fund leave the rest to one fund, or to equal funds.
-    at_limit = ((shares == single[:, None]) & is_member).sum(axis=1)
-    others = counts[begins] - at_limit
-    is_split = is_full & ((others == 1) | (selected.weighting[owner] == EQUAL))
+    is_other = is_member & (shares != single[:, None])
+    others = is_other.sum(axis=1)
+    is_split = is_tight & ((others == 1) | (selected.weighting[owner] == EQUAL)) & (others > 0)
+    is_split &= ~(is_other & (shares >= own_bounds)).any(axis=1)
     left = np.zeros(len(begins))
-    left[is_split] = units_left(
-        *(of[is_split] for of in (sector, single, at_limit, np.maximum(others, 1)))
-    )
+    at_limit = counts[begins] - others
+    left[is_split] = units_left(*(of[is_split] for of in (sector, single, at_limit, others)))
     is_split = is_split[group] & (shares[places] != single[group])
     own_units[is_split] = left[group][is_split]
     own_units[~is_split & (shares[places] != bounds[rows, funds])] = np.nan
@@ -271,20 +272,15 @@ def _share_out(
     total: np.ndarray, raw: np.ndarray, bounds: np.ndarray, is_open: np.ndarray
 ) -> np.ndarray:
     """Split amounts as `weights.share_out` does; mark rows that doubles cannot decide."""
-    shares, fixed, is_free = np.zeros(raw.shape), np.zeros(raw.shape), raw > 0
-    rows = np.flatnonzero(is_free.any(axis=1))
-    while len(rows):
-        own_raw, own_bounds, free = raw[rows], bounds[rows], is_free[rows]
-        left = exact_sums(np.column_stack([total[rows], -fixed[rows]]))
-        scale = left / exact_sums(np.where(free, own_raw, 0.0))
-        amounts = own_raw * scale[:, None]
-        is_near = free & (np.abs(amounts - own_bounds) < LEAST_DISTANCE)
-        is_open[rows] |= is_near.any(axis=1)
-        is_above = free & (amounts > own_bounds)
-        is_done = ~is_above.any(axis=1)
-        is_last = free & is_done[:, None]
-        shares[rows] += np.where(is_last, amounts, np.where(is_above, own_bounds, 0.0))
-        fixed[rows] += np.where(is_above, own_bounds, 0.0)
-        is_free[rows] = free & ~is_above
-        rows = rows[~is_done & (free & ~is_above).any(axis=1)]
-    return shares
+    fixed, is_free = np.zeros(raw.shape), raw > 0
+    while True:
+        left = exact_sums(np.column_stack([total, -fixed]))
+        free_raw = exact_sums(np.where(is_free, raw, 0.0))
+        amounts = raw * np.divide(left, free_raw, where=free_raw > 0, out=left)[:, None]
+        distance = np.where(is_free, amounts - bounds, -np.inf)
+        is_open |= (np.abs(distance) < LEAST_DISTANCE).any(axis=1)
+        is_above = distance > 0
+        if not is_above.any():
+            return np.where(is_free, amounts, fixed)
+        fixed = np.where(is_above, bounds, fixed)
+        is_free &= ~is_above

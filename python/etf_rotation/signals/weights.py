@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -179,14 +180,12 @@ def _weights(
     limits: Limits,
     caps: Mapping[int, Cap],
 ) -> tuple[float, ...]:
-    with localcontext(prec=DIGITS):
-        kinds: tuple[_Arithmetic[Any], ...] = DOUBLES, DECIMALS, FRACTIONS
-        for arithmetic in kinds:
-            try:
-                return _weights_in(arithmetic, weighting, values, sectors, limits, caps)
-            except _UndecidedError:
-                pass
-    raise AssertionError("fractions decide everything")
+    arguments = weighting, values, sectors, limits, caps
+    with suppress(_UndecidedError):
+        return _weights_in(DOUBLES, *arguments)
+    with localcontext(prec=DIGITS), suppress(_UndecidedError):
+        return _weights_in(DECIMALS, *arguments)
+    return _weights_in(FRACTIONS, *arguments)
 
 
 def _weights_in(
@@ -278,7 +277,9 @@ def _units_left(sector: float, single: float, at_limit: int, others: int) -> flo
 
 def capped_units(cap: Cap) -> float:
     """Return a cap rounded down to 12 decimals."""
-    return _bound(_exact, cap) * UNIT // 1 / UNIT
+    with localcontext(prec=DIGITS), suppress(_UndecidedError):
+        return DECIMALS.rounded_down(_bound(DECIMALS.read, cap))
+    return FRACTIONS.rounded_down(_bound(FRACTIONS.read, cap))
 
 
 def most_at(single: np.ndarray, limit: np.ndarray) -> np.ndarray:

@@ -919,6 +919,16 @@ def test_bad_input_is_refused_with_pool_fund_and_date(name, column, row, value, 
         run(*inputs)
 
 
+def test_a_fault_in_the_second_of_two_pools_names_its_fund_and_date():
+    inputs = [
+        pa.concat_tables([first, second])
+        for first, second in zip(tables(A_SHARE), small_tables(), strict=True)
+    ]
+    inputs[4] = with_value(inputs[4], "adv20", -1, None)
+    with pytest.raises(ValueError, match=FUND_ON_DAY_2 + "no adv20"):
+        run(*inputs)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_missing_column_is_named(name):
     inputs = small_tables()
