@@ -114,23 +114,29 @@ def ledger_of(
         ),
     ]
     n_sequence = sum(len(part.rows) for part in parts)
-    end = n_sequence
+    parts.append(_Part(np.arange(n_sequence), {"sequence": np.arange(n_sequence)}))
     for tranche, own in enumerate(of_tranches):
-        held = np.flatnonzero(own.shares[-1])
-        amounts = {name: getattr(own, name) for name in ("equity", "cash", "holdings_value")}
-        of_sessions = {"kind": KINDS.index("tranche"), "trade_date": days, "tranche": tranche}
-        of_funds = {
-            "kind": KINDS.index("tranche_position"),
-            "trade_date": days[-1],
-            "tranche": tranche,
-            "symbol": held,
-            "shares": own.shares[-1][held],
-        }
-        parts.append(_Part(end + np.arange(count), of_sessions | amounts))
-        parts.append(_Part(end + count + np.arange(len(held)), of_funds))
-        end += count + len(held)
-    sequence = _Part(np.arange(n_sequence), {"sequence": np.arange(n_sequence)})
-    return _table([*parts, sequence], end, prices, parameters)
+        parts += _of_tranche(tranche, own, days, max(part.rows.max(initial=-1) for part in parts))
+    return _table(parts, prices, parameters)
+
+
+def _of_tranche(tranche: int, marks: Marks, days: np.ndarray, last_row: int) -> list[_Part]:
+    """Return the sessions of a tranche and its holdings on the last, after other rows."""
+    held = np.flatnonzero(marks.shares[-1])
+    rows = last_row + 1 + np.arange(len(days) + len(held))
+    amounts = {name: getattr(marks, name) for name in ("equity", "cash", "holdings_value")}
+    of_sessions = {"kind": KINDS.index("tranche"), "trade_date": days, "tranche": tranche}
+    of_funds = {
+        "kind": KINDS.index("tranche_position"),
+        "trade_date": days[-1],
+        "tranche": tranche,
+        "symbol": held,
+        "shares": marks.shares[-1][held],
+    }
+    return [
+        _Part(rows[: len(days)], of_sessions | amounts),
+        _Part(rows[len(days) :], of_funds),
+    ]
 
 
 def _numbered(begins: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -185,7 +191,8 @@ def _events(trail: Trail, rows: np.ndarray) -> tuple[_Part, _Part]:
     )
 
 
-def _table(parts: Sequence[_Part], count: int, prices: Prices, parameters: Parameters) -> pa.Table:
+def _table(parts: Sequence[_Part], prices: Prices, parameters: Parameters) -> pa.Table:
+    count = 1 + max(part.rows.max(initial=-1) for part in parts)
     key = {"strategy": parameters.strategy, "pool": parameters.pool}
     names = {
         "kind": pa.array(KINDS),
