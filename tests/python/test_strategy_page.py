@@ -39,10 +39,10 @@ def example(tmp_path_factory):
         writer.writeheader()
         writer.writerows(funds)
     write_sample(folder / "sample", pools_csv=seeds / "etf_pools.csv")
-    options = ["--vars", f"{{pools: {POOL}}}", "--select", "+path:models/backtest"]
-    options += ["selection_log", "factor_panel"]
+    tables = ("rebalances", "trades", "positions_daily", "equity_daily", "selection_log")
+    options = ["--select", *(f"+{table}" for table in tables)]
     options += ["--exclude-resource-type", "test", "unit_test"]
-    database = build(folder, folder / "sample", *options)
+    database = build(folder, folder / "sample", *options, ETF_POOLS=POOL)
     with duckdb.connect(str(database), read_only=True) as connection:
         yield folder / "sample", connection
 

@@ -15,8 +15,6 @@ from reference_factors import pool_columns, reference_factors
 
 TOLERANCE = 1e-9  # of the factor's largest |value| for the fund
 ONLY_THE_PANEL = ["--select", "+factor_panel", "--exclude-resource-type", "test", "unit_test"]
-# If the real data is a whole market, funds outside the pools are compared too.
-ONLY_THE_PANEL += ["--vars", "{universe: all}"]
 REAL_DATA = Path(os.environ.get("ETF_REAL_DATA") or PROJECT.parent / "shared" / "data" / "pools")
 CATALOG = pd.read_csv(SEEDS / "factor_catalog.csv")
 
@@ -111,7 +109,8 @@ def write_ragged(root):
 
 def built_panel(folder, raw_root):
     """The bars, and the panel keyed by the bar that each row was computed from."""
-    database = build(folder, raw_root, *ONLY_THE_PANEL)
+    # If the real data is a whole market, funds outside the pools are compared too.
+    database = build(folder, raw_root, *ONLY_THE_PANEL, ETF_UNIVERSE="all")
     with duckdb.connect(str(database), read_only=True) as connection:
         bars = connection.execute(
             "select symbol, pool, trade_date, adj_open as open, adj_high as high, adj_low as low, "

@@ -118,15 +118,17 @@ def judged(sample, tmp_path_factory):
         if damaged:
             damage(before, damaged)
             models.append("int_gate_observations")
-        given = f"{{published_database: '{before}', language: {language}}}"
-        arguments = ["--vars", given, "--indirect-selection", "empty", "--select", *models]
+        given = {"ETF_PUBLISHED_DATABASE": str(before), "ETF_LANGUAGE": language}
+        arguments = ["--indirect-selection", "empty", "--select", *models]
         lines = []
 
         def hear(event):
             if event.info.name == "JinjaLogInfo":
                 lines.append(event.info.msg)
 
-        assert run_dbt(folder, sample.raw_root, "build", *arguments, callbacks=[hear]).success
+        assert run_dbt(
+            folder, sample.raw_root, "build", *arguments, callbacks=[hear], **given
+        ).success
         with duckdb.connect(str(database), read_only=True) as connection:
             tables = {
                 table: connection.sql(f"from gate.{table}").to_arrow_table().to_pylist()

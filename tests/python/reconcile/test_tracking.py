@@ -45,7 +45,9 @@ def model(tmp_path_factory):
     raw = folder / "sample"
     pools = PROJECT / "seeds" / "etf_pools.csv"
     write_sample(raw, pools_csv=pools, last_session="2022-05-31", sessions=420)
-    database = build(folder, raw, "--select", *MODELS, "--exclude", "resource_type:test")
+    database = build(
+        folder, raw, "--select", *MODELS, "--exclude-resource-type", "test", "unit_test"
+    )
     with duckdb.connect(str(database), read_only=True) as connection:
         rows = connection.execute(
             "select symbol, trade_date, open, close, adj_close from staging.stg_etf_daily "

@@ -132,7 +132,9 @@ def built(request, sample, project, tmp_path_factory):
             "strategies",
             "path:models/signals",
             "path:models/strategies",
-            "path:models/backtest",
+            # What a variant is compared with; not its evidence, its luck or its statistics.
+            "path:models/backtest,+metrics",
+            "path:models/backtest,+trades",
         ],
         database=folder / "etf_rotation.duckdb",
         folder=folder,

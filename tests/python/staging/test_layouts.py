@@ -13,7 +13,8 @@ from etf_rotation.errors import InputError
 from etf_rotation.production.custom_pool import project_with_pool
 from numpy.lib.stride_tricks import sliding_window_view
 
-STAGING = ["--select", "+stg_etf_daily", "+suspensions", "+quarantine", "--indirect-selection"]
+STAGING = ["--select", "+stg_etf_daily", "+suspensions", "+quarantine"]
+STAGING += ["--exclude-resource-type", "unit_test", "--indirect-selection", "buildable"]
 LAST_SESSIONS = ("20241230", "20241231")
 WINDOW = 60  # bars
 
@@ -74,7 +75,7 @@ def relaid(source, target):
 def other(sample, tmp_path_factory):
     """The sample in other files, built up to the bars."""
     folder = tmp_path_factory.mktemp("layouts")
-    database = build(folder, relaid(sample.raw_root, folder / "raw"), *STAGING, "buildable")
+    database = build(folder, relaid(sample.raw_root, folder / "raw"), *STAGING)
     with duckdb.connect(str(database), read_only=True) as connection:
         connection.execute(f"attach '{sample.database}' as sample (read_only)")
         yield connection

@@ -78,7 +78,7 @@ def dirty(tmp_path_factory):
     ]
     write(folder / "raw", "20210113.parquet", session)
     write(folder / "raw", "20210120_close.parquet", [(fund, "20210120", {})])
-    database = build(folder, folder / "raw", *STAGING, "--vars", "{pools: A_SHARE}")
+    database = build(folder, folder / "raw", *STAGING, ETF_POOLS="A_SHARE")
     with duckdb.connect(str(database), read_only=True) as connection:
         yield connection
 
@@ -165,8 +165,9 @@ def test_volume_in_lots_and_money_in_thousands_become_shares_and_cny(dirty):
 
 def test_units_are_vars(tmp_path):
     write(tmp_path / "raw", "510300.SH.parquet", [("510300.SH", "20210105", {})])
-    units = "{raw_volume_unit: share, raw_amount_unit: cny, pools: A_SHARE}"
-    database = build(tmp_path, tmp_path / "raw", *STAGING, "--vars", units)
+    units = ["--vars", "{raw_volume_unit: share, raw_amount_unit: cny}"]
+    only = ["--select", "+stg_etf_daily", "--exclude-resource-type", "test", "unit_test"]
+    database = build(tmp_path, tmp_path / "raw", *only, *units, ETF_POOLS="A_SHARE")
     with duckdb.connect(str(database), read_only=True) as connection:
         bars = connection.execute("select volume, amount from staging.stg_etf_daily")
         assert bars.fetchall() == [(100, 51.0)]
