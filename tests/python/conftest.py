@@ -2,16 +2,19 @@
 
 import fcntl
 import hashlib
+import io
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import duckdb
 import pytest
 from etf_rotation import dbt_project
+from etf_rotation.cli.main import main
 from etf_rotation.sample import write_sample
 from faults.workspace import FAULTS, make_healthy
 
@@ -97,6 +100,23 @@ def damage(database, table):
         (byte,) = file.read(1)
         file.seek(position)
         file.write(bytes([byte ^ 0xFF]))
+
+
+def run_here(*arguments, folder, **environment):
+    """Run the command in this process as `bin/etf-rotation` would; return what it said.
+
+    From the working directory `folder` and with only these variables, beside PATH. A process
+    needs five seconds to import dbt and great_expectations.
+    """
+    variables = {"PATH": os.environ["PATH"], **environment}
+    with (
+        mock.patch.dict(os.environ, variables, clear=True),
+        chdir(folder),
+        redirect_stdout(io.StringIO()) as output,
+        redirect_stderr(io.StringIO()) as errors,
+    ):
+        code = main([str(argument) for argument in arguments])
+    return SimpleNamespace(returncode=code, stdout=output.getvalue(), stderr=errors.getvalue())
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,12 @@ import sys
 from dbt.cli.main import dbtRunner
 
 place = ["--project-dir", sys.argv[1], "--profiles-dir", sys.argv[1]]
-for command in (["run", "--empty"], ["run", "--select", "int_selection"], ["build", "--empty"]):
+commands = (
+    ["run", "--empty", "--select", "+int_selection"],
+    ["run", "--select", "int_selection"],
+    ["build", "--empty"],
+)
+for command in commands:
     result = dbtRunner().invoke([*command, *place])
     if not result.success:
         sys.exit(f"dbt {' '.join(command)} failed: {result.exception or ''}")

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from conftest import PROJECT, SEEDS
+from conftest import PROJECT, SEEDS, run_here
 from etf_rotation.errors import InputError
 from etf_rotation.fetch import command, store
 from etf_rotation.fetch.command import SHANGHAI
@@ -91,8 +91,8 @@ def story(market, tmp_path_factory):
     with Vendors(market).serve() as urls:
         settings = {**urls, "ETF_RAW_ROOT": str(root)}
 
-        def step(name, *arguments, **more):
-            steps[name] = run(folder, settings, *arguments, **more)
+        def step(name, *arguments):
+            steps[name] = run(folder, settings, *arguments)
             held[name] = counts(root)
 
         step("first fetch", "fetch", "--to", before)
@@ -106,9 +106,10 @@ def story(market, tmp_path_factory):
         step("accepted", *accept)
         summary = folder / "summary"
         summary.write_text("Fetched 47 funds\n  gained (47): rows 47\n")
-        step(
-            "next run",
+        steps["next run"] = run_here(
             *("run", "--as-of", last, "--output-root", output),
+            folder=folder,
+            **settings,
             ETF_FETCH_SUMMARY=str(summary),
         )
         market.change(RESTATED, before, low=old.low)
