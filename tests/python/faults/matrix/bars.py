@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faults.group import FAILED, STAGING, WARNED, Fault, Group, gate_after
+from faults.group import FAILED, STAGING, TO_THE_PANEL, WARNED, Fault, Group, gate_after
 from faults.injections.bars import (
     action_beside_adj_factor,
     action_without_bar,
@@ -110,7 +110,9 @@ OF_BARS = [
                 pool_of_suspensions,
                 besides=("production_factors",),
             ),
-        ]
+        ],
+        (*TO_THE_PANEL, "--select", "path:models/signals"),
+        after_healthy=True,
     ),
     Group(
         [Fault("old data in production", FAILED, "freshness", stale_data)],
@@ -138,8 +140,9 @@ OF_BARS = [
                 with_vars("0 is below 0.7"),
             ),
         ],
-        gate_after("path:models/staging", "gate_index", extra=("--vars", "{universe: all}")),
+        gate_after("path:models/staging", "gate_index"),
         after_healthy=True,
+        variables={"ETF_UNIVERSE": "all"},
     ),
     Group(
         [

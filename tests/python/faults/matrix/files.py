@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 
-from faults.group import PUBLISHED, STOPPED, TO_THE_PANEL, WARNED, Fault, Group, gate_after
+from faults.group import (
+    BARS,
+    CAPACITY,
+    PUBLISHED,
+    STOPPED,
+    TO_THE_PANEL,
+    WARNED,
+    Fault,
+    Group,
+    gate_after,
+)
 from faults.injections.files import (
     broken_page,
     category_missing,
@@ -22,7 +32,7 @@ from faults.injections.files import (
     unreadable_published_build,
     zero_byte_file,
 )
-from faults.injections.project import edited, with_vars
+from faults.injections.project import edited, large_capital, with_vars
 from faults.injections.rows import (
     bad_date,
     bad_row,
@@ -143,37 +153,34 @@ OF_FILES = [
             Fault("column of another type", STOPPED, "raw_files", column_of_another_type),
         ]
     ),
-    Group([Fault("broken page in a parquet", STOPPED, "raw_rows", broken_page)]),
-    Group([Fault("real data among synthetic", STOPPED, "raw_files", real_among_synthetic)]),
-    Group([Fault("a pool with no file", STOPPED, "raw_rows", pool_with_no_file)]),
-    Group([Fault("no file at all", STOPPED, "raw_files", no_file_at_all)]),
+    Group([Fault("broken page in a parquet", STOPPED, "raw_rows", broken_page)], BARS),
+    Group([Fault("real data among synthetic", STOPPED, "raw_files", real_among_synthetic)], BARS),
+    Group([Fault("a pool with no file", STOPPED, "raw_rows", pool_with_no_file)], BARS),
+    Group([Fault("no file at all", STOPPED, "raw_files", no_file_at_all)], BARS),
     Group(
         [
             Fault(
                 "a fund listed in two pools",
                 STOPPED,
-                "raw_files|primary_key_etf_pools_symbol",
+                "primary_key_etf_pools_symbol",
                 fund_in_two_pools,
             ),
-        ]
-    ),
-    Group(
-        [
-            Fault(
-                "a category missing",
-                STOPPED,
-                "raw_files|has_no_nulls_etf_pools.*",
-                category_missing,
-            ),
-        ]
-    ),
-    Group(
-        [
+            Fault("a category missing", STOPPED, "has_no_nulls_etf_pools.*", category_missing),
             Fault(
                 "a pool without constraints",
                 STOPPED,
-                "raw_files|relationships_etf_pools.*",
+                "relationships_etf_pools.*",
                 edited("seeds/pool_constraints.csv", "QDII,", "QDI,", "QDII"),
+            ),
+            Fault(
+                "a share ratio of zero",
+                STOPPED,
+                "is_positive_corporate_actions_share_ratio",
+                edited(
+                    "seeds/corporate_actions.csv",
+                    "513100.SH,2022-01-14,5,",
+                    "513100.SH,2022-01-14,0,",
+                ),
             ),
         ]
     ),
@@ -191,21 +198,8 @@ OF_FILES = [
                     "portfolio_weight",
                 ),
             ),
-        ]
-    ),
-    Group(
-        [
-            Fault(
-                "a share ratio of zero",
-                STOPPED,
-                "is_positive_corporate_actions_share_ratio",
-                edited(
-                    "seeds/corporate_actions.csv",
-                    "513100.SH,2022-01-14,5,",
-                    "513100.SH,2022-01-14,0,",
-                ),
-            ),
-        ]
+        ],
+        BARS,
     ),
     Group(
         [
@@ -227,8 +221,21 @@ OF_FILES = [
                 "quarantine_share",
                 bad_row("512100.SH", 45, "out_of_range_pre_close", pre_close=9_999_999_999.0),
             ),
+            Fault(
+                "more than the market trades, which nobody enforces",
+                WARNED,
+                "adv_share",
+                large_capital,
+            ),
         ],
-        gate_after("run_settings", "path:models/staging", extra=("--vars", "{today: 2022-06-30}")),
+        gate_after(
+            "path:models/staging",
+            "pool_constraints",
+            "int_strategies",
+            "path:models/backtest,+capacity_checks",
+            *CAPACITY,
+            extra=("--vars", "{today: 2022-06-30, enforce_adv: false}"),
+        ),
         after_healthy=True,
     ),
     Group(
@@ -244,14 +251,16 @@ OF_FILES = [
                     "QDII is below zero",
                 ),
             ),
-        ]
+        ],
+        BARS,
     ),
     Group(
         [Fault("a clock behind the data", STOPPED, "exchange_sessions", with_vars("2000-01-01"))],
-        ("--vars", "{today: 2000-01-01}"),
+        (*BARS, "--vars", "{today: 2000-01-01}"),
     ),
     Group(
         [Fault("an unknown pool selected", STOPPED, "raw_files", unknown_pool_selected)],
+        BARS,
         variables={"ETF_POOLS": "QDIII"},
     ),
     Group(

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from faults.group import FAILED, PUBLISHED, WARNED, Fault, Group, gate_after
+from faults.group import CAPACITY, FAILED, PUBLISHED, WARNED, Fault, Group, gate_after
 from faults.injections.project import (
     altered,
     cap_that_does_not_hold,
     coverage_dropped,
     edited,
-    large_capital,
     metric,
     metrics_changed,
     moved,
     panel,
 )
 from faults.workspace import FIRST
-
-CAPACITY = ("int_capacity__weights", "int_capacity__checks", "capacity_checks")
 
 OF_PROJECT = [
     Group(
@@ -78,24 +75,6 @@ OF_PROJECT = [
             ),
         ],
         gate_after(*CAPACITY),
-        after_healthy=True,
-    ),
-    Group(
-        [
-            Fault(
-                "more than the market trades, which nobody enforces",
-                WARNED,
-                "adv_share",
-                large_capital,
-            ),
-        ],
-        gate_after(
-            "pool_constraints",
-            "int_strategies",
-            "path:models/backtest,+capacity_checks",
-            *CAPACITY,
-            extra=("--vars", "{enforce_adv: false}"),
-        ),
         after_healthy=True,
     ),
     Group(
