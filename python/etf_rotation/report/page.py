@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import duckdb
@@ -129,7 +129,7 @@ def _changes(database: Path, published: Path | None) -> dict[str, list[dict]] | 
 def _render(source: Source, run: Run, changed: dict[str, list[dict]] | None) -> str:
     environment = _templates()
     environment.filters |= {
-        "money": lambda value: numbers.money(value, source.language),
+        "money": partial(numbers.money, language=source.language),
         "fund": source.fund,
         "strategy": source.strategy_name,
     }
