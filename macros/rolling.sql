@@ -79,7 +79,7 @@
     ),
 
     {% for n, p, q in doubling_plan(windows) %}
-    {% set before = loop.previtem[0] if loop.previtem else 1 %}
+    {% set before = 1 if loop.first else loop.previtem[0] %}
     {{ name }}_{{ n }}_old as (
         select
             *

@@ -25,8 +25,14 @@
 {% endmacro %}
 
 
+{# The value of `x` `step` rows above, 0 if there is no such row. A lag of 2,048 does not stream: a
+   step above 1,024 needs the columns of lag_rows(…, step - 1024, …). #}
+{% macro above(x, step) -%}
+    lag({{ x ~ '_old' if step > 1024 else x }}, {{ [step, 1024] | min }}, 0.0) over ()
+{%- endmacro %}
+
 {# CTEs that end in `name`, with the columns of `source` and, for each of `xs`, x_old: its value `step`
-   rows above, 0 if there is no such row. In hops, because a lag of 2,048 does not stream. #}
+   rows above, 0 if there is no such row. #}
 {% macro lag_rows(name, source, step, xs) %}
     {% set hop = [step, 1024] | min %}
     {% for reached in range(hop, step + 1, hop) %}
@@ -78,17 +84,19 @@
     {% do moving.append(name ~ '__' ~ state.id) %}
     {% endfor %}
     {% if going %}
-    {{ lag_rows(name ~ '_above_' ~ step, name ~ '_' ~ step, step, moving) }}
+    {% if step > 1024 %}
+    {{ lag_rows(name ~ '_above_' ~ step, name ~ '_' ~ step, step - 1024, moving) }}
+    {% endif %}
 
     {{ name }}_{{ step * 2 }} as (
         select
-            * exclude ({{ moving | join('_old, ') }}_old) replace (
+            *{% if step > 1024 %} exclude ({{ moving | join('_old, ') }}_old){% endif %} replace (
                 {%- for state in going %}
                 {%- set s = name ~ '__' ~ state.id %}
-                {{ s }} + {{ '%.17e' | format(state.beta ** step) }} * {{ s }}_old * cast(bar_number > {{ step }} as double) as {{ s }}{{ ',' if not loop.last }}
+                {{ s }} + {{ '%.17e' | format(state.beta ** step) }} * {{ above(s, step) }} * cast(bar_number > {{ step }} as double) as {{ s }}{{ ',' if not loop.last }}
                 {%- endfor %}
             )
-        from {{ name }}_above_{{ step }}
+        from {{ name }}{{ '_above' if step > 1024 }}_{{ step }}
     ),
     {% set last.step = step * 2 %}
     {% endif %}
@@ -117,17 +125,19 @@
 
     {% for power in range(13) %}
     {% set step = 2 ** power %}
-    {{ lag_rows(name ~ '_above_' ~ step, name ~ '_' ~ step if power else source, step, links) }}
+    {% if step > 1024 %}
+    {{ lag_rows(name ~ '_above_' ~ step, name ~ '_' ~ step, step - 1024, links) }}
+    {% endif %}
 
     {{ name }}_{{ step * 2 }} as (
         select
-            * exclude ({{ links | join('_old, ') }}_old) replace (
+            *{% if step > 1024 %} exclude ({{ links | join('_old, ') }}_old){% endif %} replace (
                 {%- for id in ids %}
-                {{ id }}_kept * {{ id }}_kept_old as {{ id }}_kept,
-                {{ id }}_added + {{ id }}_kept * {{ id }}_added_old as {{ id }}_added{{ ',' if not loop.last }}
+                {{ id }}_kept * {{ above(id ~ '_kept', step) }} as {{ id }}_kept,
+                {{ id }}_added + {{ id }}_kept * {{ above(id ~ '_added', step) }} as {{ id }}_added{{ ',' if not loop.last }}
                 {%- endfor %}
             )
-        from {{ name }}_above_{{ step }}
+        from {{ name ~ ('_above' if step > 1024 else '') ~ '_' ~ step if power else source }}
     ),
     {% endfor %}
 
