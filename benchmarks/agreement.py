@@ -1,4 +1,4 @@
-"""Compare a peer's parquet with the panel, column by column, on the bar that both start from."""
+"""Compare a peer's panel with ours, column by column, on the bar that both start from."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import argparse
 import json
 from pathlib import Path
 
-import duckdb
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 COLUMNS_AT_ONCE = 55
 KEYS = ("symbol", "trade_date")
 
 
-def differences(database: Path, parquet: Path) -> dict[str, tuple[float, int]]:
+def differences(panel: Path, parquet: Path) -> dict[str, tuple[float, int]]:
     """Return each column's worst difference and its number of nulls in only one of the two.
 
     Parameters
     ----------
-    database : Path
-        Holds `signals.factor_panel`.
+    panel : Path
+        Our file, sorted by symbol and date.
     parquet : Path
-        Columns `symbol`, `trade_date` (YYYYMMDD, the bar's own) and factors by their ids, sorted by
-        both; NaN is null.
+        The peer's file. Columns `symbol`, `trade_date` (YYYYMMDD, the bar's own) and factors by
+        their ids, sorted by both; NaN is null.
 
     Returns
     -------
@@ -35,28 +35,24 @@ def differences(database: Path, parquet: Path) -> dict[str, tuple[float, int]]:
     ValueError
         If the two do not have the same bars.
     """
-    theirs = pq.ParquetFile(parquet)
+    ours, theirs = pq.ParquetFile(panel), pq.ParquetFile(parquet)
     factors = [name for name in theirs.schema_arrow.names if name not in KEYS]
-    with duckdb.connect(str(database), read_only=True) as connection:
-
-        def ours(columns):
-            return connection.sql(
-                f"select {columns} from signals.factor_panel order by symbol, as_of_date"
-            ).to_arrow_table()
-
-        keys = ours("symbol, cast(strftime(as_of_date, '%Y%m%d') as integer) as trade_date")
-        other = theirs.read(list(KEYS))
-        if any(keys[name].to_pylist() != other[name].to_pylist() for name in KEYS):
-            raise ValueError(f"{parquet.name} and the panel do not have the same bars")
-        symbols = np.array(keys["symbol"].to_pylist())
-        starts = np.flatnonzero(np.r_[True, symbols[1:] != symbols[:-1]])
-        found = {}
-        for i in range(0, len(factors), COLUMNS_AT_ONCE):
-            names = factors[i : i + COLUMNS_AT_ONCE]
-            a, b = ours(", ".join(names)), theirs.read(names)
-            for name in names:
-                x, y = (t[name].to_numpy(zero_copy_only=False) for t in (a, b))
-                found[name] = difference(x.astype(float), y.astype(float), starts)
+    keys, other = ours.read(["symbol", "as_of_date"]), theirs.read(list(KEYS))
+    dates = pc.cast(pc.strftime(keys["as_of_date"], "%Y%m%d"), "int64")
+    if (
+        keys["symbol"].to_pylist() != other["symbol"].to_pylist()
+        or dates.to_pylist() != other["trade_date"].to_pylist()
+    ):
+        raise ValueError(f"{parquet.name} and the panel do not have the same bars")
+    symbols = np.array(keys["symbol"].to_pylist())
+    starts = np.flatnonzero(np.r_[True, symbols[1:] != symbols[:-1]])
+    found = {}
+    for i in range(0, len(factors), COLUMNS_AT_ONCE):
+        names = factors[i : i + COLUMNS_AT_ONCE]
+        a, b = ours.read(names), theirs.read(names)
+        for name in names:
+            x, y = (t[name].to_numpy(zero_copy_only=False) for t in (a, b))
+            found[name] = difference(x.astype(float), y.astype(float), starts)
     return found
 
 
@@ -72,10 +68,10 @@ def difference(x: np.ndarray, y: np.ndarray, starts: np.ndarray) -> tuple[float,
 def main() -> None:
     """Print one line of JSON: how many columns agree, and how well."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("database", type=Path)
+    parser.add_argument("panel", type=Path)
     parser.add_argument("parquet", type=Path)
     given = parser.parse_args()
-    found = differences(given.database, given.parquet)
+    found = differences(given.panel, given.parquet)
     worst = max(found, key=lambda name: found[name][0])
     print(
         json.dumps(

@@ -31,7 +31,8 @@ from measures import OUR_SWEEP, OURS, PEER_PYTHON, SWEEP_POOL, SWEEP_START, Chec
 
 # The suites are not counted, so they are not run either.
 PANEL = (
-    "--select +factor_panel --exclude int_expectations__raw --exclude-resource-type test unit_test"
+    "--select +stg_etf_daily +trading_calendar --exclude int_expectations__raw "
+    "--exclude-resource-type test unit_test"
 )
 # Kind, times, and the free bytes that it needs: the database and the parquet file of its panel.
 GROWTH = [
@@ -294,9 +295,8 @@ def parser() -> argparse.ArgumentParser:
         help="measure dbt build and the production run of this older checkout, too (needs a .venv)",
     )
     new.add_argument("--panel", default=PANEL, help=f"dbt's arguments for the panel ({PANEL})")
-    new.add_argument("--first", default="raw_files", help="first node of the panel (raw_files)")
-    new.add_argument("--bars", default="int_bars", help="first node after the bars (int_bars)")
-    new.add_argument("--last", default="factor_panel", help="last node of the panel (factor_panel)")
+    new.add_argument("--first", default="raw_files", help="first node (raw_files)")
+    new.add_argument("--last", default="stg_etf_daily", help="last node (stg_etf_daily)")
     new.add_argument(
         "--results",
         type=folder,

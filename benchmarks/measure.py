@@ -146,7 +146,7 @@ def wall(nodes: list[dict], first: str, last: str, *, without: str = "int_expect
     by_name = {node["name"]: node for node in nodes}
     missing = [name for name in (first, last) if name not in by_name]
     if missing:
-        raise BenchError(f"dbt ran no node {', '.join(missing)}; see --first, --bars and --last")
+        raise BenchError(f"dbt ran no node {', '.join(missing)}; see --first and --last")
     start, end = by_name[first]["start"], by_name[last]["end"]
     left_out = [node for node in nodes if node["name"].startswith(without)]
     counted = [node for node in nodes if not node["name"].startswith(without)]

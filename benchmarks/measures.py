@@ -124,8 +124,7 @@ class Measures:
         written = json.loads(export["line"])
         return {
             "from_raw": wall(nodes, given.first, given.last) + written["seconds"],
-            "from_bars": wall(nodes, given.bars, given.last) + written["seconds"],
-            "export": written["seconds"],
+            "from_bars": written["seconds"],
             "columns": written["columns"],
             "whole": figures["seconds"] + export["seconds"],
             "cpu": figures["cpu"] + export["cpu"],
@@ -133,7 +132,7 @@ class Measures:
             "peak": max(figures["peak"], export["peak"]),
             "bars": bars,
             "funds": funds,
-            "disk": database.stat().st_size,
+            "disk": database.stat().st_size + file.stat().st_size,
             "file": file.stat().st_size,
             "stages": by_stage(nodes),
         }
@@ -146,8 +145,8 @@ class Measures:
                 parquet = self._parquet(name)
                 if not parquet.is_file():
                     continue
-                database = str(Path(place, "etf_rotation.duckdb"))
-                command = [sys.executable, str(HERE / "agreement.py"), database, str(parquet)]
+                ours = str(Path(place, "panel.parquet"))
+                command = [sys.executable, str(HERE / "agreement.py"), ours, str(parquet)]
                 self.agreement[name] = json.loads(run(command, cwd=self.folder)["line"])
                 parquet.unlink()
         return figures

@@ -218,7 +218,7 @@ def figures(seconds, scale=1):
     """Made-up figures of one round; `scale` is the number of bars in 100,000."""
     bars = 100_000 * scale
     return {
-        "from_raw": seconds + scale, "from_bars": seconds, "whole": 9.0, "export": 0.5,
+        "from_raw": seconds + scale, "from_bars": seconds, "whole": 9.0,
         "cpu": 8.0, "load": 0.5,
         "peak": 2**30 * (1 + scale), "bars": bars, "funds": 10 * scale, "disk": 5_000 * bars,
         "file": 2_000 * bars, "columns": 275, "stages": {},

@@ -31,6 +31,7 @@ COMMANDS = (
     inspect.diff,
     inspect.restore,
     tools.report,
+    tools.export,
     tools.sample,
     tools.lookahead,
 )

@@ -1,4 +1,4 @@
-"""The commands that need no production run: `report`, `sample` and `lookahead`."""
+"""The commands that need no production run: `report`, `export`, `sample`, `lookahead`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,21 @@ def report(*, database: Path, path: Path, language: str) -> int:
     from etf_rotation.report.page import write_report  # noqa: PLC0415
 
     write_report(database, path, language=language)
+    return PASSED
+
+
+@click.command(cls=Acting, epilog="Exit codes: 0 written, 2 could not be written.")
+@click.argument("database", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path))
+def export(*, database: Path, path: Path) -> int:
+    """Compute the panel of all funds in DATABASE into the parquet file PATH.
+
+    The command computes the factors from the bars, so DATABASE needs nothing else:
+    'dbt build --select +stg_etf_daily +trading_calendar' builds enough.
+    """
+    from etf_rotation.production.panel_file import export as write  # noqa: PLC0415
+
+    write(database, path)
     return PASSED
 
 

@@ -1,9 +1,17 @@
 """The panel's file holds the query's rows in order, and is complete or absent."""
 
+import os
+import subprocess
+import sys
+
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import PROJECT
+from etf_rotation.errors import InputError
 from etf_rotation.production import panel_file
+from etf_rotation.signals import families
 
 ROWS = 2 * panel_file.ROW_GROUP + 7
 PANEL = f"""
@@ -64,3 +72,80 @@ def test_no_file_is_left_where_the_query_fails_on_the_way(connection, tmp_path):
 def test_a_file_that_cannot_be_written_is_an_error_of_the_system(connection, tmp_path):
     with pytest.raises(OSError, match="missing"):
         panel_file.write(connection, PANEL, tmp_path / "missing" / "panel.parquet", {})
+
+
+# ---------- the whole panel, computed without its families
+
+
+def test_the_computed_file_is_the_panel_of_a_full_build_to_the_bit(sample, tmp_path):
+    path = tmp_path / "panel.parquet"
+    panel_file.write_computed(sample.connection.cursor(), path, {"a": "b"})
+    found = pq.read_table(path)
+    panel = sample.connection.sql("select * from signals.factor_panel").to_arrow_table()
+    assert found.schema.equals(panel.schema)
+    assert [len(column) for column in (found, panel)] == [len(panel)] * 2 != [0, 0]
+    for name in panel.column_names:
+        ours, theirs = (table[name].combine_chunks() for table in (found, panel))
+        if pa.types.is_floating(ours.type):  # bits, because -0.0 equals 0.0
+            ours, theirs = ours.view("int64"), theirs.view("int64")
+        assert ours.equals(theirs), name
+    assert pq.read_metadata(path).metadata[b"a"] == b"b"
+
+
+@pytest.fixture
+def bars(sample):
+    """A database with nothing but the staging's tables that the families read."""
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{sample.database}' as built (read_only)")
+        connection.execute("create schema staging")
+        for table in families.TABLES:
+            connection.execute(f"create table staging.{table} as from built.staging.{table}")
+        yield connection
+
+
+def test_the_computed_file_needs_the_bars_alone(bars, sample, tmp_path):
+    panel_file.write_computed(bars, tmp_path / "panel.parquet", {})
+    ((rows,),) = sample.connection.execute("select count(*) from signals.factor_panel").fetchall()
+    assert pq.read_metadata(tmp_path / "panel.parquet").num_rows == rows
+
+
+def test_a_panel_without_bars_is_a_computed_file_without_rows(bars, tmp_path):
+    bars.execute("delete from staging.stg_etf_daily")
+    panel_file.write_computed(bars, tmp_path / "panel.parquet", {})
+    assert pq.read_metadata(tmp_path / "panel.parquet").num_rows == 0
+
+
+@pytest.mark.parametrize("fault", ["bar_id + 1", "null"])
+def test_a_family_out_of_step_leaves_no_file(bars, tmp_path, monkeypatch, fault):
+    queries = families.queries()
+    rsi = queries["factors_rsi"]
+    queries["factors_rsi"] = f"select * replace ({fault} as bar_id) from ({rsi})"
+    monkeypatch.setattr(families, "queries", lambda: queries)
+    with pytest.raises(ValueError, match="factors_rsi is out of step"):
+        panel_file.write_computed(bars, tmp_path / "panel.parquet", {})
+    queries["factors_rsi"] = f"{rsi} limit 20000"
+    with pytest.raises(ValueError, match="factors_rsi is out of step"):
+        panel_file.write_computed(bars, tmp_path / "panel.parquet", {})
+    assert not (tmp_path / "panel.parquet").exists()
+
+
+def test_a_factor_without_a_formula_is_named(bars, tmp_path, monkeypatch):
+    monkeypatch.setattr(families, "catalog", lambda: ["rsi_14", "rsi_999"])
+    with pytest.raises(ValueError, match="no model in models/factors computes rsi_999"):
+        panel_file.write_computed(bars, tmp_path / "panel.parquet", {})
+
+
+def test_the_export_needs_a_database_with_bars(sample, tmp_path):
+    path = tmp_path / "panel.parquet"
+    with pytest.raises(InputError, match="no database"):
+        panel_file.export(tmp_path / "none.duckdb", path)
+    duckdb.connect(str(tmp_path / "empty.duckdb")).close()
+    with pytest.raises(
+        InputError, match=r"has no table raw_files, stg_etf_daily, trading_calendar;"
+    ):
+        panel_file.export(tmp_path / "empty.duckdb", path)
+    command = [sys.executable, "-m", "etf_rotation", "export", str(sample.database), str(path)]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "python")}
+    subprocess.run(command, check=True, env=environment)
+    assert pq.read_metadata(path).metadata[b"etf_rotation.synthetic"] == b"true"
+    assert [file.name for file in tmp_path.glob("*panel*")] == ["panel.parquet"]
