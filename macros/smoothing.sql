@@ -66,9 +66,9 @@
             *
             {%- for state in states %},
             case
-                when bar_number < {{ state.seed_bar }} then 0.0
+                when bar_number > {{ state.seed_bar }} then {{ '%.17e' | format(state.alpha) }} * {{ state.x }}
                 when bar_number = {{ state.seed_bar }} then {{ state.seed }}
-                else {{ '%.17e' | format(state.alpha) }} * {{ state.x }}
+                else 0.0
             end as {{ name }}__{{ state.id }}
             {%- endfor %}
         from {{ source }}
@@ -93,7 +93,7 @@
             *{% if step > 1024 %} exclude ({{ moving | join('_old, ') }}_old){% endif %} replace (
                 {%- for state in going %}
                 {%- set s = name ~ '__' ~ state.id %}
-                {{ s }} + {{ '%.17e' | format(state.beta ** step) }} * {{ above(s, step) }} * cast(bar_number > {{ step }} as double) as {{ s }}{{ ',' if not loop.last }}
+                {{ s }} + {{ above(s, step) }} * ({{ '%.17e' | format(state.beta ** step) }} * cast(bar_number > {{ step }} as double)) as {{ s }}{{ ',' if not loop.last }}
                 {%- endfor %}
             )
         from {{ name }}{{ '_above' if step > 1024 }}_{{ step }}
