@@ -98,27 +98,40 @@ first_bars as (
     where key_fault is null and kind is null and value_fault is null
     group by symbol
 
+),
+
+reasoned as (
+
+    select
+        value_checked.* exclude (key_fault, value_fault, text_column, raw_volume, raw_amount, pre_close),
+        nullif(value_checked.pre_close, 0) as pre_close,
+        first_bars.adjustment_source,
+        coalesce(
+            value_checked.key_fault,
+            value_checked.value_fault,
+            case
+                when value_checked.kind is not null then null
+                {% for column in ['adj_factor', 'adj_close'] %}
+                when first_bars.adjustment_source = '{{ column }}'
+                    then case
+                        when value_checked.{{ column }} is null then 'null_{{ column }}'
+                        when not isfinite(value_checked.{{ column }}) then 'not_finite_{{ column }}'
+                        when value_checked.{{ column }} <= 0 then 'non_positive_{{ column }}'
+                    end
+                {% endfor %}
+            end
+        ) as reason
+    from value_checked
+    left join first_bars
+        on value_checked.symbol = first_bars.symbol
+
 )
 
-select
-    value_checked.* exclude (key_fault, value_fault, text_column, raw_volume, raw_amount, pre_close),
-    nullif(value_checked.pre_close, 0) as pre_close,
-    first_bars.adjustment_source,
-    coalesce(
-        value_checked.key_fault,
-        value_checked.value_fault,
-        case
-            when value_checked.kind is not null then null
-            {% for column in ['adj_factor', 'adj_close'] %}
-            when first_bars.adjustment_source = '{{ column }}'
-                then case
-                    when value_checked.{{ column }} is null then 'null_{{ column }}'
-                    when not isfinite(value_checked.{{ column }}) then 'not_finite_{{ column }}'
-                    when value_checked.{{ column }} <= 0 then 'non_positive_{{ column }}'
-                end
-            {% endfor %}
-        end
-    ) as reason
-from value_checked
-left join first_bars
-    on value_checked.symbol = first_bars.symbol
+-- Only the quarantine reads a row's place in its file. Storing the place of every row
+-- takes a tenth of this model's time and a third of its bytes.
+select * replace (
+    case when reason is not null then source_file end as source_file,
+    case when reason is not null then source_row end as source_row,
+    case when reason is not null then raw_trade_date end as raw_trade_date
+)
+from reasoned
