@@ -60,6 +60,7 @@ def invoke(
     project: Path = PROJECT,
     variables: dict[str, str] | None = None,
     callbacks: Sequence = (),
+    writes_json: bool = False,
 ) -> dbtRunnerResult:
     """Run one dbt command, then release the database that it opened.
 
@@ -78,6 +79,8 @@ def invoke(
         Environment variables for the run, such as ETF_RAW_ROOT.
     callbacks : sequence of callable
         Functions that receive dbt's events.
+    writes_json : bool
+        Whether dbt writes its manifest, of 2 MB and twice, and the nodes' results.
 
     Returns
     -------
@@ -102,7 +105,8 @@ def invoke(
     shows_log_faults, logging.raiseExceptions = logging.raiseExceptions, False
     with environment(settings | (variables or {})):
         try:
-            return dbtRunner(callbacks=list(callbacks)).invoke(list(arguments))
+            flags = [] if writes_json else ["--no-write-json"]
+            return dbtRunner(callbacks=list(callbacks)).invoke([*flags, *arguments])
         finally:
             logging.raiseExceptions = shows_log_faults
             if DuckDBConnectionManager._ENV is not None:

@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
-def run_dbt(folder, raw_root, *arguments, callbacks=(), **variables):
+def run_dbt(folder, raw_root, *arguments, callbacks=(), writes_json=False, **variables):
     """Run dbt on the project with database, target and logs in `folder`; return its result.
 
     `result.success` says whether it passed, `result.result` holds the nodes' outcomes. Each of
@@ -54,6 +54,7 @@ def run_dbt(folder, raw_root, *arguments, callbacks=(), **variables):
             folder=folder,
             variables={"ETF_RAW_ROOT": str(raw_root), **variables},
             callbacks=callbacks,
+            writes_json=writes_json,
         )
 
 
@@ -83,9 +84,9 @@ def parsed_before(folder, arguments):
         shutil.copyfile(folder / PARSED, kept)
 
 
-def build(folder, raw_root, *arguments, **variables):
+def build(folder, raw_root, *arguments, **options):
     """Run `dbt build`, which must pass, and return the path of the database."""
-    result = run_dbt(folder, raw_root, "build", *arguments, **variables)
+    result = run_dbt(folder, raw_root, "build", *arguments, **options)
     faults = [f"{r.node.name}: {r.message}" for r in result.result or () if r.status in FAULTS]
     assert result.success, "\n".join(faults) or str(result.exception)
     return folder / "etf_rotation.duckdb"
@@ -152,7 +153,7 @@ def once(tmp_path_factory):
 def build_sample(folder):
     """Write the synthetic sample, two years of it, and build it whole with every dbt test."""
     write_sample(folder / "sample", pools_csv=SEEDS / "etf_pools.csv", sessions=500)
-    build(folder, folder / "sample", "--selector", "data_and_research")
+    build(folder, folder / "sample", "--selector", "data_and_research", writes_json=True)
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ def docs(sample, tmp_path_factory):
     folder = tmp_path_factory.mktemp("docs")
     shutil.copy(sample.database, folder / "etf_rotation.duckdb")
     arguments = ["docs", "generate", "--static", "--selector", "data_and_research"]
-    assert run_dbt(folder, sample.raw_root, *arguments).success
+    assert run_dbt(folder, sample.raw_root, *arguments, writes_json=True).success
     return folder / "target"
 
 

@@ -83,8 +83,6 @@ def build(settings: Settings, run: Path, before: Path | None, progress: Progress
     counter = _Counter(progress)
     # Quiet, because errors are printed once, at the end. The log has every detail.
     arguments = ["--quiet", "--no-print", "--log-level", "none", "--log-level-file", "info"]
-    # Nobody reads dbt's own manifest of 2 MB, which a build writes twice.
-    arguments.append("--no-write-json")
     arguments += ["build", "--target", "prod", "--vars", json.dumps(settings.dbt_vars)]
     if settings.select or settings.exclude:
         # Without unit tests: they check the code, not the data.

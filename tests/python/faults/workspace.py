@@ -27,7 +27,7 @@ FILES = ("dbt_project.yml", "profiles.yml", "selectors.yml")
 FAULTS = ("error", "fail", "runtime error")
 
 
-QUIET = ("--log-level", "none", "--no-write-json")
+QUIET = ("--log-level", "none")
 
 
 # Enough funds for a strategy in every pool, and enough of them that one is below a tenth.
