@@ -25,6 +25,10 @@ os.environ.setdefault(
 PROJECT = dbt_project.PROJECT
 SEEDS = PROJECT / "seeds"
 
+# The workers share the cores, and threads of one build also wait for each other. The sample
+# is built with two threads, as by default.
+os.environ.setdefault("ETF_THREADS", "1")
+
 
 # The longest files, in CPU seconds from 140 to 30. They begin first, so that no worker ends with
 # one of them alone.
@@ -46,7 +50,7 @@ def run_dbt(folder, raw_root, *arguments, callbacks=(), writes_json=False, **var
     `callbacks` receives dbt's events. `variables` are of the environment, such as ETF_POOLS.
     """
     with pytest.MonkeyPatch.context() as patch, parsed_before(folder, arguments) as link:
-        for name in [n for n in os.environ if n.startswith("ETF_")]:
+        for name in [n for n in os.environ if n.startswith("ETF_") and n != "ETF_THREADS"]:
             patch.delenv(name)
         return dbt_project.invoke(
             ["--quiet", *arguments],
@@ -111,10 +115,11 @@ def damage(database, table):
 def run_here(*arguments, folder, **environment):
     """Run the command in this process as `bin/etf-rotation` would; return what it said.
 
-    From the working directory `folder` and with only these variables, beside PATH. A process
-    needs five seconds to import dbt and great_expectations.
+    From the working directory `folder` and with only these variables, beside PATH and
+    ETF_THREADS. A process needs five seconds to import dbt and great_expectations.
     """
-    variables = {"PATH": os.environ["PATH"], **environment}
+    kept = {name: os.environ[name] for name in ("PATH", "ETF_THREADS")}
+    variables = {**kept, **environment}
     with (
         mock.patch.dict(os.environ, variables, clear=True),
         chdir(folder),
@@ -153,7 +158,14 @@ def once(tmp_path_factory):
 def build_sample(folder):
     """Write the synthetic sample, two years of it, and build it whole with every dbt test."""
     write_sample(folder / "sample", pools_csv=SEEDS / "etf_pools.csv", sessions=500)
-    build(folder, folder / "sample", "--selector", "data_and_research", writes_json=True)
+    build(
+        folder,
+        folder / "sample",
+        "--selector",
+        "data_and_research",
+        writes_json=True,
+        ETF_THREADS="2",
+    )
 
 
 @pytest.fixture(scope="session")
