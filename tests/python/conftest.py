@@ -112,16 +112,19 @@ def damage(database, table):
         file.write(bytes([byte ^ 0xFF]))
 
 
+def bare_environment():
+    """Return PATH and ETF_THREADS, for a command that must not see other variables."""
+    return {name: os.environ[name] for name in ("PATH", "ETF_THREADS")}
+
+
 def run_here(*arguments, folder, **environment):
     """Run the command in this process as `bin/etf-rotation` would; return what it said.
 
     From the working directory `folder` and with only these variables, beside PATH and
     ETF_THREADS. A process needs five seconds to import dbt and great_expectations.
     """
-    kept = {name: os.environ[name] for name in ("PATH", "ETF_THREADS")}
-    variables = {**kept, **environment}
     with (
-        mock.patch.dict(os.environ, variables, clear=True),
+        mock.patch.dict(os.environ, bare_environment() | environment, clear=True),
         chdir(folder),
         redirect_stdout(io.StringIO()) as output,
         redirect_stderr(io.StringIO()) as errors,

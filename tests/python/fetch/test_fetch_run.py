@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from conftest import PROJECT, SEEDS, run_here
+from conftest import PROJECT, SEEDS, bare_environment, run_here
 from etf_rotation.errors import InputError
 from etf_rotation.fetch import command, store
 from etf_rotation.fetch.command import SHANGHAI
@@ -67,7 +67,7 @@ def run(folder, settings, *arguments, **more):
     return subprocess.run(
         [str(COMMAND), *map(str, arguments)],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "ETF_FETCH_SPACING": "0", **settings, **more},
+        env={**bare_environment(), "ETF_FETCH_SPACING": "0", **settings, **more},
         capture_output=True,
         text=True,
         timeout=300,
@@ -91,12 +91,16 @@ def story(market, tmp_path_factory):
     with Vendors(market).serve() as urls:
         settings = {**urls, "ETF_RAW_ROOT": str(root)}
 
-        def step(name, *arguments):
-            steps[name] = run(folder, settings, *arguments)
+        def step(name, *arguments, in_a_process=False):
+            if in_a_process:
+                steps[name] = run(folder, settings, *arguments)
+            else:
+                steps[name] = run_here(*arguments, folder=folder, ETF_FETCH_SPACING="0", **settings)
             held[name] = counts(root)
 
-        step("first fetch", "fetch", "--to", before)
-        step("first run", "run", "--as-of", before, "--output-root", output)
+        step("first fetch", "fetch", "--to", before, in_a_process=True)
+        first = ("run", "--as-of", before, "--output-root", output)
+        step("first run", *first, in_a_process=True)
         step("next fetch", "fetch", "--to", last)
         old = next(bar for bar in market.bars[RESTATED] if bar.date == before)
         low = rounded(old.low - 0.001)

@@ -18,7 +18,7 @@ import duckdb
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import run_here
+from conftest import bare_environment, run_here
 from etf_rotation.cli.main import cli, main
 from etf_rotation.console import Progress, render_table
 from etf_rotation.errors import InputError
@@ -58,7 +58,7 @@ def run(*arguments, folder, **environment):
     return subprocess.run(
         [str(COMMAND), *map(str, arguments)],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], **environment},
+        env=bare_environment() | environment,
         capture_output=True,
         text=True,
         timeout=300,
