@@ -14,7 +14,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import yaml
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import DictLoader, Environment, StrictUndefined, Template
+from jinja2.compiler import CodeGenerator, Frame, MacroRef
+from jinja2.nodes import Macro
 
 from etf_rotation.errors import InputError
 
@@ -34,7 +36,7 @@ def project_folder(package: Path) -> Path:
 
 PROJECT = project_folder(Path(__file__).parent)
 # Macro files available to a model that is rendered here.
-MACROS = ("settings", "exact", "limit_price", "score")
+MACROS = ("settings", "exact", "limit_price", "score", "rolling", "smoothing", "bands")
 
 
 @contextmanager
@@ -185,13 +187,58 @@ def _template(name: str) -> Template:
 
 
 def _from_text(text: str) -> Template:
+    environment, imports = _environment()
+    return environment.from_string(imports + text)
+
+
+@cache
+def _environment() -> tuple[Environment, str]:
+    """Return the templates' environment, and the statement that imports every macro."""
     macros = "".join(
         (PROJECT / "macros" / f"{name}.sql").read_text(encoding="utf-8") for name in MACROS
     )
-    environment = Environment(
-        undefined=StrictUndefined, autoescape=False, extensions=["jinja2.ext.do"]
+    environment = _Environment(
+        loader=DictLoader({"macros": macros}),
+        undefined=StrictUndefined,
+        autoescape=False,
+        extensions=["jinja2.ext.do"],
     )
-    return environment.from_string(macros + text)
+    environment.globals |= {"return": _return, "config": lambda **_: ""}
+    names = [macro.name for macro in environment.parse(macros).find_all(Macro)]
+    # With context, because macros read vars.
+    return environment, f"{{% from 'macros' import {', '.join(names)} with context %}}"
+
+
+class _ReturnError(Exception):
+    """Carries the value of a macro, as in dbt."""
+
+
+def _return(value: object) -> None:
+    raise _ReturnError(value)
+
+
+def _with_return(macro: Callable) -> Callable:
+    def call(*arguments: object, **named: object) -> object:
+        try:
+            return macro(*arguments, **named)
+        except _ReturnError as returned:
+            return returned.args[0]
+
+    return call
+
+
+class _Generator(CodeGenerator):
+    """Lets macros return values: Jinja's own return text only."""
+
+    def macro_def(self, macro_ref: MacroRef, frame: Frame) -> None:
+        self.write("environment.with_return(")
+        super().macro_def(macro_ref, frame)
+        self.write(")")
+
+
+class _Environment(Environment):
+    code_generator_class = _Generator
+    with_return = staticmethod(_with_return)
 
 
 def _refuse(message: str) -> None:
