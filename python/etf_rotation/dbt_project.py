@@ -6,6 +6,7 @@ import datetime as dt
 import gc
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING
 import yaml
 from jinja2 import DictLoader, Environment, StrictUndefined, Template
 from jinja2.compiler import CodeGenerator, Frame, MacroRef
-from jinja2.nodes import Macro
 
 from etf_rotation.errors import InputError
 
@@ -133,8 +133,8 @@ def _project() -> dict:
     return yaml.safe_load((PROJECT / "dbt_project.yml").read_text(encoding="utf-8"))
 
 
-def memory_limit() -> str:
-    """Return DuckDB's memory limit, such as 1GB, as profiles.yml now resolves it."""
+def engine_options() -> dict:
+    """Return DuckDB's options as profiles.yml now resolves them: memory, threads, syncing."""
     environment = Environment(undefined=StrictUndefined, autoescape=False)
     environment.filters["as_number"] = int
     text = (PROJECT / "profiles.yml").read_text(encoding="utf-8")
@@ -143,7 +143,8 @@ def memory_limit() -> str:
         flags=SimpleNamespace(PROFILES_DIR=PROJECT),
     )
     outputs = yaml.safe_load(profile)["etf_rotation"]["outputs"]
-    return outputs["prod"]["config_options"]["memory_limit"]
+    options = outputs["prod"]["config_options"]
+    return options | {"threads": int(options["threads"])}
 
 
 def render(name: str, ref: Callable[[str], str], variables: Mapping) -> str:
@@ -204,7 +205,8 @@ def _environment() -> tuple[Environment, str]:
         extensions=["jinja2.ext.do"],
     )
     environment.globals |= {"return": _return, "config": lambda **_: ""}
-    names = [macro.name for macro in environment.parse(macros).find_all(Macro)]
+    # Not parsed for its names: the loader parses the text, which takes long.
+    names = re.findall(r"{%-? macro (\w+)", macros)
     # With context, because macros read vars.
     return environment, f"{{% from 'macros' import {', '.join(names)} with context %}}"
 

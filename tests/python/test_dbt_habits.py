@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 from conftest import PROJECT, SEEDS, run_dbt
-from etf_rotation.dbt_project import memory_limit
+from etf_rotation.dbt_project import engine_options
 from etf_rotation.sql import attach
 from faults.workspace import copy_project
 
@@ -126,11 +126,14 @@ def test_a_model_that_fails_leaves_its_older_table(sample, tmp_path):
     assert sorted(names) == [("raw_files",), ("run_settings",)]
 
 
-def test_the_bound_on_memory_is_that_of_the_profile(monkeypatch):
-    monkeypatch.delenv("ETF_MEMORY_LIMIT", raising=False)
-    assert f"'ETF_MEMORY_LIMIT', '{memory_limit()}'" in (PROJECT / "profiles.yml").read_text()
+def test_the_engine_s_options_are_those_of_the_profile(monkeypatch):
+    for name, option in (("ETF_MEMORY_LIMIT", "memory_limit"), ("ETF_THREADS", "threads")):
+        monkeypatch.delenv(name, raising=False)
+        default = f"'{name}', '{engine_options()[option]}'"
+        assert default in (PROJECT / "profiles.yml").read_text()
     monkeypatch.setenv("ETF_MEMORY_LIMIT", "700MB")
-    assert memory_limit() == "700MB"
+    monkeypatch.setenv("ETF_THREADS", "3")
+    assert engine_options() | {"memory_limit": "700MB", "threads": 3} == engine_options()
 
 
 def _compiled_models(folder):

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etf_rotation.dbt_project import memory_limit
+from etf_rotation.dbt_project import engine_options
 from etf_rotation.errors import InputError
 from etf_rotation.signals import families
 from etf_rotation.signals.factor_summary import KEYS
 
-# Two groups are in memory: one is written, one is read. Each takes 34 MB with 275
-# columns of doubles.
+# A group takes 34 MB with 275 columns of doubles. One is written, and the threads are up
+# to `AHEAD` groups ahead.
 ROW_GROUP = 15_360
-READERS = 4  # threads
+AHEAD = 4
+# What writing takes, as a part of the time of all queries of `write_computed`.
+WRITING = 1 / 3
 
 
 def write(
@@ -30,8 +33,7 @@ def write(
     Parameters
     ----------
     connection : DuckDBPyConnection
-        The finished database. A second thread reads from it until this function
-        returns.
+        The finished database. Another thread reads from it until this function returns.
     query : str
         The panel, `select … from signals.factor_panel`. Values are written unchanged.
     path : Path
@@ -52,10 +54,12 @@ def write(
     positionally joined tables in parallel. PyArrow also needs half the CPU time to
     encode columns of doubles.
     """
-    reader = connection.sql(query).to_arrow_reader(ROW_GROUP)
-    with _writer(path, reader.schema, metadata, compression="lz4") as writer:
-        for (batch,) in _read_ahead([reader]):
-            writer.write_batch(batch)
+    with (
+        _read(connection, {"panel": query}, threads=2) as (schemas, steps),
+        _writer(path, schemas["panel"], metadata, compression="lz4") as writer,
+    ):
+        for step in steps:
+            writer.write_batch(step["panel"])
 
 
 def export(database: Path, path: Path) -> None:
@@ -77,8 +81,11 @@ def export(database: Path, path: Path) -> None:
     """
     if not database.is_file():
         raise InputError(f"no database {database}")
+    options = engine_options()
+    # One, because each thread below executes its own queries. With more, DuckDB's threads
+    # would execute ahead of them, and take a fifth more of CPU time.
     with duckdb.connect(
-        str(database), read_only=True, config={"memory_limit": memory_limit()}
+        str(database), read_only=True, config=options | {"threads": 1}
     ) as connection:
         found = connection.execute(
             "select table_name from information_schema.tables where table_schema = 'staging'"
@@ -92,12 +99,12 @@ def export(database: Path, path: Path) -> None:
         synthetic = connection.execute("select bool_or(is_synthetic) from staging.raw_files")
         label = {"etf_rotation.synthetic": str(synthetic.fetchall()[0][0]).lower()}
         part = path.with_name(f".{path.name}.part")
-        write_computed(connection, part, label)
+        write_computed(connection, part, label, threads=options["threads"])
     part.replace(path)
 
 
 def write_computed(
-    connection: duckdb.DuckDBPyConnection, path: Path, metadata: dict[str, str]
+    connection: duckdb.DuckDBPyConnection, path: Path, metadata: dict[str, str], *, threads: int
 ) -> None:
     """Compute the whole panel and write it into a parquet file.
 
@@ -114,6 +121,8 @@ def write_computed(
         The new file. If writing fails, no file remains.
     metadata : dict of str to str
         Key-value metadata of the file.
+    threads : int
+        How many threads execute the queries; one of them also writes.
 
     Raises
     ------
@@ -124,42 +133,29 @@ def write_computed(
     ValueError
         A family is out of step with the bars, or lacks a factor of the catalog.
     """
-    readers = _open(connection, families.queries())
-    places = {
-        field.name: (place, field)
-        for place, reader in enumerate(readers.values())
-        for field in reader.schema
-    }
-    names = [*KEYS, *families.catalog()]
-    missing = [name for name in names if name not in places]
-    if missing:
-        raise ValueError(f"no model in models/factors computes {', '.join(missing)}")
-    schema = pa.schema([places[name][1] for name in names])
-    # Uncompressed: lz4 takes twice the time and saves 5% of the bytes.
-    with _writer(path, schema, metadata, compression="none") as writer:
-        for batches in _read_ahead(list(readers.values())):
-            _check_steps(dict(zip(readers, batches, strict=True)))
-            columns = [batches[places[name][0]][name] for name in names]
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+    with _read(connection, families.queries(), threads) as (schemas, steps):
+        places = {
+            field.name: (query, field) for query, schema in schemas.items() for field in schema
+        }
+        names = [*KEYS, *families.catalog()]
+        missing = [name for name in names if name not in places]
+        if missing:
+            raise ValueError(f"no model in models/factors computes {', '.join(missing)}")
+        schema = pa.schema([places[name][1] for name in names])
+        # Uncompressed: lz4 takes twice the time and saves 5% of the bytes.
+        with _writer(path, schema, metadata, compression="none") as writer:
+            for step in map(_checked, steps):
+                columns = [step[places[name][0]][name] for name in names]
+                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
 
 
-def _open(
-    connection: duckdb.DuckDBPyConnection, queries: dict[str, str]
-) -> dict[str, pa.RecordBatchReader]:
-    """Start each query on a cursor of its own; planning takes as long as reading a batch."""
-    cursors = {name: connection.cursor() for name in queries}
-    with ThreadPoolExecutor(READERS) as threads:
-        readers = threads.map(
-            lambda name: cursors[name].sql(queries[name]).to_arrow_reader(ROW_GROUP), queries
-        )
-        return dict(zip(queries, readers, strict=True))
-
-
-def _check_steps(batches: dict) -> None:
-    bars = batches[families.BARS]
-    for name, batch in batches.items():
+def _checked(step: dict[str, pa.RecordBatch | None]) -> dict[str, pa.RecordBatch]:
+    """Return the step; raise where a query has other rows than the bars."""
+    bars = step[families.BARS]
+    for name, batch in step.items():
         if batch is None or bars is None or not batch["bar_id"].equals(bars["bar_id"]):
             raise ValueError(f"{name} is out of step with {families.BARS}")
+    return step
 
 
 @contextmanager
@@ -186,14 +182,64 @@ def _writer(
         raise
 
 
-def _read_ahead(readers: list[pa.RecordBatchReader]) -> Iterator[list]:
-    """Yield lists of the readers' batches, one of each, while threads read the next ones.
+@contextmanager
+def _read(
+    connection: duckdb.DuckDBPyConnection, queries: dict[str, str], threads: int
+) -> Iterator[tuple[dict[str, pa.Schema], Iterator[dict[str, pa.RecordBatch | None]]]]:
+    """Start the queries; give their schemas, and the steps: a batch of each, by name.
 
-    A reader that ends before the others gives None.
+    A query that ends before the others gives None. The queries are dealt to threads, of
+    which the caller's is one: it reads its share when it asks for the next step.
     """
-    streams = [iter(reader) for reader in readers]
-    with ThreadPoolExecutor(min(len(streams), READERS)) as threads:
-        coming = [threads.submit(next, stream, None) for stream in streams]
-        while any(batches := [future.result() for future in coming]):
-            coming = [threads.submit(next, stream, None) for stream in streams]
-            yield batches
+    mine, *others = _deal(queries, threads)
+    with ExitStack() as stack:
+        helpers = [stack.enter_context(ThreadPoolExecutor(1)) for _ in others]
+        opening = [
+            helper.submit(_open, connection, queries, names)
+            for helper, names in zip(helpers, others, strict=True)
+        ]
+        own = _open(connection, queries, mine)
+        readers = [future.result() for future in opening]
+        opened = {name: reader for share in (own, *readers) for name, reader in share.items()}
+
+        def steps() -> Iterator[dict[str, pa.RecordBatch | None]]:
+            ahead = [
+                deque(helper.submit(_next, share) for _ in range(AHEAD))
+                for helper, share in zip(helpers, readers, strict=True)
+            ]
+            while True:
+                step = _next(own)
+                for helper, share, coming in zip(helpers, readers, ahead, strict=True):
+                    step |= coming.popleft().result()
+                    coming.append(helper.submit(_next, share))
+                if all(batch is None for batch in step.values()):
+                    return
+                yield step
+
+        yield {name: opened[name].schema for name in queries}, steps()
+
+
+def _deal(queries: dict[str, str], threads: int) -> list[list[str]]:
+    """Deal the queries' names to threads which then end together; the first one also writes."""
+    # A query's length is a good guess of its time, both to plan and to execute.
+    longest_first = sorted(queries, key=lambda name: len(queries[name]), reverse=True)
+    shares: list[list[str]] = [[] for _ in range(threads)]
+    loads = [WRITING * sum(map(len, queries.values())), *[0.0] * (threads - 1)]
+    for name in longest_first:
+        lightest = loads.index(min(loads))
+        shares[lightest].append(name)
+        loads[lightest] += len(queries[name])
+    return shares
+
+
+def _open(
+    connection: duckdb.DuckDBPyConnection, queries: dict[str, str], names: list[str]
+) -> dict[str, pa.RecordBatchReader]:
+    # A cursor each: a connection streams one result at a time.
+    return {
+        name: connection.cursor().sql(queries[name]).to_arrow_reader(ROW_GROUP) for name in names
+    }
+
+
+def _next(readers: dict[str, pa.RecordBatchReader]) -> dict[str, pa.RecordBatch | None]:
+    return {name: next(reader, None) for name, reader in readers.items()}

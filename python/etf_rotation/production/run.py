@@ -14,7 +14,7 @@ import duckdb
 
 from etf_rotation.bilingual import Bilingual
 from etf_rotation.console import Progress
-from etf_rotation.dbt_project import memory_limit, project_vars
+from etf_rotation.dbt_project import engine_options, project_vars
 from etf_rotation.errors import InputError
 from etf_rotation.gate import run_metadata
 from etf_rotation.production import export, export_checks, manifest, process, snapshots
@@ -167,7 +167,7 @@ class Production:
             outcome.fault = built.fault or "the build left no database"
             return
         with duckdb.connect(
-            str(run / snapshots.DATABASE), read_only=True, config={"memory_limit": memory_limit()}
+            str(run / snapshots.DATABASE), read_only=True, config=engine_options()
         ) as connection:
             has_gate = _read(connection, built, outcome)
             if before is not None and not settings.partial:

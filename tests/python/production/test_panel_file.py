@@ -77,9 +77,10 @@ def test_a_file_that_cannot_be_written_is_an_error_of_the_system(connection, tmp
 # ---------- the whole panel, computed without its families
 
 
-def test_the_computed_file_is_the_panel_of_a_full_build_to_the_bit(sample, tmp_path):
+@pytest.mark.parametrize("threads", [1, 2, 20])
+def test_the_computed_file_is_the_panel_of_a_full_build_to_the_bit(sample, tmp_path, threads):
     path = tmp_path / "panel.parquet"
-    panel_file.write_computed(sample.connection.cursor(), path, {"a": "b"})
+    panel_file.write_computed(sample.connection.cursor(), path, {"a": "b"}, threads=threads)
     found = pq.read_table(path)
     panel = sample.connection.sql("select * from signals.factor_panel").to_arrow_table()
     assert found.schema.equals(panel.schema)
@@ -104,14 +105,14 @@ def bars(sample):
 
 
 def test_the_computed_file_needs_the_bars_alone(bars, sample, tmp_path):
-    panel_file.write_computed(bars, tmp_path / "panel.parquet", {})
+    panel_file.write_computed(bars, tmp_path / "panel.parquet", {}, threads=2)
     ((rows,),) = sample.connection.execute("select count(*) from signals.factor_panel").fetchall()
     assert pq.read_metadata(tmp_path / "panel.parquet").num_rows == rows
 
 
 def test_a_panel_without_bars_is_a_computed_file_without_rows(bars, tmp_path):
     bars.execute("delete from staging.stg_etf_daily")
-    panel_file.write_computed(bars, tmp_path / "panel.parquet", {})
+    panel_file.write_computed(bars, tmp_path / "panel.parquet", {}, threads=2)
     assert pq.read_metadata(tmp_path / "panel.parquet").num_rows == 0
 
 
@@ -122,17 +123,29 @@ def test_a_family_out_of_step_leaves_no_file(bars, tmp_path, monkeypatch, fault)
     queries["factors_rsi"] = f"select * replace ({fault} as bar_id) from ({rsi})"
     monkeypatch.setattr(families, "queries", lambda: queries)
     with pytest.raises(ValueError, match="factors_rsi is out of step"):
-        panel_file.write_computed(bars, tmp_path / "panel.parquet", {})
+        panel_file.write_computed(bars, tmp_path / "panel.parquet", {}, threads=2)
     queries["factors_rsi"] = f"{rsi} limit 20000"
     with pytest.raises(ValueError, match="factors_rsi is out of step"):
-        panel_file.write_computed(bars, tmp_path / "panel.parquet", {})
+        panel_file.write_computed(bars, tmp_path / "panel.parquet", {}, threads=2)
     assert not (tmp_path / "panel.parquet").exists()
+
+
+@pytest.mark.parametrize("query", [families.BARS, "factors_rsi"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_query_that_fails_on_the_way_leaves_no_file(bars, tmp_path, monkeypatch, query, threads):
+    queries = families.queries()
+    late = "case when bar_id > 20000 then error('broken off') else bar_id end"
+    queries[query] = f"select * replace ({late} as bar_id) from ({queries[query]})"
+    monkeypatch.setattr(families, "queries", lambda: queries)
+    with pytest.raises((duckdb.Error, OSError), match="broken off"):
+        panel_file.write_computed(bars, tmp_path / "panel.parquet", {}, threads=threads)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_factor_without_a_formula_is_named(bars, tmp_path, monkeypatch):
     monkeypatch.setattr(families, "catalog", lambda: ["rsi_14", "rsi_999"])
     with pytest.raises(ValueError, match="no model in models/factors computes rsi_999"):
-        panel_file.write_computed(bars, tmp_path / "panel.parquet", {})
+        panel_file.write_computed(bars, tmp_path / "panel.parquet", {}, threads=2)
 
 
 def test_the_export_needs_a_database_with_bars(sample, tmp_path):
