@@ -1,5 +1,3 @@
-{{ config(materialized='ephemeral') }}
-
 -- The pools of the build, and PORTFOLIO if the build has every pool with a weight.
 
 with

@@ -14,7 +14,6 @@ def model(dbt, session):
         seed_checks.Universe.of_seed(funds, selected, takes_all=universe == "all"),
         as_of,
     )
-    seed_checks.check_every_pool_has_rows(
-        funds, set(rows["raw_symbol"].unique().to_pylist()), selected
-    )
+    symbols = {symbol for (symbol,) in rows.unique("raw_symbol").fetchall()}
+    seed_checks.check_every_pool_has_rows(funds, symbols, selected)
     return rows

@@ -49,7 +49,9 @@ def read_input(settings: Settings, environment: Mapping[str, str]) -> Input:
     universe = seed_checks.Universe.of_seed(rows, selected, takes_all=takes_all)
     files = raw_files.inspect_files(settings.raw_root, universe)
     with duckdb.connect() as connection:
-        bars = raw_rows.read_rows(connection, files, universe, settings.dbt_vars.get("as_of"))
+        as_of = settings.dbt_vars.get("as_of")
+        raw = raw_rows.read_rows(connection, files, universe, as_of)
+        bars = raw.project("raw_symbol, trade_date").to_arrow_table()
     span = pc.min_max(bars["trade_date"]).as_py()
     if span["min"] is None:
         raise InputError(f"no raw row in {settings.raw_root} has a date that can be read")

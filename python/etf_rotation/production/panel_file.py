@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from threading import Lock
 
 import duckdb
 import pyarrow as pa
@@ -75,7 +76,8 @@ def export(database: Path, path: Path) -> None:
     Raises
     ------
     InputError
-        The database is missing, or lacks one of the two tables.
+        The database is missing, or lacks one of the tables; or DuckDB's memory limit is
+        too small.
     OSError
         The file cannot be written.
     """
@@ -99,7 +101,13 @@ def export(database: Path, path: Path) -> None:
         synthetic = connection.execute("select bool_or(is_synthetic) from staging.raw_files")
         label = {"etf_rotation.synthetic": str(synthetic.fetchall()[0][0]).lower()}
         part = path.with_name(f".{path.name}.part")
-        write_computed(connection, part, label, threads=options["threads"])
+        try:
+            write_computed(connection, part, label, threads=options["threads"])
+        except duckdb.OutOfMemoryException:
+            raise InputError(
+                f"{options['memory_limit']} of memory do not suffice for the panel of {database}; "
+                "set ETF_MEMORY_LIMIT to more, such as 4GB"
+            ) from None
     part.replace(path)
 
 
@@ -192,15 +200,29 @@ def _read(
     which the caller's is one: it reads its share when it asks for the next step.
     """
     mine, *others = _deal(queries, threads)
+    # Sorting happens while a query is opened. Two sorts at once can need more memory than
+    # DuckDB may use.
+    sorting = Lock()
+
+    def opened(names: list[str]) -> dict[str, pa.RecordBatchReader]:
+        readers = {}
+        for name in names:
+            with sorting if "order by" in queries[name] else nullcontext():
+                # A cursor each: a connection streams one result at a time.
+                relation = connection.cursor().sql(queries[name])
+                readers[name] = relation.to_arrow_reader(ROW_GROUP)
+        return readers
+
     with ExitStack() as stack:
         helpers = [stack.enter_context(ThreadPoolExecutor(1)) for _ in others]
         opening = [
-            helper.submit(_open, connection, queries, names)
-            for helper, names in zip(helpers, others, strict=True)
+            helper.submit(opened, names) for helper, names in zip(helpers, others, strict=True)
         ]
-        own = _open(connection, queries, mine)
+        own = opened(mine)
         readers = [future.result() for future in opening]
-        opened = {name: reader for share in (own, *readers) for name, reader in share.items()}
+        schemas = {
+            name: reader.schema for share in (own, *readers) for name, reader in share.items()
+        }
 
         def steps() -> Iterator[dict[str, pa.RecordBatch | None]]:
             ahead = [
@@ -216,7 +238,7 @@ def _read(
                     return
                 yield step
 
-        yield {name: opened[name].schema for name in queries}, steps()
+        yield {name: schemas[name] for name in queries}, steps()
 
 
 def _deal(queries: dict[str, str], threads: int) -> list[list[str]]:
@@ -230,15 +252,6 @@ def _deal(queries: dict[str, str], threads: int) -> list[list[str]]:
         shares[lightest].append(name)
         loads[lightest] += len(queries[name])
     return shares
-
-
-def _open(
-    connection: duckdb.DuckDBPyConnection, queries: dict[str, str], names: list[str]
-) -> dict[str, pa.RecordBatchReader]:
-    # A cursor each: a connection streams one result at a time.
-    return {
-        name: connection.cursor().sql(queries[name]).to_arrow_reader(ROW_GROUP) for name in names
-    }
 
 
 def _next(readers: dict[str, pa.RecordBatchReader]) -> dict[str, pa.RecordBatch | None]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from etf_rotation.errors import InputError
@@ -23,6 +22,7 @@ from etf_rotation.staging.raw_files import (
 )
 from etf_rotation.staging.seed_checks import SYMBOL, Universe
 
+READ = "read_raw_rows"
 # A date as text, and suffixes that carry neither a time of day nor a time zone.
 DAY = "([0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2})"
 NOTHING_MORE = "([.]0+|[ T]00:00(:00([.]0+)?)?)?"
@@ -33,8 +33,8 @@ def read_rows(
     files: pa.Table,
     universe: Universe,
     as_of: str | None,
-) -> pa.Table:
-    """Read all raw rows of the build's funds.
+) -> duckdb.DuckDBPyRelation:
+    """Read all raw rows of the build's funds into a temporary table.
 
     From a file that is not named after a fund, two kinds of rows are read: rows of the
     build's funds, and rows without a valid symbol, because they may belong to any fund.
@@ -42,7 +42,7 @@ def read_rows(
     Parameters
     ----------
     connection : DuckDBPyConnection
-        Connection that reads the files.
+        Connection that reads the files, and keeps the temporary table `READ`.
     files : pa.Table
         As `inspect_files` returns it.
     universe : Universe
@@ -52,12 +52,12 @@ def read_rows(
 
     Returns
     -------
-    pa.Table
-        `source_file, source_row` (from 1), `raw_symbol`, `raw_trade_date` (the original
-        text), `trade_date` (DATE, null if unparseable), `date_fault` (null,
-        `time_of_day`, `time_zone`), the nine `NUMBERS` (DOUBLE, raw units),
-        `text_column` (the first number column whose text is no number; vol is tried
-        first, because a row without it is no bar).
+    DuckDBPyRelation
+        The temporary table: `source_file, source_row` (from 1), `raw_symbol`,
+        `raw_trade_date` (the original text), `trade_date` (DATE, null if unparseable),
+        `date_fault` (null, `time_of_day`, `time_zone`), the nine `NUMBERS` (DOUBLE, raw
+        units), `text_column` (the first number column whose text is no number; vol is
+        tried first, because a row without it is no bar).
 
     Raises
     ------
@@ -72,18 +72,23 @@ def read_rows(
             "seed etf_pools and the vars pools and universe"
         )
     try:
-        # Read eagerly: a broken page must fail here, where its file can still be named.
-        table = connection.sql(_query(opened, universe, as_of)).to_arrow_table()
+        # Read eagerly: a broken page must fail here, where its file can still be named. A
+        # temporary table stays within DuckDB's memory limit, and is stored in less time
+        # than an Arrow table with a chunk per file.
+        connection.execute(
+            f"create or replace temp table {READ} as {_query(opened, universe, as_of)}"
+        )
     except duckdb.Error as error:
         _raise_if_changed(files)
         raise InputError(_broken_page(opened, error)) from None
     _raise_if_changed(files)
-    if not pc.any(pc.is_valid(table["trade_date"])).as_py():
+    rows = connection.table(READ)
+    if not rows.filter("trade_date is not null").limit(1).fetchall():
         raise InputError(
             "no raw row of a fund of the build has a readable trade_date"
             + (f" up to as_of {as_of}" if as_of else "")
         )
-    return table
+    return rows
 
 
 def _raise_if_changed(files: pa.Table) -> None:

@@ -52,7 +52,7 @@ def build(folder, frames, *, name="{}_daily", code="c", engine="e", as_of=None, 
         rows = raw_rows.read_rows(connection, files, funds, as_of)
         connection.execute("create schema staging; create schema gate")
         connection.execute("create table staging.raw_rows as from rows")
-        last_date = rows["trade_date"].to_pandas().max()
+        last_date = rows.max("trade_date").fetchall()[0][0]
         connection.execute(
             "create table gate.run_metadata as select $1::date as last_date, "
             "$2 as run_parameters, $3 as code_version, $4 as engine_version",

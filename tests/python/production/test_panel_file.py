@@ -148,6 +148,20 @@ def test_a_factor_without_a_formula_is_named(bars, tmp_path, monkeypatch):
         panel_file.write_computed(bars, tmp_path / "panel.parquet", {}, threads=2)
 
 
+def _export(sample, path, **settings):
+    command = [sys.executable, "-m", "etf_rotation", "export", str(sample.database), str(path)]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "python")} | settings
+    return subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+
+
+def test_the_export_names_the_setting_of_too_little_memory(sample, tmp_path):
+    done = _export(sample, tmp_path / "panel.parquet", ETF_MEMORY_LIMIT="20MB")
+    assert done.returncode == 2  # noqa: PLR2004
+    assert done.stderr.startswith("20MB of memory do not suffice for the panel of ")
+    assert "set ETF_MEMORY_LIMIT to more" in done.stderr and done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_export_needs_a_database_with_bars(sample, tmp_path):
     path = tmp_path / "panel.parquet"
     with pytest.raises(InputError, match="no database"):
@@ -157,8 +171,6 @@ def test_the_export_needs_a_database_with_bars(sample, tmp_path):
         InputError, match=r"has no table raw_files, stg_etf_daily, trading_calendar;"
     ):
         panel_file.export(tmp_path / "empty.duckdb", path)
-    command = [sys.executable, "-m", "etf_rotation", "export", str(sample.database), str(path)]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT / "python")}
-    subprocess.run(command, check=True, env=environment)
+    assert _export(sample, path).returncode == 0
     assert pq.read_metadata(path).metadata[b"etf_rotation.synthetic"] == b"true"
     assert [file.name for file in tmp_path.glob("*panel*")] == ["panel.parquet"]

@@ -62,7 +62,7 @@ def read(root, as_of=None, **choice):
 
 def read_checked(files, as_of=None, **choice):
     with duckdb.connect() as connection:
-        table = read_rows(connection, files, universe(**choice), as_of)
+        table = read_rows(connection, files, universe(**choice), as_of).to_arrow_table()
     return table.sort_by([("source_file", "ascending"), ("source_row", "ascending")]).to_pylist()
 
 
