@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
@@ -23,7 +23,7 @@ from etf_rotation.signals.factor_summary import KEYS
 ROW_GROUP = 15_360
 AHEAD = 4
 # What writing takes, as a part of the time of all queries of `write_computed`.
-WRITING = 1 / 3
+WRITING = 0.4
 
 
 def write(
@@ -56,7 +56,7 @@ def write(
     encode columns of doubles.
     """
     with (
-        _read(connection, {"panel": query}, threads=2) as (schemas, steps),
+        _read(connection, [("panel", query)], threads=2) as (schemas, steps),
         _writer(path, schemas["panel"], metadata, compression="lz4") as writer,
     ):
         for step in steps:
@@ -192,65 +192,60 @@ def _writer(
 
 @contextmanager
 def _read(
-    connection: duckdb.DuckDBPyConnection, queries: dict[str, str], threads: int
+    connection: duckdb.DuckDBPyConnection, queries: Iterable[tuple[str, str]], threads: int
 ) -> Iterator[tuple[dict[str, pa.Schema], Iterator[dict[str, pa.RecordBatch | None]]]]:
     """Start the queries; give their schemas, and the steps: a batch of each, by name.
 
     A query that ends before the others gives None. The queries are dealt to threads, of
     which the caller's is one: it reads its share when it asks for the next step.
     """
-    mine, *others = _deal(queries, threads)
     # Sorting happens while a query is opened. Two sorts at once can need more memory than
     # DuckDB may use.
     sorting = Lock()
+    lengths: dict[str, int] = {}
 
-    def opened(names: list[str]) -> dict[str, pa.RecordBatchReader]:
-        readers = {}
-        for name in names:
-            with sorting if "order by" in queries[name] else nullcontext():
-                # A cursor each: a connection streams one result at a time.
-                relation = connection.cursor().sql(queries[name])
-                readers[name] = relation.to_arrow_reader(ROW_GROUP)
-        return readers
+    def opened(query: tuple[str, str]) -> tuple[str, pa.RecordBatchReader]:
+        name, sql = query
+        lengths[name] = len(sql)
+        with sorting if "order by" in sql else nullcontext():
+            # A cursor each: a connection streams one result at a time.
+            return name, connection.cursor().sql(sql).to_arrow_reader(ROW_GROUP)
 
+    # Each is planned while the next ones are rendered.
+    with ThreadPoolExecutor(threads) as pool:
+        readers = dict(pool.map(opened, queries))
+    own, *others = [{name: readers[name] for name in share} for share in _deal(lengths, threads)]
     with ExitStack() as stack:
         helpers = [stack.enter_context(ThreadPoolExecutor(1)) for _ in others]
-        opening = [
-            helper.submit(opened, names) for helper, names in zip(helpers, others, strict=True)
-        ]
-        own = opened(mine)
-        readers = [future.result() for future in opening]
-        schemas = {
-            name: reader.schema for share in (own, *readers) for name, reader in share.items()
-        }
 
         def steps() -> Iterator[dict[str, pa.RecordBatch | None]]:
             ahead = [
                 deque(helper.submit(_next, share) for _ in range(AHEAD))
-                for helper, share in zip(helpers, readers, strict=True)
+                for helper, share in zip(helpers, others, strict=True)
             ]
             while True:
                 step = _next(own)
-                for helper, share, coming in zip(helpers, readers, ahead, strict=True):
+                for helper, share, coming in zip(helpers, others, ahead, strict=True):
                     step |= coming.popleft().result()
                     coming.append(helper.submit(_next, share))
                 if all(batch is None for batch in step.values()):
                     return
                 yield step
 
-        yield {name: schemas[name] for name in queries}, steps()
+        yield {name: reader.schema for name, reader in readers.items()}, steps()
 
 
-def _deal(queries: dict[str, str], threads: int) -> list[list[str]]:
-    """Deal the queries' names to threads which then end together; the first one also writes."""
-    # A query's length is a good guess of its time, both to plan and to execute.
-    longest_first = sorted(queries, key=lambda name: len(queries[name]), reverse=True)
+def _deal(lengths: dict[str, int], threads: int) -> list[list[str]]:
+    """Deal queries to threads which then end together; the first one also writes.
+
+    A query's length is a good guess of its time.
+    """
     shares: list[list[str]] = [[] for _ in range(threads)]
-    loads = [WRITING * sum(map(len, queries.values())), *[0.0] * (threads - 1)]
-    for name in longest_first:
+    loads = [WRITING * sum(lengths.values()), *[0.0] * (threads - 1)]
+    for name in sorted(lengths, key=lengths.__getitem__, reverse=True):
         lightest = loads.index(min(loads))
         shares[lightest].append(name)
-        loads[lightest] += len(queries[name])
+        loads[lightest] += lengths[name]
     return shares
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 from etf_rotation import dbt_project
@@ -14,8 +15,8 @@ TABLES = ("stg_etf_daily", "trading_calendar")
 FACTORS = PROJECT / "models" / "factors"
 
 
-def queries() -> dict[str, str]:
-    """Return the query of the lagged bars and of each family, by the model's name.
+def queries() -> Iterator[tuple[str, str]]:
+    """Yield the model's name and the query, of the lagged bars and then of each family.
 
     Each reads the staging's tables `TABLES` and no other relation. All have one row per
     bar in the same order, and `bar_id` as the first column. Together they have the
@@ -32,7 +33,8 @@ def queries() -> dict[str, str]:
         return rendered[name]
 
     families = sorted(path.stem for path in FACTORS.glob("factors_*.sql"))
-    return {name: render(name) for name in (BARS, *families)}
+    for name in (BARS, *families):
+        yield name, render(name)
 
 
 def catalog(seeds: Path = PROJECT / "seeds") -> list[str]:

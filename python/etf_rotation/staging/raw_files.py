@@ -211,8 +211,9 @@ def _describe(path: Path, file: BinaryIO, kind: str, universe: Universe, max_row
         raise InputError(f"{path.name}: the file has no bytes; fetch it again or remove it")
     try:
         parquet = pq.ParquetFile(file)
-        names = {field.name.lower(): field.name for field in parquet.schema_arrow}
-        types = {field.name.lower(): field.type for field in parquet.schema_arrow}
+        schema = parquet.schema_arrow
+        names = {field.name.lower(): field.name for field in schema}
+        types = {field.name.lower(): field.type for field in schema}
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise InputError(
             f"{path.name}: not a whole parquet file ({first_line(error)}); fetch it again"

@@ -118,10 +118,10 @@ def test_a_panel_without_bars_is_a_computed_file_without_rows(bars, tmp_path):
 
 @pytest.mark.parametrize("fault", ["bar_id + 1", "null"])
 def test_a_family_out_of_step_leaves_no_file(bars, tmp_path, monkeypatch, fault):
-    queries = families.queries()
+    queries = dict(families.queries())
     rsi = queries["factors_rsi"]
     queries["factors_rsi"] = f"select * replace ({fault} as bar_id) from ({rsi})"
-    monkeypatch.setattr(families, "queries", lambda: queries)
+    monkeypatch.setattr(families, "queries", queries.items)
     with pytest.raises(ValueError, match="factors_rsi is out of step"):
         panel_file.write_computed(bars, tmp_path / "panel.parquet", {}, threads=2)
     queries["factors_rsi"] = f"{rsi} limit 20000"
@@ -133,10 +133,10 @@ def test_a_family_out_of_step_leaves_no_file(bars, tmp_path, monkeypatch, fault)
 @pytest.mark.parametrize("query", [families.BARS, "factors_rsi"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_query_that_fails_on_the_way_leaves_no_file(bars, tmp_path, monkeypatch, query, threads):
-    queries = families.queries()
+    queries = dict(families.queries())
     late = "case when bar_id > 20000 then error('broken off') else bar_id end"
     queries[query] = f"select * replace ({late} as bar_id) from ({queries[query]})"
-    monkeypatch.setattr(families, "queries", lambda: queries)
+    monkeypatch.setattr(families, "queries", queries.items)
     with pytest.raises((duckdb.Error, OSError), match="broken off"):
         panel_file.write_computed(bars, tmp_path / "panel.parquet", {}, threads=threads)
     assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,7 @@ def test_a_family_rendered_without_dbt_is_what_dbt_compiled(sample):
             text = text.replace(f'"etf_rotation"."staging"."{name}"', f"staging.{name}")
         return text
 
-    queries = families.queries()
+    queries = dict(families.queries())
     built = {name for name in texts if name.startswith("factors_")}
     assert set(queries) == {families.BARS, *built} and len(built) == 12
     for name, query in queries.items():
