@@ -140,7 +140,7 @@ OF_BARS = [
                 with_vars("0 is below 0.7"),
             ),
         ],
-        gate_after("path:models/staging", "gate_index"),
+        gate_after("path:models/staging", "int_gate_pools", "gate_index"),
         after_healthy=True,
         variables={"ETF_UNIVERSE": "all"},
     ),
