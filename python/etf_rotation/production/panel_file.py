@@ -118,7 +118,7 @@ def write_computed(
 
     The file has the rows, columns and values of `signals.factor_panel`. No family needs
     to be built: their models are queried side by side, and nothing is stored between
-    computing and writing. Memory does not grow with the number of rows.
+    computing and writing. Memory stays within DuckDB's limit and a few groups.
 
     Parameters
     ----------
