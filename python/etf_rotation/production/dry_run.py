@@ -51,13 +51,11 @@ def read_input(settings: Settings, environment: Mapping[str, str]) -> Input:
     with duckdb.connect() as connection:
         as_of = settings.dbt_vars.get("as_of")
         raw = raw_rows.read_rows(connection, files, universe, as_of)
-        bars = raw.project("raw_symbol, trade_date").to_arrow_table()
-    span = pc.min_max(bars["trade_date"]).as_py()
-    if span["min"] is None:
-        raise InputError(f"no raw row in {settings.raw_root} has a date that can be read")
-    known = frozenset(pc.unique(bars["raw_symbol"]).to_pylist()) - {None}
-    count = pc.sum(files["is_read"]).as_py()
-    return Input(count, bars.num_rows, known, span["min"], span["max"])
+        rows, first, last = raw.aggregate("count(*), min(trade_date), max(trade_date)").fetchall()[
+            0
+        ]
+        known = frozenset(symbol for (symbol,) in raw.unique("raw_symbol").fetchall()) - {None}
+    return Input(pc.sum(files["is_read"]).as_py(), rows, known, first, last)
 
 
 def check_holdings(settings: Settings, environment: Mapping[str, str], found: Input) -> str:

@@ -202,37 +202,51 @@ def _read(
     # Sorting happens while a query is opened. Two sorts at once can need more memory than
     # DuckDB may use.
     sorting = Lock()
-    lengths: dict[str, int] = {}
 
-    def opened(query: tuple[str, str]) -> tuple[str, pa.RecordBatchReader]:
+    def opened(query: tuple[str, str]) -> tuple[str, int, pa.RecordBatchReader]:
         name, sql = query
-        lengths[name] = len(sql)
         with sorting if "order by" in sql else nullcontext():
             # A cursor each: a connection streams one result at a time.
-            return name, connection.cursor().sql(sql).to_arrow_reader(ROW_GROUP)
+            return name, len(sql), connection.cursor().sql(sql).to_arrow_reader(ROW_GROUP)
 
     # Each is planned while the next ones are rendered.
     with ThreadPoolExecutor(threads) as pool:
-        readers = dict(pool.map(opened, queries))
-    own, *others = [{name: readers[name] for name in share} for share in _deal(lengths, threads)]
+        started = list(pool.map(opened, queries))
+    readers = {name: reader for name, _, reader in started}
+    shares = _deal({name: length for name, length, _ in started}, threads)
+    own, *others = [{name: readers[name] for name in share} for share in shares]
     with ExitStack() as stack:
-        helpers = [stack.enter_context(ThreadPoolExecutor(1)) for _ in others]
+        # The threads end with this block, before the connection is closed.
+        streams = [
+            _read_ahead(share, stack.enter_context(ThreadPoolExecutor(1))) for share in others
+        ]
 
         def steps() -> Iterator[dict[str, pa.RecordBatch | None]]:
-            ahead = [
-                deque(helper.submit(_next, share) for _ in range(AHEAD))
-                for helper, share in zip(helpers, others, strict=True)
-            ]
             while True:
                 step = _next(own)
-                for helper, share, coming in zip(helpers, others, ahead, strict=True):
-                    step |= coming.popleft().result()
-                    coming.append(helper.submit(_next, share))
+                for stream in streams:
+                    step |= next(stream)
                 if all(batch is None for batch in step.values()):
                     return
                 yield step
 
         yield {name: reader.schema for name, reader in readers.items()}, steps()
+
+
+def _read_ahead(
+    readers: dict[str, pa.RecordBatchReader], thread: ThreadPoolExecutor
+) -> Iterator[dict[str, pa.RecordBatch | None]]:
+    """Start to read in a thread; return the readers' batches, which never end."""
+    # Not within the generator, which would start with its first batch only.
+    coming = deque(thread.submit(_next, readers) for _ in range(AHEAD))
+
+    def batches() -> Iterator[dict[str, pa.RecordBatch | None]]:
+        while True:
+            batch = coming.popleft().result()
+            coming.append(thread.submit(_next, readers))
+            yield batch
+
+    return batches()
 
 
 def _deal(lengths: dict[str, int], threads: int) -> list[list[str]]:
