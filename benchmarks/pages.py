@@ -302,6 +302,12 @@ def write(results: dict, folder: Path) -> list[Path]:
         name: statistics.median([figures.get(name, 0.0) for figures in stages]) for name in names
     }
     slowest = results["rounds"]["build"][-1]["slowest"]
+    # Of each build that was measured: ours, and the older checkout's.
+    nodes = {
+        name: rounds[0]["node_count"]
+        for name, rounds in results["rounds"].items()
+        if "node_count" in rounds[0]
+    }
     written = []
     for name in PAGES.values():
         text = environment.get_template(f"{name}.j2").render(
@@ -320,6 +326,8 @@ def write(results: dict, folder: Path) -> list[Path]:
                 for measure in ("talib", "polars", "vectorbt", "vectorbt-rust", "vectorbt-sweep")
                 for package, number_ in results["rounds"][measure][0]["versions"].items()
             },
+            node_ms=lambda name: 1000 * median(results, name, "cpu") / nodes[name],
+            nodes=nodes,
             first={name: rounds[0] for name, rounds in results["rounds"].items()},
         )
         path = folder / name
